@@ -1,0 +1,1 @@
+"""Words that every room speaks: errors, settings, files, journal, steps, weights."""

@@ -1,0 +1,232 @@
+"""Disk habits of the house: write aside, sync, rename; lock; trash instead of delete; safe names."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from facewright.core.errors import DiskRefused, FileRefused
+
+PART = ".part"
+"""Suffix of anything half-written; whoever finds such a file may remove it."""
+
+
+def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Old content or new, never neither and never half. Raises DiskRefused (full, not writable)."""
+    part = path.with_name(path.name + PART)
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise disk_error(error, path) from error
+    if sync:
+        sync_folder(path.parent)
+
+
+def replace_folder(part: Path, final: Path) -> None:
+    """Put a fully written folder in its place: sync its files, rename, sync the parent.
+
+    `final` must not exist: a folder is never replaced in place, versions get new names.
+    """
+    try:
+        for file in part.rglob("*"):
+            if file.is_file():
+                with open(file, "rb+") as handle:
+                    os.fsync(handle.fileno())
+        sync_folder(part)
+        os.replace(part, final)
+        sync_folder(final.parent)
+    except OSError as error:
+        raise disk_error(error, final) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside `folder` durable (POSIX; a no-op on Windows, where NTFS journals it)."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def disk_error(error: OSError, path: Path) -> DiskRefused:
+    """An OSError in the user's words: full disk, size limit, rights, read-only."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DiskRefused(
+            f"Cannot write {path.name}: the disk is full.", why=str(error.strerror),
+            remedy="Free space or move the project, then run the same command again; nothing finished is lost.",
+            where=path,
+        )
+    return DiskRefused(
+        f"Cannot write {path.name}.", why=str(error.strerror or error),
+        remedy="Choose a folder that you may write to, or correct its rights.", where=path,
+    )
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder (and parents). Raises DiskRefused."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    return path
+
+
+def read_file(path: Path, *, limit_bytes: int = 1 << 30) -> bytes:
+    """The bytes of a file. Raises FileRefused: missing, a folder, unreadable, over `limit_bytes`."""
+    try:
+        if path.stat().st_size > limit_bytes:
+            raise FileRefused(
+                f"{path.name} is too large.", why=f"More than {limit_bytes} bytes.",
+                remedy="Check that this is the right file.", where=path,
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise FileRefused(
+            f"Cannot read {path.name or path}.", why=str(error.strerror or error),
+            remedy="Check the path and its rights.", where=path,
+        ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file, streamed."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FileRefused(
+            f"Cannot read {path.name or path}.", why=str(error.strerror or error),
+            remedy="Check the path and its rights.", where=path,
+        ) from error
+
+
+def free_bytes(path: Path) -> int:
+    """Free space of the disk that holds `path` (or its nearest existing parent)."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def to_trash(path: Path, trash: Path) -> Path:
+    """Move user data into a trash folder instead of deleting it; returns its new place."""
+    make_folder(trash)
+    target = trash / f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**6:06d}-{path.name}"
+    os.replace(path, target)
+    return target
+
+
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"COM{i}" for i in range(1, 10)), *(f"LPT{i}" for i in range(1, 10))}
+
+
+def safe_join(root: Path, name: str) -> Path:
+    """`root / name` for a name from outside; raises FileRefused when it could leave `root` or trick a system.
+
+    Rules of consent-and-provenance.md section 6: NFC; no absolute, drive or UNC path, `..`, NUL, `:`,
+    trailing dot or space, reserved device names.
+    """
+    text = unicodedata.normalize("NFC", name).replace("\\", "/")
+    parts = text.split("/")
+    bad = (
+        not text or text.startswith("/") or "\0" in text or ":" in text
+        or any(p in ("", ".", "..") or p != p.rstrip(". ") or p.split(".")[0].upper() in _RESERVED for p in parts)
+    )
+    joined = root.joinpath(*parts) if not bad else root
+    if bad or not joined.resolve().is_relative_to(root.resolve()):
+        raise FileRefused(
+            f"The name {name!r} is not safe to use as a file.", remedy="Rename it inside its archive or folder.",
+            where=root,
+        )
+    return joined
+
+
+class FolderLock:
+    """An OS lock on a file: held by at most one process, freed by the kernel at its death."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: int | None = None
+
+    def acquire(self) -> bool:
+        """True when the lock is now ours; False when another process holds it."""
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(handle)
+        except OSError:
+            os.close(handle)
+            return False
+        self._handle = handle
+        return True
+
+    def release(self) -> None:
+        """Give it back (also done by the kernel when the process ends)."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def held_by_other(self) -> bool:
+        """Whether some process holds it now; False also when the file is not there."""
+        if self._handle is not None or not self.path.exists():
+            return False
+        if self.acquire():
+            self.release()
+            return False
+        return True
+
+    def __enter__(self) -> FolderLock:
+        if not self.acquire():
+            raise DiskRefused(
+                f"{self.path.parent.name} is in use by another facewright process.",
+                remedy="Wait for it, or stop it with `facewright jobs list` and `facewright jobs stop ID`.",
+                where=self.path.parent,
+            )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+
+def _lock(handle: int) -> None:
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def part_file(path: Path) -> Iterator[Path]:
+    """For writers that need a path: yields `path`.part-like name with the right suffix; renamed on success.
+
+    On any exception the half-written file is removed and the old one stays.
+    """
+    part = path.with_name(f".{path.stem}{PART}{path.suffix}")
+    try:
+        yield part
+        with open(part, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(part, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise disk_error(error, path) from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""What one frame can tell: detections, landmarks, pose, identity, tracks."""

@@ -1,0 +1,1 @@
+"""Faces as a collection on disk."""

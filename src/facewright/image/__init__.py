@@ -1,0 +1,1 @@
+"""Pure maths on arrays: no disk, clock or hidden randomness."""

@@ -1,0 +1,1 @@
+"""Run any Step so that kill -9 costs one item."""

@@ -1,0 +1,1 @@
+"""Video in, video out: the only room that knows the video library."""

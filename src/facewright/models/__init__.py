@@ -1,0 +1,1 @@
+"""Nets: graphs, weights, files of weights."""

@@ -1,0 +1,1 @@
+"""Who allowed it, what was done: consent, ledger, permit, content gate, mark."""

@@ -1,0 +1,57 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+hypothesis_settings.register_profile(
+    "house", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("house")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("FACEWRIGHT_SHARED", REPOSITORY.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Numbers and drawings of the original, part of the repository."""
+    return REPOSITORY / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of licensed footage and weights beside a developer's checkout."""
+    if not (SHARED / "footage").is_dir():
+        pytest.skip("needs the shared footage and weights folder beside the checkout, which is absent here")
+    return SHARED
+
+
+@pytest.fixture
+def weights(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pretrained nets at hand, without network."""
+    monkeypatch.setenv("FACEWRIGHT_WEIGHTS", str(shared / "weights"))
+    return shared / "weights"
+
+
+@pytest.fixture(autouse=True)
+def _private_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own keys, records, cache or settings."""
+    monkeypatch.setenv("FACEWRIGHT_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """One compute thread: two threads on a busy two-core machine lose to one."""
+    import sys
+
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

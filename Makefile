@@ -1,0 +1,47 @@
+# Targets: setup check test slow docs demo clean. Nothing is installed outside .venv.
+# TORCH=cpu (default where offered) or TORCH=cuda picks the build of torch where both are to be had.
+PY ?= $(firstword $(shell command -v python3.12 python3.11 python3 2>/dev/null))
+VENV ?= .venv
+TORCH ?= auto
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup check lint types layers docs-check test slow docs demo clean bench
+
+setup: $(VENV)/.stamp
+
+$(VENV)/.stamp: pyproject.toml constraints.txt
+	$(PY) -m venv $(VENV)
+	$(BIN)/python tools/install.py --torch $(TORCH)
+	touch $@
+
+check: setup lint types layers docs-check
+
+lint: setup
+	$(BIN)/ruff check src tests tools benchmarks
+	$(BIN)/vulture src --min-confidence 80
+	$(BIN)/deptry src
+
+types: setup
+	$(BIN)/pyrefly check
+
+layers: setup
+	$(BIN)/lint-imports
+
+docs-check: setup
+	$(BIN)/python -m tools.docs --check
+
+docs: setup
+	$(BIN)/python -m tools.docs
+
+test: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+slow: setup
+	$(BIN)/python -m pytest -m slow
+
+demo: setup
+	OMP_NUM_THREADS= $(BIN)/facewright demo
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facewright.core import files
+from facewright.core.errors import DiskRefused, FileRefused
+
+
+def test_write_atomic_leaves_old_or_new(tmp_path, monkeypatch):
+    path = tmp_path / "Größe 写真.bin"
+    files.write_atomic(path, b"old")
+    monkeypatch.setattr(os, "replace", lambda *a: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+    with pytest.raises(DiskRefused):
+        files.write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file-size limits are POSIX")
+def test_a_full_disk_is_a_clear_end(tmp_path):
+    code = (
+        "import resource,sys,signal;from pathlib import Path;signal.signal(signal.SIGXFSZ,signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE,(1000,1000));from facewright.core.files import write_atomic\n"
+        "try: write_atomic(Path(sys.argv[1]),b'x'*5000)\n"
+        "except Exception as e: print(type(e).__name__, e)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], capture_output=True, text=True, check=True)
+    assert "DiskRefused" in done.stdout
+    assert "disk is full" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_part_file_vanishes_on_error(tmp_path):
+    path = tmp_path / "film.mp4"
+    with pytest.raises(RuntimeError), files.part_file(path) as part:
+        part.write_bytes(b"half")
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+    with files.part_file(path) as part:
+        assert part.suffix == ".mp4"
+        part.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole"
+
+
+def test_lock_is_held_once_and_freed_by_death(tmp_path):
+    code = "import sys,time;from pathlib import Path;from facewright.core.files import FolderLock\n" \
+           "l=FolderLock(Path(sys.argv[1]));print(l.acquire(),flush=True);time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline().strip() == "True"
+    lock = files.FolderLock(tmp_path / "lock")
+    assert lock.held_by_other()
+    assert not lock.acquire()
+    with pytest.raises(DiskRefused, match="in use"), lock:
+        pass
+    other.kill()
+    other.wait()
+    assert lock.acquire()
+    lock.release()
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "a/../../b", "C:\\x", "a\0", "", "nul", "COM1.txt", "a.", "a ", "//h/s"])
+def test_unsafe_names_are_refused(tmp_path, name):
+    with pytest.raises(FileRefused):
+        files.safe_join(tmp_path, name)
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_a_safe_name_never_leaves_the_folder(tmp_path_factory, name):
+    root = tmp_path_factory.getbasetemp()
+    with contextlib.suppress(FileRefused):
+        assert files.safe_join(root, name).resolve().is_relative_to(root.resolve())
+
+
+def test_trash_keeps_the_data(tmp_path):
+    (tmp_path / "a.txt").write_text("precious")
+    kept = files.to_trash(tmp_path / "a.txt", tmp_path / "trash")
+    assert kept.read_text() == "precious"
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_reading_refuses_in_words(tmp_path):
+    with pytest.raises(FileRefused):
+        files.read_file(tmp_path / "none")
+    (tmp_path / "big").write_bytes(b"x" * 11)
+    with pytest.raises(FileRefused, match="too large"):
+        files.read_file(tmp_path / "big", limit_bytes=10)

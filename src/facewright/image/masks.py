@@ -18,7 +18,7 @@ _HULL_PARTS: tuple[tuple[int, ...], ...] = (
     (*range(22, 27), 27, *range(31, 36), 8),
     (*range(27, 36),),
 )
-_RIGHT_EYE, _LEFT_EYE, _INNER_LIPS = slice(36, 42), slice(42, 48), slice(60, 68)
+_RIGHT_EYE, _LEFT_EYE, _OUTER_LIPS, _INNER_LIPS = slice(36, 42), slice(42, 48), slice(48, 60), slice(60, 68)
 
 
 def expand_eyebrows(points: np.ndarray, amount: float = 1.0) -> np.ndarray:
@@ -57,9 +57,9 @@ def eyes_mask(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return _soft_parts(points, shape, (_RIGHT_EYE, _LEFT_EYE))
 
 
-def mouth_mask(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The inner lips of the 68 landmarks, softened by the picture's height -> (h, w) float32."""
-    return _soft_parts(points, shape, (_INNER_LIPS,))
+def mouth_mask(points: np.ndarray, shape: tuple[int, int], *, whole_lips: bool = False) -> np.ndarray:
+    """The inner lips (or all of them) of the 68 landmarks, softened by the picture's height -> (h, w) float32."""
+    return _soft_parts(points, shape, (_OUTER_LIPS if whole_lips else _INNER_LIPS,))
 
 
 def eyes_mouth_mask(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,110 @@
+"""The shape of every net: chosen before the first iteration, locked afterwards. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import ValidationInfo, field_validator
+
+from facewright.core.settings import Settings, knob
+
+FaceTypeName = Literal["half_face", "midfull_face", "full_face", "whole_face", "head"]
+
+GRAPHS = ("df", "liae")
+LETTERS = "udtc"
+_D_MASK_SMALLEST = 16
+
+
+def split_archi(archi: str) -> tuple[str, frozenset[str]]:
+    """`liae-ud` -> ("liae", {"u", "d"}). Raises ValueError in the user's words.
+
+    Letters: u normalises the code, d doubles the resolution at the output, t deepens encoder and decoder,
+    c replaces leaky ReLU by x cos(x). Any order, any subset.
+    """
+    graph, dash, letters = archi.partition("-")
+    if graph not in GRAPHS:
+        raise ValueError("it starts with df or liae, then optional letters, for example df, df-ud or liae-udt")
+    if dash and not letters:
+        raise ValueError("a dash is followed by at least one of the letters u d t c")
+    unknown = "".join(sorted(set(letters) - set(LETTERS)))
+    if unknown:
+        raise ValueError(f"unknown letter {unknown!r}: only u, d, t and c exist")
+    if len(set(letters)) != len(letters):
+        raise ValueError("each letter may occur once")
+    return graph, frozenset(letters)
+
+
+def resolution_step(archi: str) -> int:
+    """Pixels: the net's side must be a multiple of this. 16; 32 with d or t (five halvings)."""
+    return 32 if split_archi(archi)[1] & {"d", "t"} else 16
+
+
+def auto_d_mask_dims(d_dims: int) -> int:
+    """A third of the decoder's channels, made even, at least 16 (64 -> 22)."""
+    third = d_dims // 3
+    return max(_D_MASK_SMALLEST, third + third % 2)
+
+
+class SaehdSettings(Settings):
+    """Shape of a SAEHD net. Ranges are the wider of the original's guide and program."""
+
+    archi: str = knob(
+        "liae-ud", "Graph (df keeps more of the source's shape, liae takes the target's light) and letters u d t c.",
+        lock="after_start",
+    )
+    resolution: int = knob(
+        128, "Side of the face that the net sees and makes; a multiple of 32 with the letters d or t.",
+        low=64, high=640, step=16, unit="px", lock="after_start",
+    )
+    face_type: FaceTypeName = knob("full_face", "How much of the head is replaced.", lock="after_start")
+    ae_dims: int = knob(256, "Channels of the code between encoder and decoder.", low=32, high=2048, lock="after_start")
+    e_dims: int = knob(64, "Channels of the encoder, made even.", low=16, high=256, lock="after_start")
+    d_dims: int = knob(64, "Channels of the decoder, made even.", low=16, high=256, lock="after_start")
+    d_mask_dims: int = knob(
+        0, "Channels of the mask decoder, made even; 0 = a third of d_dims.", low=0, high=256, lock="after_start"
+    )
+
+    @field_validator("archi")
+    @classmethod
+    def _archi_exists(cls, value: str) -> str:
+        split_archi(value)
+        return value
+
+    @field_validator("resolution")
+    @classmethod
+    def _resolution_fits_letters(cls, value: int, info: ValidationInfo) -> int:
+        archi = info.data.get("archi")
+        step = resolution_step(archi) if archi else 16
+        if value % step:
+            low = value // step * step
+            raise ValueError(f"with the letters of {archi} it must be a multiple of {step}: {low} or {low + step}")
+        return value
+
+    @field_validator("e_dims", "d_dims")
+    @classmethod
+    def _even(cls, value: int) -> int:
+        return value + value % 2
+
+    @field_validator("d_mask_dims")
+    @classmethod
+    def _d_mask_from_d(cls, value: int, info: ValidationInfo) -> int:
+        # From the d_dims just given, not from a stored one (quirk Q10 of the original).
+        return value + value % 2 if value else auto_d_mask_dims(info.data.get("d_dims", 64))
+
+
+class Quick96Settings(Settings):
+    """Quick96 asks nothing: its shape is fixed. The names are those of SaehdSettings."""
+
+    archi: ClassVar[str] = "df-ud"
+    resolution: ClassVar[int] = 96
+    face_type: ClassVar[FaceTypeName] = "full_face"
+    ae_dims: ClassVar[int] = 128
+    e_dims: ClassVar[int] = 64
+    d_dims: ClassVar[int] = 64
+    d_mask_dims: ClassVar[int] = 16
+
+
+ShapeSettings = SaehdSettings | Quick96Settings
+
+SHAPES: dict[str, type[Settings]] = {"saehd": SaehdSettings, "quick96": Quick96Settings}
+"""Net name -> class of its shape settings (the light half of the registry NETS)."""

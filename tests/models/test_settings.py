@@ -1,0 +1,62 @@
+"""Shape settings: every rule refuses with a sentence, every free choice is accepted."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from facewright.core.errors import SettingRefused
+from facewright.core.settings import check
+from facewright.models.settings import SHAPES, Quick96Settings, SaehdSettings, split_archi
+
+
+@pytest.mark.parametrize("graph", ["df", "liae"])
+def test_letters_in_any_order_any_subset(graph):
+    for count in range(5):
+        for letters in itertools.permutations("udtc", count):
+            archi = graph + ("-" + "".join(letters) if letters else "")
+            assert split_archi(archi) == (graph, frozenset(letters))
+            assert check(SaehdSettings, {"archi": archi}).archi == archi
+
+
+@pytest.mark.parametrize("archi", ["", "df-", "dfud", "df-x", "df-uu", "liae_ud", "DF-ud", "hd"])
+def test_unknown_archi_is_refused(archi):
+    with pytest.raises(SettingRefused) as caught:
+        check(SaehdSettings, {"archi": archi})
+    assert "--archi" in caught.value.what
+
+
+@pytest.mark.parametrize(("archi", "bad"), [("df-d", 80), ("liae-t", 144), ("df-udt", 112), ("df", 72), ("df", 656), ("df", 48)])
+def test_resolution_step_follows_the_letters(archi, bad):
+    with pytest.raises(SettingRefused) as caught:
+        check(SaehdSettings, {"archi": archi, "resolution": bad})
+    assert "--resolution" in caught.value.what
+    assert check(SaehdSettings, {"archi": archi, "resolution": 96}).resolution == 96
+    assert check(SaehdSettings, {"archi": "df-u", "resolution": 80}).resolution == 80
+
+
+def test_refusal_names_the_nearest_sizes():
+    with pytest.raises(SettingRefused) as caught:
+        check(SaehdSettings, {"archi": "df-d", "resolution": 80})
+    assert "64 or 96" in caught.value.why
+
+
+def test_odd_channels_become_even_and_mask_follows_typed_decoder():
+    s = check(SaehdSettings, {"e_dims": 17, "d_dims": 95})
+    assert (s.e_dims, s.d_dims, s.d_mask_dims) == (18, 96, 32)
+    assert check(SaehdSettings, {}).d_mask_dims == 22
+    assert check(SaehdSettings, {"d_mask_dims": 8, "d_dims": 16}).d_mask_dims == 8
+
+
+def test_shape_is_locked_after_start():
+    started = check(SaehdSettings, {})
+    with pytest.raises(SettingRefused, match="locked"):
+        check(SaehdSettings, {"ae_dims": 128}, started=started)
+    assert check(SaehdSettings, {}, started=started) == started
+
+
+def test_quick96_has_nothing_to_choose():
+    assert Quick96Settings.model_fields == {}
+    with pytest.raises(SettingRefused):
+        check(SHAPES["quick96"], {"resolution": 128})

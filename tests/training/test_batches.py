@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facewright.core.settings import check
+from facewright.faces.face import FaceType
+from facewright.training import batches, samples
+from facewright.training.batches import DST, SRC, Batches
+from facewright.training.settings import SaehdTrain
+
+
+@pytest.fixture(scope="module")
+def both(drawn, tmp_path_factory):
+    found = []
+    for name, skin in (("a", (220, 180, 150)), ("b", (120, 80, 60))):
+        faces = drawn(7, skin=skin, name=name)
+        found.append(samples.prepare(
+            tmp_path_factory.mktemp(name), faces, list(faces), 7, digest=name, face_type=FaceType.FULL, side=80,
+            mouth_area="lips",
+        ))
+    return found
+
+
+def maker(both, **changes):
+    return Batches(*both, 64, 4, torch.device("cpu"), **changes)
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(1, 50), st.integers(0, 500), st.integers(1, 40))
+def test_order_is_a_shuffle_per_epoch_whoever_asks(seed, count, first, n):
+    whole = batches.order(seed, SRC, count, 0, first + n)
+    np.testing.assert_array_equal(batches.order(seed, SRC, count, first, n), whole[first:])
+    for epoch in range((first + n) // count):
+        assert sorted(whole[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+def test_sides_and_seeds_have_their_own_order():
+    a, b, c = (batches.order(seed, side, 100, 0, 100) for seed, side in ((0, SRC), (0, DST), (1, SRC)))
+    assert (a != b).mean() > 0.8
+    assert (a != c).mean() > 0.8
+
+
+def test_slots_are_independent_of_the_batch():
+    four = batches.geometry(SaehdTrain(), SRC, 5, 4, 64)
+    two = batches.geometry(SaehdTrain(), SRC, 5, 2, 64)
+    np.testing.assert_array_equal(four.source_from_target[:2], two.source_from_target)
+    np.testing.assert_array_equal(four.nodes_px[:2], two.nodes_px)
+
+
+def test_draws_stay_in_their_range_and_differ():
+    uniform, noise = map(np.stack, zip(*(batches.draws(3, SRC, i, 0) for i in range(300))))
+    assert np.abs(noise).max() <= 1
+    assert abs(noise.std() - 0.954 / 2.5) < 0.01  # standard deviation of a normal cut at 2.5
+    assert abs(uniform.mean() - 0.5) < 0.03
+    assert len(np.unique(uniform[:, 0])) == 300
+
+
+def test_limits_of_the_geometry_are_the_settings():
+    s = check(SaehdTrain, {"rotation_deg": 3, "scale": 0.04, "shift": 0.015, "random_src_flip": True})
+    forward = np.linalg.inv(np.concatenate(
+        [np.concatenate([batches.geometry(s, SRC, i, 8, 64).source_from_target for i in range(40)]),
+         np.tile([[[0.0, 0.0, 1.0]]], (320, 1, 1))], 1))
+    size = np.sqrt(np.abs(np.linalg.det(forward[:, :2, :2])))
+    assert size.min() >= 1 / 1.04 - 1e-9
+    assert size.max() <= 1.04 + 1e-9
+    assert size.max() - size.min() > 0.06
+    mirrored = np.linalg.det(forward[:, :2, :2]) < 0
+    assert 0.3 < mirrored.mean() < 0.5
+    straight = forward[~mirrored]
+    assert np.rad2deg(np.abs(np.arctan2(straight[:, 0, 1], straight[:, 0, 0]))).max() <= 3 + 1e-6
+    centre = straight @ np.array([32.0, 32.0, 1.0])
+    assert np.abs(centre[:, :2] - 32).max() <= 0.015 * 64 + 1e-6
+
+
+def test_any_order_of_calls_gives_the_same_batches(both):
+    s = SaehdTrain()
+    one, other = maker(both), maker(both)
+    first = [one.get(i, s) for i in range(4)]
+    for i in (3, 0, 2):
+        again = other.get(i, s)
+        for side in ("src", "dst"):
+            for part in ("input", "target", "mask", "priority"):
+                assert torch.equal(getattr(getattr(first[i], side), part), getattr(getattr(again, side), part))
+
+
+def test_shapes_ranges_and_who_is_bent(both):
+    batch = maker(both).get(0, SaehdTrain())
+    for side in (batch.src, batch.dst):
+        assert side.input.shape == side.target.shape == (4, 3, 64, 64)
+        assert side.mask.shape == side.priority.shape == (4, 1, 64, 64)
+        for part in (side.input, side.target, side.mask, side.priority):
+            assert part.dtype is torch.float32
+            assert 0 <= part.min()
+            assert part.max() <= 1 + 1e-6
+        assert (side.input - side.target).abs().mean() > 1e-3
+        assert side.priority[side.mask == 0].max() == 0
+    still = maker(both).get(0, batches.unbent(SaehdTrain()))
+    assert torch.equal(still.src.input, still.src.target)
+    assert torch.equal(still.src.target, batch.src.target), "switching the warp off moves nothing else"
+
+
+def test_matched_colours_move_the_source_only(both):
+    plain, matched = maker(both), maker(both, match_colour=True)
+    rows = np.arange(7)
+    a, b = plain.plain(SRC, rows), matched.plain(SRC, rows)
+    inside = (a.mask > 0.99).expand_as(a.target)
+    target = plain.plain(DST, rows)
+    aim = target.target[(target.mask > 0.99).expand_as(target.target)].mean()
+    assert abs(b.target[inside].mean() - aim) < 0.02 < abs(a.target[inside].mean() - aim)
+    assert torch.equal(plain.plain(DST, rows).target, matched.plain(DST, rows).target)
+
+
+def test_plain_faces_are_the_crops(both):
+    maker_ = Batches(*both, 80, 4, torch.device("cpu"))
+    got = maker_.plain(SRC, np.array([2]))
+    want = torch.from_numpy(both[0].read(np.array([2]))).float() / 255
+    torch.testing.assert_close(got.target, want[:, :3], atol=1e-4, rtol=0)
+
+
+def test_one_face_fewer_than_the_batch_is_no_problem(both):
+    batch = Batches(*both, 64, 16, torch.device("cpu")).get(3, SaehdTrain())
+    assert len(batch.src.input) == 16
+
+
+def test_held_out_faces_are_never_shown(both):
+    from dataclasses import replace
+
+    held = replace(both[0], chosen=samples.choose(both[0].frames, 3, 1))
+    assert list(held.held_out()) == [2, 5]
+    seen = held.chosen[batches.order(0, SRC, len(held.chosen), 0, 200)]
+    assert not set(seen) & {2, 5}

@@ -1,0 +1,190 @@
+"""Commands that make something: new, extract, train, merge, render, demo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from facewright.cli import show
+from facewright.cli.bind import Shown, command, group, split
+from facewright.core.errors import SettingRefused
+from facewright.faceset.settings import ExtractSettings
+from facewright.merge.settings import MergeSettings
+from facewright.models.settings import Quick96Settings, SaehdSettings
+from facewright.render.settings import RenderSettings
+from facewright.training.settings import Quick96Train, SaehdTrain
+
+Person = Annotated[str, typer.Option(help="Name of the person whose faces count, where a faceset holds several.")]
+Background = Annotated[bool, typer.Option("--background", help="Start the job and return; watch it with `jobs watch`.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    command(app, "new")(new)
+    command(app, "demo")(demo)
+    command(app, "extract", ExtractSettings)(extract)
+    train = group(app, "train", "Train a model on two facesets.")
+    command(train, "saehd", SaehdTrain, SaehdSettings)(train_saehd)
+    command(train, "quick96", Quick96Train, Quick96Settings)(train_quick96)
+    command(app, "merge", MergeSettings)(merge)
+    command(app, "render", RenderSettings)(render)
+
+
+def new(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the new project.")]) -> Shown:
+    """Make a project folder in which later commands find their paths by themselves."""
+    from facewright import api
+
+    project = api.new(directory)
+    return Shown(
+        {"project": str(project.root), "name": project.name},
+        lambda: show.result(
+            f"Made the project {project.name} in {project.root}.\nNext: put films into footage/src and footage/dst, record "
+            "consent with `facewright consent new`, then run `facewright extract` inside the folder."
+        ),
+    )
+
+
+def demo(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the result.")] = Path("demo"),
+    minutes: Annotated[float, typer.Option(help="Wall-clock minutes for training. [0.2..600; default 7]")] = 7.0,
+    seed: Annotated[int, typer.Option(help="Seed of the training. [default 0]")] = 0,
+    as_json: bool = False,
+) -> Shown:
+    """The whole road on two synthetic people that come with the package: faces, training, merge, signed film."""
+    from facewright import api
+
+    if not 0.2 <= minutes <= 600:
+        raise SettingRefused("--minutes is out of range.", remedy="Allowed: 0.2..600; default 7.", where="--minutes")
+    with show.Bar("demo", quiet=as_json) as bar:
+        made = api.demo(out, minutes=minutes, seed=seed, on_event=bar.event)
+    return Shown(made.as_dict(), lambda: _demo_text(made))
+
+
+def _demo_text(made: Any) -> None:
+    show.result(f"film     {show.name_of(made.film)}")
+    show.result(f"picture  {show.name_of(made.picture)}")
+    for line in made.notes:
+        show.result(f"note     {line}")
+    show.result("Next:    facewright verify " + show.name_of(made.film))
+    show.result("         facewright new MYFILM    (your own footage, with a record of consent)")
+
+
+def extract(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="INPUT... FACESET", help="Films or folders of pictures, and last the faceset to fill."),
+    ] = None,
+    person: Annotated[str, typer.Option(help="Name of the person, kept in every face.")] = "",
+    consent: Annotated[str, typer.Option(help="Reference, id or name of the consent record of these faces.")] = "",
+    background: Background = False,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Find every face of films or pictures and keep them, aligned, as a faceset."""
+    from facewright import api
+
+    jobs = api.extractions(paths or [])
+    done = [
+        _lasting(f"extract {target.name}", as_json, lambda on, i=inputs, t=target: api.extract(
+            i, t, settings=given or {}, person=person, consent=consent, background=background, on_event=on))
+        for inputs, target in jobs
+    ]
+    return Shown(done if len(done) > 1 else done[0], lambda: [_summary(d) for d in done])
+
+
+def train_saehd(
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of the model.")] = None,
+    src: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person put in.")] = None,
+    dst: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person replaced.")] = None,
+    src_person: Person = "",
+    dst_person: Person = "",
+    background: Background = False,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Train SAEHD: encoder, inter and decoders of the DF or LIAE kind, at 64 to 640 px."""
+    return _train("saehd", run, src, dst, (src_person, dst_person), background, as_json, given or {})
+
+
+def train_quick96(
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of the model.")] = None,
+    src: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person put in.")] = None,
+    dst: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person replaced.")] = None,
+    src_person: Person = "",
+    dst_person: Person = "",
+    background: Background = False,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Train Quick96: one small fixed net, nothing to choose."""
+    return _train("quick96", run, src, dst, (src_person, dst_person), background, as_json, given or {})
+
+
+def _train(
+    net: str, run: Path | None, src: Path | None, dst: Path | None, persons: tuple[str, str], background: bool,
+    as_json: bool, given: dict[str, Any],
+) -> Shown:
+    from facewright import api
+
+    shape = split(given, SaehdSettings if net == "saehd" else Quick96Settings)
+    settings = {k: v for k, v in given.items() if k not in shape}
+    done = _lasting("train", as_json, lambda on: api.train(
+        net, run, src, dst, settings=settings, shape=shape, src_person=persons[0], dst_person=persons[1],
+        background=background, on_event=on))
+    return Shown(done, lambda: _summary(done))
+
+
+def merge(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="INPUT FACESET RUN OUT", help="The film, its faceset, the model, the output folder."),
+    ] = None,
+    person: Person = "",
+    background: Background = False,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Put the model's faces into the frames of a film."""
+    from facewright import api
+
+    places = api.merge_places(paths or [])
+    done = _lasting("merge", as_json, lambda on: api.merge(
+        *places, settings=given or {}, person=person, background=background, on_event=on))
+    return Shown(done, lambda: _summary(done))
+
+
+def render(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="OUT VIDEO", help="The merge's folder, and the film to write.")
+    ] = None,
+    audio_from: Annotated[Path | None, typer.Option(metavar="INPUT", help="Film whose sound is taken.")] = None,
+    background: Background = False,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Encode the merged frames as a film with sound, screen it, sign it."""
+    from facewright import api
+
+    merged, video, sound = api.render_places(paths or [], audio_from)
+    done = _lasting("render", as_json, lambda on: api.render(
+        merged, video, audio_from=sound, settings=given or {}, background=background, on_event=on))
+    return Shown(done, lambda: _summary(done))
+
+
+def _lasting(label: str, as_json: bool, work: Any) -> dict[str, Any]:
+    with show.Bar(label, quiet=as_json) as bar:
+        return work(bar.event)
+
+
+def _summary(data: Mapping[str, Any]) -> None:
+    flat = {k: v for k, v in data.items() if not isinstance(v, list | dict) and v not in ("", None)}
+    show.facts(flat)
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            show.result(f"{key}: " + ", ".join(f"{k} {v}" for k, v in value.items()))
+        elif isinstance(value, list) and value:
+            for line in value[:20]:
+                show.result(f"{key}: {line}")

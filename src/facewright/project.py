@@ -1,0 +1,139 @@
+"""A project is a folder with a `project.toml`; this file knows its places and finds things in it.
+
+It knows files only: records and ledger are opened by the api.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from facewright.core.errors import FileRefused, NothingFound
+from facewright.core.files import make_folder, write_atomic
+
+FILE = "project.toml"
+Side = Literal["src", "dst"]
+
+_TEMPLATE = """\
+# A facewright project. Settings that differ from the defaults go below, one table a stage, for example
+# [extract]
+# resolution = 768
+[project]
+name = "{name}"
+format = 1
+"""
+
+_README = """\
+footage/src   films or photos of the person whose face is put in (src)
+footage/dst   the film whose face is replaced (dst)
+facesets      faces found in them
+runs          models in training
+merged        composed frames
+films         signed results
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The folder and what its project.toml says. `settings` maps a stage to its deviating values."""
+
+    root: Path
+    name: str
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def footage(self, side: Side) -> list[Path]:
+        """Films (files) of one side, or the folder itself where it holds stills. Raises NothingFound."""
+        folder = self.root / "footage" / side
+        films = sorted(p for p in folder.glob("*") if p.is_file() and p.suffix.lower() not in _STILLS)
+        stills = [p for p in folder.glob("*") if p.is_file() and p.suffix.lower() in _STILLS]
+        found = films + ([folder] if stills else [])
+        if not found:
+            raise NothingFound(
+                f"There is no footage of the {_WHO[side]} yet.", remedy=f"Put a film or photos into {folder}.", where=folder
+            )
+        return found
+
+    def faceset(self, side: Side) -> Path:
+        """Where that side's faces live."""
+        return self.root / "facesets" / side
+
+    def run(self, name: str = "main") -> Path:
+        """The folder of a model in training."""
+        return self.root / "runs" / name
+
+    def latest_run(self) -> Path:
+        """The run that was trained last. Raises NothingFound with the step that is missing."""
+        runs = sorted((p for p in (self.root / "runs").glob("*/run.json")), key=lambda p: p.stat().st_mtime)
+        if not runs:
+            raise NothingFound(
+                "There is no trained model in this project yet.", remedy="Run `facewright train quick96` first.",
+                where=self.root / "runs",
+            )
+        return runs[-1].parent
+
+    def merged(self, film: Path) -> Path:
+        """Where the composed frames of a film lie."""
+        return self.root / "merged" / film.stem
+
+    def film(self, merged: Path) -> Path:
+        """Where the finished film goes."""
+        return self.root / "films" / f"{merged.name}.mp4"
+
+
+_WHO = {"src": "source person (src)", "dst": "target film (dst)"}
+_STILLS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr"}
+
+
+def new(root: Path) -> Project:
+    """Make a project. Raises FileRefused when the folder already is one, DiskRefused when it cannot be written."""
+    if (root / FILE).exists():
+        raise FileRefused(
+            f"{root.name} is a facewright project already.", remedy="Go on with it, or choose another folder.", where=root
+        )
+    for place in ("footage/src", "footage/dst", "facesets", "runs", "merged", "films", "consent"):
+        make_folder(root / place)
+    name = re.sub(r"[^a-z0-9]+", "-", root.resolve().name.lower()).strip("-") or "project"
+    write_atomic(root / "footage" / "README.txt", _README.encode())
+    write_atomic(root / FILE, _TEMPLATE.format(name=name).encode())
+    return load(root)
+
+
+def load(root: Path) -> Project:
+    """Read a project's file. Raises FileRefused when it is damaged."""
+    path = root / FILE
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FileRefused(
+            "The project file cannot be read.", why=str(error), remedy="Correct that line, or restore a backup.", where=path
+        ) from error
+    head = data.pop("project", {})
+    if not isinstance(head, dict) or not all(isinstance(v, dict) for v in data.values()):
+        raise FileRefused(
+            "The project file has a value outside of a table.", remedy="Put settings under [stage] headings.", where=path
+        )
+    return Project(root.resolve(), str(head.get("name", root.name)), data)
+
+
+def find(start: Path) -> Project | None:
+    """The project whose folder is `start` or the nearest one above it."""
+    folder = start.resolve()
+    for candidate in (folder, *folder.parents):
+        if (candidate / FILE).is_file():
+            return load(candidate)
+    return None
+
+
+def here_or_refuse(what: str) -> Project:
+    """The project around the working folder; raises FileRefused: `what` was left out and there is none."""
+    found = find(Path.cwd())
+    if found is None:
+        raise FileRefused(
+            f"{what} is missing.", why="Paths may be left out only inside a project.",
+            remedy="Name it, or make a project with `facewright new DIR` and work inside.",
+        )
+    return found

@@ -6,6 +6,7 @@ two-step path here (remap, then affine) is the parity reference of the one-step 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
@@ -85,3 +86,119 @@ def resize(image: np.ndarray, size_px: int | tuple[int, int], interpolation: Int
     flag = cv2.INTER_AREA if interpolation == "area" else _FLAGS[interpolation]
     resized = cv2.resize(image, size, interpolation=flag)
     return resized[..., None] if image.ndim == 3 and resized.ndim == 2 else resized
+
+
+Rng = np.random.RandomState | np.random.Generator
+"""The original's legacy stream (goldens) or a counter-based generator (training); draws are made in one order."""
+
+_WARP_FLOOR_PX = 64
+"""Smaller pictures are warped at this side and scaled back, so that the grid keeps its three spacings."""
+
+
+@dataclass(frozen=True, slots=True)
+class AffineLimits:
+    """Ranges of the random affine: degrees either way, scale 1/(1 - low)..1 + high, shifts as share of the side."""
+
+    rotation_deg: float = 10.0
+    scale_low: float = -0.15
+    scale_high: float = 0.15
+    shift_01: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class AffineDraw:
+    """One random affine. rotation_deg > 0 is counter-clockwise; shifts are shares of the side; flip comes last."""
+
+    rotation_deg: float
+    scale: float
+    shift_x_01: float
+    shift_y_01: float
+    flip: bool = False
+
+    def matrix(self, side_px: int) -> np.ndarray:
+        """(3, 3) float64: warped picture px from source px, without the flip."""
+        centre = float(side_px // 2)
+        rotation = cv2.getRotationMatrix2D((centre, centre), self.rotation_deg, self.scale)
+        rotation[:, 2] += (self.shift_x_01 * side_px, self.shift_y_01 * side_px)
+        return to33(rotation)
+
+
+def draw_affine(rng: Rng, limits: AffineLimits, *, flip_allowed: bool) -> AffineDraw:
+    """Draw rotation, scale, shift x, shift y, then (only when allowed) the flip, which comes up 4 times in 10."""
+    rotation = rng.uniform(-limits.rotation_deg, limits.rotation_deg)
+    scale = rng.uniform(1.0 / (1.0 - limits.scale_low), 1.0 + limits.scale_high)
+    shift_x = rng.uniform(-limits.shift_01, limits.shift_01)
+    shift_y = rng.uniform(-limits.shift_01, limits.shift_01)
+    flip = flip_allowed and _integer(rng, 0, 10) < 4
+    return AffineDraw(float(rotation), float(scale), float(shift_x), float(shift_y), flip)
+
+
+def _integer(rng: Rng, low: int, high: int) -> int:
+    """low <= i < high from either kind of generator."""
+    return int(rng.randint(low, high) if isinstance(rng, np.random.RandomState) else rng.integers(low, high))
+
+
+def random_warp_maps(rng: Rng, side_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two (side, side) float32 maps for remap: a coarse grid moved by truncated normals, borders fixed.
+
+    Without noise the map is x + 0.5 (a quirk of the original's grid, kept: targets are trained against it).
+    """
+    cell = (side_px // 2, side_px // 4, side_px // 8)[_integer(rng, 0, 3)]
+    count = side_px // cell + 1
+    grid = np.broadcast_to(np.linspace(0.0, side_px, count), (count, count)).copy()
+    inner = count - 2
+    first, second = (_truncated_normals(rng, inner * inner).reshape(inner, inner) for _ in range(2))
+    grid[1:-1, 1:-1] += 0.24 * cell * (first + second.T)
+    full = cv2.resize(grid, (side_px + cell, side_px + cell), interpolation=cv2.INTER_LINEAR)
+    half = cell // 2
+    map_x = full[half : half + side_px, half : half + side_px].astype(np.float32)
+    return map_x, np.ascontiguousarray(map_x.T)
+
+
+def _truncated_normals(rng: Rng, count: int) -> np.ndarray:
+    """Standard normals within 2.5 sigma, divided by 2.5 -> (count,) float32; rejected ones are drawn again."""
+    kept: list[float] = []
+    while len(kept) < count:
+        draws = rng.standard_normal(count - len(kept))
+        kept.extend(draws[np.abs(draws) <= 2.5].tolist())
+    return (np.array(kept) / 2.5).astype(np.float32)
+
+
+def warp_randomly(
+    image: np.ndarray,
+    maps: tuple[np.ndarray, np.ndarray] | None,
+    draw: AffineDraw | None,
+    *,
+    interpolation: Literal["linear", "cubic"] = "cubic",
+    border: Border = "replicate",
+) -> np.ndarray:
+    """The two-step path of a square (R, R, C) picture: remap (black border), then affine, then flip; same shape.
+
+    `maps` or `draw` may be None to leave that step out. Pictures take cubic and "replicate", masks linear and
+    "constant". Not clipped.
+    """
+    side = image.shape[0]
+    if side < _WARP_FLOOR_PX:
+        small = warp_randomly(
+            resize(image, _WARP_FLOOR_PX, interpolation), maps, draw, interpolation=interpolation, border=border
+        )
+        return resize(small, side, interpolation)
+    out = image
+    if maps is not None:
+        out = cv2.remap(out, *maps, interpolation=_FLAGS[interpolation])
+    if draw is not None:
+        out = warp(out, draw.matrix(side), side, interpolation, border)
+        out = out[:, ::-1] if draw.flip else out
+    return out.reshape(image.shape)
+
+
+def shift_hsv(image: np.ndarray, rng: Rng, amount: float) -> np.ndarray:
+    """Random hue, saturation and value of an RGB (H, W, 3) float32 picture in 0..1, by `amount` 0..1; clipped."""
+    span = max(1, int(180 * amount))
+    hue = _integer(rng, -span, span + 1)
+    saturation, value = (rng.random_sample(2) if isinstance(rng, np.random.RandomState) else rng.random(2)) - 0.5
+    h, s, v = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
+    h = (h + np.float32(hue)) % np.float32(360)
+    s = np.clip(s + np.float32(saturation * amount), 0, 1)
+    v = np.clip(v + np.float32(value * amount), 0, 1)
+    return np.clip(cv2.cvtColor(cv2.merge([h, s, v]), cv2.COLOR_HSV2RGB), 0, 1)

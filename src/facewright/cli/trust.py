@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def consent_new(
     who: Annotated[str, typer.Option(help="me | adult | protect | invented | test-footage")] = "",
+    role: Annotated[str, typer.Option(help="source_likeness (face put in) or target_performer (face replaced).")] = "",
     name: Annotated[str, typer.Option(help="The person's name or stage name.")] = "",
     use: Annotated[str, typer.Option(help="What it is for: a description of at least 40 characters.")] = "",
     proof: Annotated[str, typer.Option(help="Path of the signed release, or `now` to declare it here.")] = "",
@@ -44,7 +45,7 @@ def consent_new(
 
     who, name, use, proof, adult = _ask(who, name, use, proof, adult)
     made = api.consent_new(
-        who=who, name=name, use=use, proof=proof, uses=tuple(u for u in uses.split(",") if u), until=until,
+        who=who, role=role, name=name, use=use, proof=proof, uses=tuple(u for u in uses.split(",") if u), until=until,
         media=tuple(media or ()), faceset=faceset, adult=adult,
     )
     return Shown(made, lambda: show.facts(made))
@@ -58,7 +59,7 @@ def _ask(who: str, name: str, use: str, proof: str, adult: bool) -> tuple[str, s
         missing = [flag for flag, value in (("--who", who), ("--use", use), ("--proof", proof)) if not value]
         raise ConsentRefused(
             f"The record is not complete: {', '.join(missing)} missing.",
-            remedy='facewright consent new --who adult --name "NAME" --adult '
+            remedy='facewright consent new --who adult --name "NAME" --adult --role source_likeness '
                    '--use "what the face is used for, in at least 40 characters" --proof release.pdf',
         )
     who = who or typer.prompt("1 Whose face? me / adult (who agreed) / protect / invented", default="adult", err=True)

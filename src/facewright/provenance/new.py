@@ -26,10 +26,10 @@ from facewright.provenance.keys import Key
 from facewright.provenance.moment import new_ulid, stamp
 from facewright.provenance.store import DEFAULT_PROJECT, ConsentStore, footage_clips
 
-WHO = ("me", "adult", "protect", "invented", "test")
+WHO = ("me", "adult", "protect", "invented", "test-footage")
 """me; another adult who agreed; someone to protect; nobody real; a licensed clip of the test list."""
 _BASIS = {"me": "self", "adult": "explicit_consent", "protect": "protection_request", "invented": "synthetic",
-          "test": "test_footage"}
+          "test-footage": "test_footage"}
 DEFAULT_DAYS = 365
 DECLARATION = "The person shown is 18 or older and agreed to this use."
 
@@ -65,7 +65,7 @@ def new_record(answers: Answers, *, store: ConsentStore, key: Key, now: datetime
     data = _fill(answers, record_id, key, now, _evidence(answers, page, record_id, store.folder))
     envelope = sign(data, key)
     record = store.add(envelope)
-    if answers.proof == "now" and answers.who not in ("invented", "test"):
+    if answers.proof == "now" and answers.who not in ("invented", "test-footage"):
         write_atomic(_page_file(store.folder, record_id), page)
     return record
 
@@ -75,7 +75,7 @@ def consent_command(role: str, *, project: str = DEFAULT_PROJECT, where: object 
     faceset = f" --faceset {shlex.quote(str(where))}" if where else ""
     in_project = "" if project == DEFAULT_PROJECT else f" --project {shlex.quote(project)}"
     return (
-        f"facewright consent new --who adult --adult-agreed --name NAME --role {role}{in_project} "
+        f"facewright consent new --who adult --adult --name NAME --role {role}{in_project} "
         f'--use "FILM, SCENE AND WHAT IS DONE" --proof RELEASE.pdf{faceset}'
     )
 
@@ -86,7 +86,7 @@ def _check_answers(answers: Answers) -> None:
     if answers.who == "protect":
         raise _ask("Protecting a person comes with a later release.", "Work with another performer until then.")
     if answers.adult_agreed is None:
-        raise _ask("Is the person an adult, and did they agree?", f"Say so with --adult-agreed: {DECLARATION}")
+        raise _ask("Is the person an adult, and did they agree?", f"Say so with --adult: {DECLARATION}")
     if answers.adult_agreed is not True:
         raise under_age()
     if len(answers.use.strip()) < MIN_DESCRIPTION:
@@ -95,9 +95,9 @@ def _check_answers(answers: Answers) -> None:
     if not answers.proof:
         raise _ask("Which proof is there?",
                    "Give the signed release with --proof FILE, or make a page with --proof now.")
-    if answers.who in ("invented", "test") and not answers.media:
+    if answers.who in ("invented", "test-footage") and not answers.media:
         raise _ask("Which films is it for?", "Name them with --media; such a record is valid for these films alone.")
-    if answers.who == "test" and not set(answers.media) <= footage_clips().keys():
+    if answers.who == "test-footage" and not set(answers.media) <= footage_clips().keys():
         raise _ask("This film is not on the list of test footage.",
                    "Only pinned, licensed clips may be used without a person's own consent; "
                    "ask the person and use --who adult.")
@@ -123,7 +123,7 @@ def _fill(answers: Answers, record_id: str, key: Key, now: datetime, evidence: l
 
 
 def _evidence(answers: Answers, page: bytes, record_id: str, folder: Path) -> list[dict[str, Any]]:
-    if answers.who == "test":
+    if answers.who == "test-footage":
         return []
     if answers.proof == "now":
         return [{"kind": "declaration", "sha256": hashlib.sha256(page).hexdigest(), "bytes": len(page)}]

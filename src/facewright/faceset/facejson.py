@@ -128,7 +128,8 @@ def _maybe_points(value: Any) -> np.ndarray | None:
 
 def _array(value: Any, shape: tuple[int, int], kind: type) -> np.ndarray:
     array = np.array(value)
-    if array.dtype.kind not in "fi" or array.ndim != 2 or array.shape[1] != shape[1] or shape[0] not in (-1, array.shape[0]):
+    rows, columns = shape
+    if array.dtype.kind not in "fi" or array.ndim != 2 or array.shape[1] != columns or rows not in (-1, len(array)):
         raise ValueError("shape of a table")
     with np.errstate(over="ignore"):
         array = array.astype(kind)

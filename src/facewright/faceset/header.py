@@ -1,0 +1,109 @@
+"""`faceset.json`: what the faces of a set have in common, as small frozen data. Read whole, replaced atomically."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from facewright.core.errors import FileRefused
+from facewright.core.files import read_file, write_atomic
+
+NAME = "faceset.json"
+FORMAT = "facewright.faceset/1"
+_LIMIT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One film or folder of pictures. `file` is a name, never a path; `rate` a fraction as text.
+
+    settings: what decides the faces (a source is extracted with one set of them). done: every chunk is there.
+    facts: counts of frames, faces, frames without a face and why, damaged frames.
+    """
+
+    file: str
+    sha256: str
+    rate: str = ""
+    size_px: tuple[int, int] = (0, 0)
+    frame_count: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    done: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Tracks that belong to one head; `name` is the user's, or `person 1` and so on."""
+
+    name: str
+    tracks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The content of faceset.json. `consent` and `person` hold for every face that names none itself."""
+
+    face_type: str = ""
+    side_px: int = 0
+    sources: tuple[Source, ...] = ()
+    consent: str = ""
+    person: str = ""
+    people: tuple[Person, ...] = ()
+
+    def source(self, sha256: str) -> Source | None:
+        """The source with that digest, or None."""
+        return next((s for s in self.sources if s.sha256 == sha256), None)
+
+    def with_source(self, source: Source) -> Header:
+        """This header with one source added, or replaced where it stood."""
+        if self.source(source.sha256) is None:
+            return dataclasses.replace(self, sources=(*self.sources, source))
+        kept = tuple(source if s.sha256 == source.sha256 else s for s in self.sources)
+        return dataclasses.replace(self, sources=kept)
+
+
+def load(folder: Path) -> Header | None:
+    """The header of a faceset folder, or None where there is no faceset.json. Raises FileRefused."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    data = read_file(path, limit_bytes=_LIMIT_BYTES)
+    try:
+        record = json.loads(data)
+        if record["format"] != FORMAT:
+            raise FileRefused(
+                f"{path.parent.name} was made by another version of facewright ({str(record['format'])[:60]}).",
+                why=f"This one reads {FORMAT}.", remedy="Update facewright.", where=path,
+            )
+        return _header(record)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise FileRefused(
+            f"{NAME} of {path.parent.name} is damaged.", why=f"{type(error).__name__}: {error}"[:200],
+            remedy="Move it away: the faces carry their own metadata, and a new one is made from them.", where=path,
+        ) from error
+
+
+def save(folder: Path, header: Header) -> None:
+    """Replace faceset.json atomically. The same header gives the same bytes. Raises DiskRefused."""
+    record = {"format": FORMAT, **dataclasses.asdict(header)}
+    text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomic(folder / NAME, text.encode("utf-8", "surrogatepass"))
+
+
+def _header(record: dict[str, Any]) -> Header:
+    sources = tuple(
+        Source(
+            file=str(s["file"]), sha256=str(s["sha256"]), rate=str(s.get("rate", "")),
+            size_px=(int(s["size_px"][0]), int(s["size_px"][1])), frame_count=int(s.get("frame_count", 0)),
+            settings=dict(s.get("settings", {})), done=bool(s.get("done", False)), facts=dict(s.get("facts", {})),
+        )
+        for s in record.get("sources", [])
+    )
+    people = tuple(Person(str(p["name"]), tuple(map(str, p["tracks"]))) for p in record.get("people", []))
+    return Header(
+        face_type=str(record.get("face_type", "")), side_px=int(record.get("side_px", 0)), sources=sources,
+        consent=str(record.get("consent", "")), person=str(record.get("person", "")), people=people,
+    )

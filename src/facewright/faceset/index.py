@@ -1,0 +1,241 @@
+"""`index.sqlite`: a cache over the face files, so that 60,000 faces are sorted and counted without reading them.
+
+Rebuilt from the files whenever it is missing, damaged, of another version or out of step (size or time of a file);
+the files are the truth. It is also the only place where identity vectors may lie. SQL up to SQLite 3.40.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from facewright.core.errors import FileRefused
+from facewright.core.files import PART
+from facewright.core.places import cache_folder
+from facewright.faces.face import Face
+from facewright.faceset import record
+
+NAME = "index.sqlite"
+FACES = "faces"
+VERSION = 1
+RANGES = ("yaw_deg", "pitch_deg", "roll_deg", "sharpness", "score", "presence_01", "frame_index", "side_px")
+"""Columns that `where` takes as (low, high), both inclusive."""
+EQUALS = ("source_sha256", "source_file", "face_type", "track", "person", "face_id")
+"""Columns that `where` takes as one value."""
+
+_ORDER = "ORDER BY source_file, source_sha256, frame_index, ordinal, path"
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One face as the index holds it: everything that is small. `path` is relative to the faceset, with `/`."""
+
+    path: str
+    face_id: str
+    source_sha256: str
+    source_file: str
+    frame_index: int
+    ordinal: int
+    pts: int
+    face_type: str
+    side_px: int
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+    sharpness: float
+    score: float
+    presence_01: float
+    x0_px: float
+    y0_px: float
+    x1_px: float
+    y1_px: float
+    flags: str
+    track: str
+    person: str
+    consent: str
+    labels: int
+    has_mask: int
+
+
+_COLUMNS = tuple(f.name for f in fields(Row))
+_SCHEMA = f"""
+CREATE TABLE faces (
+    {", ".join(f"{name} {'TEXT' if str(f.type) == 'str' else 'NUMERIC'}" for name, f in zip(_COLUMNS, fields(Row)))},
+    folder TEXT NOT NULL, mtime_ns INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    trouble TEXT NOT NULL DEFAULT '', doubled INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (path)
+) WITHOUT ROWID;
+CREATE INDEX faces_in_order ON faces (source_file, source_sha256, frame_index, ordinal, path);
+CREATE INDEX faces_by_folder ON faces (folder);
+CREATE INDEX faces_by_id ON faces (face_id);
+CREATE TABLE vectors (face_id TEXT, net_sha256 TEXT, vector BLOB, PRIMARY KEY (face_id, net_sha256)) WITHOUT ROWID;
+PRAGMA user_version = {VERSION};
+"""
+
+
+class Index:
+    """The cache of one faceset folder. Holds only paths, so it crosses process borders; a connection per call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def refresh(self) -> None:
+        """Bring the index in step with the files: new, changed, gone. A damaged index is thrown away first."""
+        try:
+            with self.connect() as db:
+                _refresh(db, self.folder)
+        except sqlite3.DatabaseError:
+            self._throw_away()
+            with self.connect() as db:
+                _refresh(db, self.folder)
+
+    @contextmanager
+    def connect(self) -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction: committed at the end, rolled back on any exception."""
+        with closing(self._open()) as db, db:
+            yield db
+
+    def rows(self, **query: Any) -> Iterator[Row]:
+        """Rows in the order of source, frame, ordinal; streamed, 256 at a time. `query`: see `where_clause`."""
+        clause, values = where_clause(query)
+        with closing(self._open()) as db:
+            cursor = db.execute(f"SELECT {', '.join(_COLUMNS)} FROM faces WHERE {clause} {_ORDER}", values)
+            while block := cursor.fetchmany(256):
+                for values_of_row in block:
+                    yield Row(*values_of_row)
+
+    def select(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All result rows of a short query."""
+        with self.connect() as db:
+            return db.execute(sql, values).fetchall()
+
+    @property
+    def path(self) -> Path:
+        """Where the index lies: in the faceset, or (read-only faceset) in the user's cache folder."""
+        if os.access(self.folder, os.W_OK):
+            return self.folder / NAME
+        digest = hashlib.sha256(str(self.folder.resolve()).encode("utf-8", "surrogatepass")).hexdigest()
+        return cache_folder() / f"faceset-{digest[:24]}.sqlite"
+
+    def _open(self) -> sqlite3.Connection:
+        path = self.path
+        try:
+            return _connected(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                raise
+            self._throw_away()
+            return _connected(path)
+
+    def _throw_away(self) -> None:
+        for tail in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + tail).unlink(missing_ok=True)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=30)
+    try:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("PRAGMA secure_delete = ON")  # a forgotten vector leaves no bytes behind
+        if version not in (0, VERSION):
+            raise sqlite3.DatabaseError(f"index version {version}")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        if version == 0:
+            db.execute("BEGIN IMMEDIATE")
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # no other process was quicker
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
+            db.commit()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def where_clause(query: dict[str, Any]) -> tuple[str, list[Any]]:
+    """`yaw_deg=(-30, 30), person="Ada"` -> SQL and values. TypeError for a name that is no column."""
+    parts, values = ["trouble = ''", "doubled = 0"], []
+    for name, wanted in query.items():
+        if name in RANGES:
+            low, high = wanted
+            parts.append(f"{name} BETWEEN ? AND ?")
+            values += [low, high]
+        elif name in EQUALS:
+            parts.append(f"{name} = ?")
+            values.append(wanted)
+        else:
+            raise TypeError(f"faces are not chosen by {name!r}; known: {', '.join(RANGES + EQUALS)}")
+    return " AND ".join(parts), values
+
+
+def row_of(path: str, face: Face, has_mask: bool) -> Row:
+    """What the index keeps of a face."""
+    tail = face.face_id.rpartition("_")[2]
+    x0, y0, x1, y1 = face.box_px
+    return Row(
+        path=path, face_id=face.face_id, source_sha256=face.source.sha256, source_file=face.source.file,
+        frame_index=face.source.frame_index, ordinal=int(tail) if tail.isascii() and tail.isdigit() else 0,
+        pts=face.source.pts, face_type=str(face.face_type), side_px=face.side_px, yaw_deg=face.yaw_deg,
+        pitch_deg=face.pitch_deg, roll_deg=face.roll_deg, sharpness=face.sharpness, score=face.score,
+        presence_01=face.presence_01, x0_px=x0, y0_px=y0, x1_px=x1, y1_px=y1, flags=" ".join(face.flags),
+        track=face.track, person=face.person, consent=face.consent, labels=len(face.polygons), has_mask=int(has_mask),
+    )
+
+
+def _refresh(db: sqlite3.Connection, folder: Path) -> None:
+    if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        raise sqlite3.DatabaseError("the index is damaged")
+    changed = False
+    seen = set()
+    for inside, _, _ in os.walk(folder / FACES):
+        if inside.endswith(PART):
+            continue
+        name = Path(inside).relative_to(folder).as_posix()
+        seen.add(name)
+        changed |= _refresh_folder(db, folder, name)
+    for (name,) in db.execute("SELECT DISTINCT folder FROM faces").fetchall():
+        if name not in seen:
+            db.execute("DELETE FROM faces WHERE folder = ?", (name,))
+            changed = True
+    if changed:
+        # A copied file shows the same face twice: the first path counts.
+        db.execute("UPDATE faces SET doubled = EXISTS (SELECT 1 FROM faces AS other "
+                   "WHERE other.face_id = faces.face_id AND other.path < faces.path) WHERE trouble = ''")
+        db.execute("DELETE FROM vectors WHERE face_id NOT IN (SELECT face_id FROM faces)")
+
+
+def _refresh_folder(db: sqlite3.Connection, folder: Path, name: str) -> bool:
+    known = {row[0]: row[1:] for row in
+             db.execute("SELECT path, mtime_ns, bytes FROM faces WHERE folder = ?", (name,))}
+    changed = False
+    with os.scandir(folder / name) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            if not entry.name.lower().endswith(_PICTURES) or entry.name.startswith(".") or not entry.is_file():
+                continue
+            facts, path = entry.stat(), f"{name}/{entry.name}"
+            stamp = (facts.st_mtime_ns, facts.st_size)
+            if known.pop(path, None) != stamp:
+                _put(db, folder, name, path, stamp)
+                changed = True
+    for path in known:
+        db.execute("DELETE FROM faces WHERE path = ?", (path,))
+    return changed or bool(known)
+
+
+def _put(db: sqlite3.Connection, folder: Path, name: str, path: str, stamp: tuple[int, int]) -> None:
+    values: dict[str, Any] = {"path": path, "folder": name, "mtime_ns": stamp[0], "bytes": stamp[1]}
+    try:
+        row = row_of(path, *record.read_head(folder / path))
+        values |= {column: getattr(row, column) for column in _COLUMNS}
+        db.execute("DELETE FROM vectors WHERE face_id = ?", (row.face_id,))
+    except FileRefused as error:
+        values["trouble"] = error.why or error.what
+    names = ", ".join(values)
+    db.execute(f"INSERT OR REPLACE INTO faces ({names}) VALUES ({', '.join('?' * len(values))})", list(values.values()))

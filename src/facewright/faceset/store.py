@@ -1,0 +1,125 @@
+"""Where a faceset's files lie, and the one writer that puts them there.
+
+FACESET/faces/<source sha 8>/<chunk start, 7 digits>/<face id>.jpg, FACESET/faceset.json, FACESET/index.sqlite (a
+cache), FACESET/debug/ (pictures with what was found drawn in), FACESET/.facewright/ (lock, jobs, trash).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from facewright.core.files import (
+    PART,
+    FolderLock,
+    disk_error,
+    make_folder,
+    read_file,
+    replace_folder,
+    to_trash,
+    write_atomic,
+)
+from facewright.faces.face import Face
+from facewright.faceset import header as header_file
+from facewright.faceset import record
+from facewright.faceset.header import Header
+
+FACES = "faces"
+DEBUG = "debug"
+PRIVATE = ".facewright"
+
+
+def chunk_folder(faceset: Path, source_sha256: str, start: int, kind: str = FACES) -> Path:
+    """The folder of one chunk: `kind` FACES or DEBUG."""
+    return faceset / kind / source_sha256[:8] / f"{start:07d}"
+
+
+class Writer:
+    """The only way to change a faceset; a context manager that holds the folder's lock.
+
+    Raises DiskRefused on entry when another process writes to this faceset.
+    """
+
+    def __init__(self, faceset: Path) -> None:
+        self.faceset = faceset
+        self._lock: FolderLock | None = None
+
+    def __enter__(self) -> Writer:
+        make_folder(self.faceset / PRIVATE)
+        try:
+            self._lock = FolderLock(self.faceset / PRIVATE / "writer.lock").__enter__()
+        except OSError as error:
+            raise disk_error(error, self.faceset) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def add_chunk(self, source_sha256: str, start: int, files: Sequence[tuple[str, bytes]], kind: str = FACES) -> Path:
+        """Write a chunk's files together: aside, synced, then renamed. A chunk that is already there stays as it is.
+
+        Without files nothing is written. Raises DiskRefused; then nothing of the chunk is left.
+        """
+        final = chunk_folder(self.faceset, source_sha256, start, kind)
+        if not files or final.exists():
+            return final
+        make_folder(final.parent)
+        part = final.with_name(final.name + PART)
+        try:
+            shutil.rmtree(part, ignore_errors=True)  # left by a killed run: half-written, nobody's data
+            part.mkdir()
+            for name, data in files:
+                (part / name).write_bytes(data)
+            replace_folder(part, final)
+        except OSError as error:
+            shutil.rmtree(part, ignore_errors=True)
+            raise disk_error(error, final) from error
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        return final
+
+    def write_face(self, path: Path, face: Face, mask: np.ndarray | None) -> None:
+        """Replace the metadata and mask of a face file; its pixels stay byte for byte. mask (m, m) uint8 or None."""
+        data = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
+        write_atomic(path, record.replace_metadata(data, face, mask))
+
+    def remove(self, path: Path) -> Path:
+        """Move a face file into the faceset's trash; returns its new place."""
+        return to_trash(path, self.faceset / PRIVATE / "trash")
+
+    def update_header(self, change: Callable[[Header], Header]) -> Header:
+        """Read faceset.json, change it, replace it atomically (only when it differs)."""
+        before = header_file.load(self.faceset)
+        after = change(before or Header())
+        if after != before:
+            header_file.save(self.faceset, after)
+        return after
+
+    def sweep(self) -> None:
+        """Remove half-written chunks of a killed run."""
+        for kind in (FACES, DEBUG):
+            for part in (self.faceset / kind).glob(f"*/*{PART}"):
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def is_faceset(folder: Path) -> bool:
+    """Whether a folder looks like a faceset: a header, or at least a folder of faces."""
+    return (folder / header_file.NAME).is_file() or (folder / FACES).is_dir()
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """Names in a folder that no faceset has (so that nobody extracts into a folder of holiday pictures)."""
+    ours = {FACES, DEBUG, PRIVATE, header_file.NAME, header_file.NAME + PART}
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.name not in ours and not e.name.startswith("index.sqlite"))

@@ -1,0 +1,173 @@
+"""A run of frames -> the faces in each: detection, orientation, points, pose; a second look where none was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facewright.core.weights import WEIGHTS
+from facewright.faces.align import pose_deg
+from facewright.faces.candidates import Candidate, Memory, choose, same_head, sure
+from facewright.faces.detect import Detector, make_detector
+from facewright.faces.face import Detection
+from facewright.faces.five_points import landmarks_from_hint
+from facewright.faces.landmark import Landmarker, Landmarks, make_landmarker
+from facewright.faces.settings import DETECTORS, DetectSettings
+from facewright.faces.views import View, eight_bit, enlarged, look, shrunk, tiles, turned
+from facewright.media.frame import Frame
+
+PROFILE_YAW_DEG = 60.0
+"""From here on the mesh's far side slides inward (measured); a face that only five points hold is then a profile."""
+
+_NEAR_FRAMES = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundFace:
+    """One face of one frame, all in frame px. pose_deg: yaw, pitch, roll.
+
+    flags: "low_presence" (points not to be relied on), "five_points" (points placed by the detector's five),
+    "profile_unaligned" (the same, turned past about 60 degrees), "second_look".
+    """
+
+    detection: Detection
+    landmarks: Landmarks
+    pose_deg: tuple[float, float, float]
+    flags: tuple[str, ...] = ()
+
+    @property
+    def presence_01(self) -> float:
+        """How sure the mesh is that it sees a face, 0..1."""
+        return self.landmarks.presence_01
+
+    @property
+    def eye_distance_px(self) -> float:
+        """Between the middles of both eyes."""
+        points = self.landmarks.points_px
+        return float(np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0)))
+
+
+class FaceFinder:
+    """Holds the nets; one per process and thread. `detector_name`, `nets` are stored with every face."""
+
+    def __init__(self, settings: DetectSettings | None = None) -> None:
+        """Raises SettingRefused (unknown detector), WeightsMissing."""
+        self.settings = settings or DetectSettings()
+        self.detector_name, self._detector = make_detector(self.settings.detector, threads=self.settings.net_threads)
+        self._landmarker: Landmarker = make_landmarker(threads=self.settings.net_threads)
+        self._score = self.settings.score or self._detector.score
+
+    @property
+    def detector(self) -> Detector:
+        """The detector in use."""
+        return self._detector
+
+    @property
+    def nets(self) -> tuple[tuple[str, str], ...]:
+        """(part, net id) of the nets that place a face: `("detector", "yunet:104ee26c")`, `("landmarks", ...)`."""
+        names = DETECTORS.plug(self.detector_name).weights
+        digest = f":{WEIGHTS[names[0]].sha256[:8]}" if names and names[0] in WEIGHTS else ""
+        return ("detector", self.detector_name + digest), ("landmarks", self._landmarker.net)
+
+    def find(self, frames: list[Frame]) -> list[list[FoundFace]]:
+        """The faces of each frame, from image left to right. One call = one chunk: memory starts afresh."""
+        images = [eight_bit(f.image) for f in frames]
+        indices = [f.index for f in frames]
+        views = [shrunk(image, self.settings.detect_side) for image in images]
+        upright = self._candidates(images, views, indices, self._score)
+        memory, found = Memory(), list[list[Candidate]]()
+        for position, image in enumerate(images):
+            found.append(self._settle(position, image, views[position], indices[position], upright[position], memory))
+        faces = [[_face(c) for c in row] for row in found]
+        if self.settings.second_look:
+            for position in [p for p, row in enumerate(found) if not row]:
+                near = [c for row in found[max(position - _NEAR_FRAMES, 0) : position + _NEAR_FRAMES + 1] for c in row]
+                faces[position] = self._second_look(images[position], indices[position], near)
+        return [sorted(row, key=_left_to_right) for row in faces]
+
+    def _candidates(
+        self, images: list[np.ndarray], views: list[View], indices: list[int], score: float
+    ) -> list[list[Candidate]]:
+        """One list per view; `images` are the whole frames, one per view."""
+        long_side = max((max(v.image.shape[:2]) for v in views), default=1)
+        detections = look(self._detector, views, indices, score, long_side)
+        flat = [(image, d, v.quarter) for image, v, row in zip(images, views, detections) for d in row]
+        points = iter(self._landmarker([f[0] for f in flat], [f[1] for f in flat]))
+        return [[Candidate(d, next(points), v.quarter) for d in row] for v, row in zip(views, detections)]
+
+    def _settle(
+        self, position: int, image: np.ndarray, view: View, index: int, upright: list[Candidate], memory: Memory
+    ) -> list[Candidate]:
+        """The heads of one frame, each in its right orientation."""
+        if self.settings.orientations == "upright":
+            return choose(upright)
+        done, doubtful = list[tuple[Candidate, int]](), list[Candidate]()
+        tried, pending = {0}, list(upright)
+        if self.settings.orientations == "auto":
+            for quarter in sorted(memory.quarters()):
+                tried.add(quarter)
+                pending += self._candidates([image], [turned(view, quarter)], [index], self._score)[0]
+            for candidate in sorted(pending, key=lambda c: c.rank, reverse=True):
+                decided = position if self._sure(candidate) else memory.believes(candidate, position)
+                if any(same_head(candidate.detection, c.detection) for c, _ in done):
+                    continue
+                if decided is None:
+                    doubtful.append(candidate)
+                else:
+                    done.append((candidate, decided))
+            doubtful = [d for d in doubtful if not any(same_head(d.detection, c.detection) for c, _ in done)]
+            # The first frame of a chunk looks everywhere: it may hold a turned head beside an upright one.
+            if done and not doubtful and position > 0:
+                memory.keep(done)
+                return [c for c, _ in done]
+        else:
+            doubtful = pending
+        rest = [turned(view, q) for q in range(1, 4) if q not in tried]
+        for row in self._candidates([image] * len(rest), rest, [index] * len(rest), self._score):
+            doubtful += [d for d in row if not any(same_head(d.detection, c.detection) for c, _ in done)]
+        done += [(c, position) for c in choose(doubtful)]
+        memory.keep(done)
+        return [c for c, _ in done]
+
+    def _sure(self, candidate: Candidate) -> bool:
+        return candidate.quarter == 0 and sure(candidate, self._detector.sure_score)
+
+    def _second_look(self, image: np.ndarray, index: int, near: list[Candidate]) -> list[FoundFace]:
+        """Enlarged (or in tiles), turned, with a lower limit; the mesh or a neighbouring frame must agree."""
+        views = self._second_views(image)
+        rows = self._candidates([image] * len(views), views, [index] * len(views), self._detector.low_score)
+        agreed = [
+            c for row in rows for c in row
+            if c.good or (c.quarter == 0 and any(same_head(c.detection, n.detection) for n in near))
+        ]
+        return [_face(c, "second_look") for c in choose(agreed)]
+
+    def _second_views(self, image: np.ndarray) -> list[View]:
+        if self._detector.enlarges:
+            large = enlarged(image, 2.0, 2 * self.settings.detect_side)
+            return [turned(large, q) for q in range(4)]
+        short = min(image.shape[:2])
+        whole = [turned(v, q) for v in (View(image, np.eye(3)), *tiles(image, short)) for q in range(4)]
+        return whole + tiles(image, max(short // 2, 32))
+
+
+def _face(candidate: Candidate, *flags: str) -> FoundFace:
+    """A settled candidate as a face: points by the mesh, or by the detector's five where the mesh sees nothing."""
+    detection, landmarks, marks = candidate.detection, candidate.landmarks, list(flags)
+    if not candidate.good:
+        marks.append("low_presence")
+    if not candidate.seen:
+        placed = landmarks_from_hint(detection, landmarks)
+        if placed is not None:
+            landmarks = placed
+            marks.append("five_points")
+    yaw, pitch, roll = (float(a) for a in pose_deg(landmarks.mesh_px))
+    if "five_points" in marks and abs(yaw) >= PROFILE_YAW_DEG:
+        marks.append("profile_unaligned")
+    return FoundFace(detection, landmarks, (yaw, pitch, roll), tuple(marks))
+
+
+def _left_to_right(face: FoundFace) -> tuple[float, float]:
+    x0, y0, x1, y1 = face.detection.box_px
+    return (x0 + x1, y0 + y1)

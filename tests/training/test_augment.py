@@ -37,7 +37,7 @@ def nchw(image: np.ndarray) -> torch.Tensor:
 
 def golden_geometry(g: np.lib.npyio.NpzFile, seed: int, *, warp: bool = True, affine: bool = True) -> Geometry:
     side = 64
-    rotation, scale, tx, ty, flip = g[f"s{seed}_affine_draws"]
+    rotation, scale, tx, ty, _ = g[f"s{seed}_affine_draws"]
     matrix = augment.forward_affine(side, *(np.array([v]) for v in (rotation, scale, tx, ty)))
     flips = np.array([bool(g[f"s{seed}_flip"])])
     if not affine:
@@ -125,7 +125,8 @@ def test_larger_crops_share_the_edge_not_the_centres():
 @pytest.mark.parametrize("flip", [False, True])
 def test_affine_and_mirror_equal_opencv(flip):
     matrix = augment.forward_affine(64, *(np.array([v]) for v in (7.0, 1.1, 0.03, -0.02)))
-    geometry = Geometry(augment.backward_affine(matrix, np.array([flip]), 64), identity(64).nodes_px, identity(64).cell_px)
+    still = identity(64)
+    geometry = Geometry(augment.backward_affine(matrix, np.array([flip]), 64), still.nodes_px, still.cell_px)
     grids = augment.grids(geometry, 64, torch.device("cpu"), bend=False)
     image = picture(64, 3, "other")
     theirs = cv2.warpAffine(image, matrix[0, :2], (64, 64), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

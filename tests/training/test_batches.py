@@ -93,7 +93,7 @@ def test_shapes_ranges_and_who_is_bent(both):
         assert side.mask.shape == side.priority.shape == (4, 1, 64, 64)
         for part in (side.input, side.target, side.mask, side.priority):
             assert part.dtype is torch.float32
-            assert 0 <= part.min()
+            assert part.min() >= 0
             assert part.max() <= 1 + 1e-6
         assert (side.input - side.target).abs().mean() > 1e-3
         assert side.priority[side.mask == 0].max() == 0

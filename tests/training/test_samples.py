@@ -135,8 +135,10 @@ def test_hold_out_takes_the_end_of_every_block():
     np.testing.assert_array_equal(samples.choose(np.array([24, 49, 74]), 25, 4), [0, 1, 2])
 
 
-@pytest.mark.parametrize(("resolution", "native", "side"), [(96, 400, 128), (64, 400, 96), (128, 400, 176), (256, 380, 352),
-                                                            (256, 200, 256), (96, 100, 112)])
+@pytest.mark.parametrize(
+    ("resolution", "native", "side"),
+    [(96, 400, 128), (64, 400, 96), (128, 400, 176), (256, 380, 352), (256, 200, 256), (96, 100, 112)],
+)
 def test_crop_side(resolution, native, side):
     assert samples.crop_side(resolution, native) == side
 

@@ -150,7 +150,8 @@ class Batches:
         read = augment.sample(crops, where.target)
         target = read[:, :3]
         input = target if where.input is where.target else augment.sample(crops[:, :3], where.input)
-        return Side(input, target, read[:, MASK : MASK + 1] * where.inside, read[:, PRIORITY : PRIORITY + 1] * where.inside)
+        masks = read[:, MASK:] * where.inside
+        return Side(input, target, masks[:, :1], masks[:, PRIORITY - MASK :])
 
     def plain(self, side: int, rows: np.ndarray) -> Side:
         """Faces as they are, unmoved, for previews and measuring; rows (n,) of the side's samples."""

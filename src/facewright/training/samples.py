@@ -71,7 +71,8 @@ def cut_face(faces: FaceSource, face: Face, face_type: FaceType, side: int, whol
     mask = faces.mask(face)
     mask = hull_mask(points, image.shape[:2]) if mask is None else resize(mask, stored_side, "linear")
     area = _warp_mask(mask, model_from_stored, side)
-    parts = np.minimum(eyes_mask(points, image.shape[:2]) + mouth_mask(points, image.shape[:2], whole_lips=whole_lips), 1)
+    mouth = mouth_mask(points, image.shape[:2], whole_lips=whole_lips)
+    parts = np.minimum(eyes_mask(points, image.shape[:2]) + mouth, 1)
     priority = _warp_mask(parts, model_from_stored, side) * (area > 0)
     if priority.max() > 0:
         priority = priority / priority.max()

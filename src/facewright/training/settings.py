@@ -15,8 +15,8 @@ from facewright.core.settings import Settings, knob
 
 AT_START = frozenset(
     {
-        "batch_size", "clock", "device", "ema", "hold_out", "hold_out_last", "match_colour", "mouth_area", "optimiser", "precision",
-        "seed", "threads",
+        "batch_size", "clock", "device", "ema", "hold_out", "hold_out_last", "match_colour", "mouth_area", "optimiser",
+        "precision", "seed", "threads",
     }
 )
 """Settings that take effect when training starts the next time, never in the middle of a run of the program."""
@@ -29,36 +29,45 @@ class TrainSettings(Settings):
     minutes: float = knob(
         0.0, "Stop after so many minutes of training, counted from the run's beginning; 0 = no end", low=0.0, unit="min"
     )
-    clock: Literal["wall", "cpu"] = knob("wall", "Count the minutes of the clock on the wall, or of used processor time")
-    batch_size: int = knob(0, "Faces of each side per iteration; 0 = 8 on a GPU with 4 GB or more, else 4", low=0, high=512)
+    clock: Literal["wall", "cpu"] = knob("wall", "Count minutes of the clock on the wall, or of used processor time")
+    batch_size: int = knob(
+        0, "Faces of each side per iteration; 0 = 8 on a GPU with 4 GB or more, else 4", low=0, high=512
+    )
     seed: int = knob(0, "Start of every random choice: same seed, same run on the same machine", low=0, high=2**31 - 1)
 
-    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob("adabelief", "How gradients become changes of the weights")
+    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob("adabelief", "How gradients become changes of weights")
     lr: float = knob(5e-5, "Learning rate", low=1e-7, high=1e-1)
     lr_schedule: Literal["constant", "cosine", "cycle"] = knob(
         "constant",
         "Course of the learning rate: constant; cosine = 5 % warm-up, then down to 2 % at the end of --minutes or"
         " --iterations; cycle = up and down every 500 iterations (the original's with its learning rate dropout)",
     )
-    lr_dropout: float = knob(1.0, "Share of the weights that move in one iteration; 1 = all, original's dropout = 0.3",
-                             low=0.05, high=1.0)
+    lr_dropout: float = knob(
+        1.0, "Share of the weights that move in one iteration; 1 = all, the original's dropout 0.3", low=0.05, high=1.0
+    )
     clipgrad: bool = knob(False, "Limit the length of the gradient to 1, against collapse")
 
     random_warp: bool = knob(True, "Bend the input faces at random; off only for the last refinement")
-    warp_strength: float = knob(1.0, "How far the bending goes; 1 = the original's", low=0.0, high=2.0, step=0.1,
-                                shown_when="random_warp")
-    warp_independent: bool = knob(False, "Bend along x and along y independently (the original mirrors one into the other)",
-                                  shown_when="random_warp")
+    warp_strength: float = knob(
+        1.0, "How far the bending goes; 1 = the original's", low=0.0, high=2.0, step=0.1, shown_when="random_warp"
+    )
+    warp_independent: bool = knob(
+        False, "Bend along x and along y independently (the original mirrors one into the other)",
+        shown_when="random_warp",
+    )
     rotation_deg: float = knob(10.0, "Turn each face by up to so much", low=0.0, high=45.0, step=1.0, unit="deg")
-    scale: float = knob(0.15, "Enlarge each face by up to this share, or shrink it as much", low=0.0, high=0.5, step=0.01)
+    scale: float = knob(0.15, "Enlarge or shrink each face by up to this share", low=0.0, high=0.5, step=0.01)
     shift: float = knob(0.05, "Move each face by up to this share of its side", low=0.0, high=0.25, step=0.005)
     random_src_flip: bool = knob(False, "Mirror source faces now and then")
     random_dst_flip: bool = knob(True, "Mirror target faces now and then")
 
     eyes_mouth_prio: bool = knob(False, "Weigh eyes and mouth more")
-    eyes_mouth_weight: float = knob(300.0, "How much more", low=0.0, high=1000.0, step=10.0, shown_when="eyes_mouth_prio")
-    mouth_area: Literal["inner", "lips"] = knob("inner", "What counts as mouth: the inner lips (original) or all of them",
-                                                shown_when="eyes_mouth_prio")
+    eyes_mouth_weight: float = knob(
+        300.0, "How much more", low=0.0, high=1000.0, step=10.0, shown_when="eyes_mouth_prio"
+    )
+    mouth_area: Literal["inner", "lips"] = knob(
+        "inner", "What counts as mouth: the inner lips (original) or all of them", shown_when="eyes_mouth_prio"
+    )
     match_colour: bool = knob(
         False, "Move the source's colours to the target's statistics once, before training: no seam of skin tones,"
         " but the source's own skin tone is given up"
@@ -66,22 +75,28 @@ class TrainSettings(Settings):
 
     ema: bool = knob(True, "Keep a running mean of the weights and use it for preview and merge")
     ema_decay: float = knob(0.998, "Memory of the running mean", low=0.9, high=0.9999, shown_when="ema")
-    precision: Literal["auto", "float32", "bf16"] = knob("auto", "Number format of the convolutions; auto = bf16 where the"
-                                                         " processor computes it natively")
+    precision: Literal["auto", "float32", "bf16"] = knob(
+        "auto", "Number format of the convolutions; auto = bf16 where the processor computes it natively"
+    )
     device: str = knob("auto", "auto | cpu | cuda:0 ...")
     threads: int = knob(0, "Processor threads of the net; 0 = all cores", low=0, high=1024)
 
     save_minutes: float = knob(10.0, "Save every so often", low=0.05, high=24 * 60.0, unit="min")
-    preview_seconds: float = knob(60.0, "Renew the preview picture every so often; 0 = only on request and at saves",
-                                  low=0.0, high=24 * 3600.0, unit="s")
+    preview_seconds: float = knob(
+        60.0, "Renew the preview picture every so often; 0 = only on request and at saves", low=0.0, high=24 * 3600.0,
+        unit="s",
+    )
     preview_history: bool = knob(False, "Keep old preview pictures")
     log_every: int = knob(10, "Iterations between two reports; each waits once for the device", low=1, high=10000)
     autobackup_hours: int = knob(0, "Keep a whole copy of the model every N hours; 0 = off", low=0, high=24, unit="h")
     keep: int = knob(3, "Newest saves to keep whole", low=1, high=100)
-    hold_out: int = knob(0, "Keep the last frames of every block of N out of training, for measuring; 0 = none",
-                         low=0, high=10000, unit="frames")
-    hold_out_last: int = knob(4, "How many frames at the end of each block", low=1, high=10000, unit="frames",
-                              shown_when="hold_out")
+    hold_out: int = knob(
+        0, "Keep the last frames of every block of N out of training, for measuring; 0 = none", low=0, high=10000,
+        unit="frames",
+    )
+    hold_out_last: int = knob(
+        4, "How many frames at the end of each block", low=1, high=10000, unit="frames", shown_when="hold_out"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> TrainSettings:
@@ -107,10 +122,10 @@ class Quick96Train(TrainSettings):
     """Training of Quick96, which asks nothing: the original's fixed values."""
 
     batch_size: int = knob(4, "Faces of each side per iteration", low=1, high=512)
-    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob("rmsprop", "How gradients become changes of the weights")
+    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob("rmsprop", "How gradients become changes of weights")
     lr: float = knob(2e-4, "Learning rate", low=1e-7, high=1e-1)
     lr_dropout: float = knob(0.3, "Share of the weights that move in one iteration; 1 = all", low=0.05, high=1.0)
-    scale: float = knob(0.05, "Enlarge each face by up to this share, or shrink it as much", low=0.0, high=0.5, step=0.01)
+    scale: float = knob(0.05, "Enlarge or shrink each face by up to this share", low=0.0, high=0.5, step=0.01)
     random_dst_flip: bool = knob(False, "Mirror target faces now and then")
     reuse_batches: bool = knob(True, "Every third iteration shows the last batch again, unbent")
 

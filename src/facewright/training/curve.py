@@ -1,0 +1,151 @@
+"""The course of the losses: one compact file that grows, and the picture drawn from it.
+
+RUN/losses.bin: 12 bytes per iteration, little-endian uint32 iteration, float32 source loss, float32 target loss.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from facewright.core.files import disk_error, write_atomic
+
+RECORD = np.dtype([("iteration", "<u4"), ("src", "<f4"), ("dst", "<f4")])
+_SIZE = (960, 420)
+_PLOT = (64, 28, 944, 372)
+_SRC, _DST = (214, 69, 65), (24, 143, 167)
+_INK, _GRID, _PAPER, _MARK = (60, 60, 66), (228, 228, 232), (255, 255, 255), (150, 120, 40)
+
+
+class LossFile:
+    """Appends losses; on opening cuts off what is newer than `iteration` (it will be learned again)."""
+
+    def __init__(self, path: Path, iteration: int) -> None:
+        self.path = path
+        old = read_losses(path)
+        kept = old[old["iteration"] <= iteration]
+        if not path.exists() or path.stat().st_size != kept.nbytes:
+            write_atomic(path, kept.tobytes())
+
+    def add(self, iterations: Sequence[int], losses: np.ndarray) -> None:
+        """iterations (n,), losses (n, 2) source and target."""
+        rows = np.empty(len(iterations), RECORD)
+        rows["iteration"], rows["src"], rows["dst"] = iterations, losses[:, 0], losses[:, 1]
+        try:
+            with open(self.path, "ab") as file:
+                file.write(rows.tobytes())
+        except OSError as error:
+            raise disk_error(error, self.path) from error
+
+
+def read_losses(path: Path) -> np.ndarray:
+    """All whole records of a loss file; empty when there is none."""
+    if not path.exists():
+        return np.empty(0, RECORD)
+    data = path.read_bytes()
+    return np.frombuffer(data[: len(data) // RECORD.itemsize * RECORD.itemsize], RECORD).copy()
+
+
+def draw_losses(losses: np.ndarray, marks: Sequence[tuple[int, str]] = ()) -> bytes:
+    """Records and (iteration, text) marks -> PNG: a band from lowest to highest and a line of means per column.
+
+    The vertical axis is logarithmic: training gains in ratios, and the beginning does not flatten the rest.
+    """
+    image = Image.new("RGB", _SIZE, _PAPER)
+    pen = ImageDraw.Draw(image)
+    x0, y0, x1, y1 = _PLOT
+    losses = losses[np.isfinite(losses["src"]) & np.isfinite(losses["dst"])]
+    if len(losses):
+        first, last = int(losses["iteration"][0]), max(int(losses["iteration"][-1]), int(losses["iteration"][0]) + 1)
+        low, high = _span(losses)
+        _axes(pen, first, last, low, high)
+        column = (losses["iteration"].astype(np.int64) - first) * (x1 - x0) // (last - first + 1)
+        for name, colour in (("dst", _DST), ("src", _SRC)):
+            _series(pen, column, losses[name], low, high, colour)
+        for iteration, text in marks:
+            if first <= iteration <= last:
+                _mark(pen, x0 + (iteration - first) * (x1 - x0) // (last - first + 1), text)
+    _legend(pen, losses)
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=False)
+    return out.getvalue()
+
+
+def _span(losses: np.ndarray) -> tuple[float, float]:
+    """Range of the vertical axis; single outliers may leave it."""
+    values = np.concatenate([losses["src"], losses["dst"]])
+    values = values[values > 0] if (values > 0).any() else np.ones(1)
+    low, high = np.quantile(values, [0.002, 0.998])
+    return float(low) * 0.9, max(float(high) * 1.1, float(low) * 1.2)
+
+
+def _height(value: np.ndarray | float, low: float, high: float) -> np.ndarray:
+    _, y0, _, y1 = _PLOT
+    share = (np.log(np.maximum(value, 1e-9)) - np.log(low)) / (np.log(high) - np.log(low))
+    return np.clip(y1 - share * (y1 - y0), y0, y1)
+
+
+def _series(
+    pen: ImageDraw.ImageDraw, column: np.ndarray, values: np.ndarray, low: float, high: float, colour: tuple[int, ...]
+) -> None:
+    columns, start = np.unique(column, return_index=True)
+    counts = np.diff([*start, len(values)])
+    mean = np.add.reduceat(values.astype(np.float64), start) / counts
+    tops = _height(np.maximum.reduceat(values, start), low, high)
+    floors = _height(np.minimum.reduceat(values, start), low, high)
+    pale = tuple(int(255 - (255 - c) * 0.3) for c in colour)
+    for x, top, floor in zip(columns + _PLOT[0], tops, floors):
+        pen.line([(x, top), (x, floor)], fill=pale)
+    pen.line(list(zip((columns + _PLOT[0]).tolist(), _height(mean, low, high).tolist())), fill=colour, width=2)
+
+
+def _axes(pen: ImageDraw.ImageDraw, first: int, last: int, low: float, high: float) -> None:
+    x0, y0, x1, y1 = _PLOT
+    font = ImageFont.load_default(13)
+    for value in _log_ticks(low, high):
+        y = float(_height(value, low, high))
+        pen.line([(x0, y), (x1, y)], fill=_GRID)
+        pen.text((x0 - 8, y), f"{value:g}", fill=_INK, font=font, anchor="rm")
+    for value in _ticks(first, last):
+        x = x0 + (value - first) * (x1 - x0) / (last - first + 1)
+        pen.line([(x, y1), (x, y1 + 5)], fill=_INK)
+        pen.text((x, y1 + 8), f"{value:,}", fill=_INK, font=font, anchor="mt")
+    pen.line([(x0, y0), (x0, y1), (x1, y1)], fill=_INK)
+    pen.text(((x0 + x1) / 2, _SIZE[1] - 8), "iteration", fill=_INK, font=font, anchor="mb")
+
+
+def _ticks(first: int, last: int, wanted: int = 7) -> list[int]:
+    rough = max((last - first) / wanted, 1)
+    power = 10 ** int(np.floor(np.log10(rough)))
+    step = next(int(m * power) for m in (1, 2, 5, 10) if m * power >= rough)
+    return list(range(-(-first // step) * step, last + 1, step))
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    inside = [round(float(v), 9) for p in powers for v in p * np.array([1, 1.5, 2, 3, 5, 7]) if low <= v <= high]
+    if len(inside) < 3:
+        return [float(f"{v:.3g}") for v in np.geomspace(low, high, 4)]
+    return inside if len(inside) <= 9 else inside[:: len(inside) // 6]
+
+
+def _mark(pen: ImageDraw.ImageDraw, x: int, text: str) -> None:
+    _, y0, _, y1 = _PLOT
+    for y in range(y0, y1, 8):
+        pen.line([(x, y), (x, y + 3)], fill=_MARK)
+    pen.text((x + 4, y0 + 2), text[:40], fill=_MARK, font=ImageFont.load_default(12))
+
+
+def _legend(pen: ImageDraw.ImageDraw, losses: np.ndarray) -> None:
+    font = ImageFont.load_default(14)
+    tail = losses[-max(1, len(losses) // 50) :]
+    x = _PLOT[0]
+    for name, label, colour in (("src", "source", _SRC), ("dst", "target", _DST)):
+        text = f"{label} loss {float(tail[name].mean()):.4f}" if len(tail) else f"{label} loss"
+        pen.rectangle([x, 8, x + 14, 18], fill=colour)
+        pen.text((x + 20, 13), text, fill=_INK, font=font, anchor="lm")
+        x += 190

@@ -1,0 +1,70 @@
+"""The preview sheet: what the net makes of some faces, side by side, plain and inside its masks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from facewright.models.net import Net
+from facewright.training.batches import DST, SRC, Batches
+
+COLUMNS = ("source", "source, learned", "target", "target, learned", "swap")
+_HEAD_PX, _LABEL_PX, _GAP_PX = 26, 22, 10
+_PAPER, _INK = (24, 24, 27), (228, 228, 231)
+
+
+def pick(count: int, wanted: int = 4) -> np.ndarray:
+    """Rows spread evenly over `count` faces, (min(wanted, count),) int64."""
+    n = min(wanted, count)
+    return ((np.arange(n) + 0.5) * count / n).astype(np.int64)
+
+
+def views(net: Net, batches: Batches, rows_src: np.ndarray, rows_dst: np.ndarray) -> np.ndarray:
+    """(2, n, 5, R, R, 3) uint8 RGB: plain and masked, per face the columns of COLUMNS.
+
+    Targets are fed unbent. The swap is shown inside both masks' product, as the merge would use it; nothing outside
+    a mask was learned, so the masked half is the one to judge.
+    """
+    src, dst = batches.plain(SRC, rows_src), batches.plain(DST, rows_dst)
+    was = net.training
+    net.eval()
+    with torch.inference_mode():
+        v = net(src.target, dst.target, swap=True)
+    net.train(was)
+    assert v.src_dst is not None
+    assert v.src_dst_mask is not None
+    plain = (src.target, v.src_src, dst.target, v.dst_dst, v.src_dst)
+    masks = (src.mask, v.src_src_mask, dst.mask, v.dst_dst_mask, v.dst_dst_mask * v.src_dst_mask)
+    both = torch.stack([torch.stack(plain, 1), torch.stack([p * m for p, m in zip(plain, masks)], 1)]).float()
+    u8 = (both.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+    return u8.transpose(0, 1, 2, 4, 5, 3)[..., ::-1]
+
+
+def sheet(tiles: np.ndarray, headline: str, labels: Sequence[str] = COLUMNS) -> bytes:
+    """(2, n, k, R, R, 3) uint8 RGB -> PNG: k plain columns, then k masked ones, with labels.
+
+    Small nets are shown twice as large, pixel by pixel, so that labels fit and nothing is smoothed over.
+    """
+    blocks, rows, columns, side = tiles.shape[:4]
+    if side < 128:
+        tiles, side = tiles.repeat(2, 3).repeat(2, 4), side * 2
+    width = blocks * columns * side + (blocks - 1) * _GAP_PX
+    image = Image.new("RGB", (width, _HEAD_PX + _LABEL_PX + rows * side), _PAPER)
+    pen = ImageDraw.Draw(image)
+    pen.text((8, _HEAD_PX / 2), headline, fill=_INK, font=ImageFont.load_default(15), anchor="lm")
+    font = ImageFont.load_default(13)
+    for block in range(blocks):
+        for column in range(columns):
+            x = block * (columns * side + _GAP_PX) + column * side
+            label = labels[column] + (", masked" if block else "")
+            pen.text((x + side / 2, _HEAD_PX + _LABEL_PX / 2), label, fill=_INK, font=font, anchor="mm")
+            for row in range(rows):
+                image.paste(Image.fromarray(np.ascontiguousarray(tiles[block, row, column])),
+                            (x, _HEAD_PX + _LABEL_PX + row * side))
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=3)
+    return out.getvalue()

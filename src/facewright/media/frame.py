@@ -47,6 +47,8 @@ class Video:
 
     `stills` names the files of a folder of stills (sorted), else (). `variable_rate`: pts are not evenly spaced,
     and `rate` is then the mean. `sha256` of a folder of stills is the digest of its names and file digests.
+    `rotation_deg` (0, 90, 180, 270) is the counter-clockwise turn that the reader applies to the coded picture.
+    `pixel_aspect` is width : height of one upright pixel. `notes` say what is odd about the file, in sentences.
     """
 
     path: Path
@@ -65,6 +67,8 @@ class Video:
     timecode: Timecode | None = None
     audio: tuple[AudioTrack, ...] = ()
     stills: tuple[str, ...] = field(default=(), repr=False)
+    pixel_aspect: Fraction = Fraction(1)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

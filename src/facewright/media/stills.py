@@ -1,0 +1,166 @@
+"""Pictures: one file safely, a folder of them as a Video, and writing them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from facewright.core.errors import FileRefused, NothingFound
+from facewright.core.files import make_folder, read_file, write_atomic
+from facewright.media.frame import ColourTags, Frame, Video
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+MAX_SIDE_PX = 16_384
+MAX_PIXELS = 64_000_000
+RATE = Fraction(25)
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
+_ORIENTATION = 274
+# EXIF orientation -> (a, b, c, d) as in pixels.turned: x' = a x + c y, y' = b x + d y.
+_TURNS = {
+    1: (1, 0, 0, 1), 2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0), 6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0),
+}  # fmt: skip
+
+
+def is_still(path: Path) -> bool:
+    """Whether the name is that of a picture file."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that puts frame_2 before frame_10."""
+    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p.casefold()) for p in re.split(r"([0-9]+)", name) if p)
+
+
+def read_still(path: Path) -> np.ndarray:
+    """A picture file -> upright (H, W, 3) RGB, uint8 or uint16 at full range; transparency is dropped.
+
+    Raises FileRefused: missing, not a picture, damaged, over 16,384 px a side or 64 million pixels (told by its
+    header, before decoding).
+    """
+    data = read_file(path)
+    turn = _checked_turn(path, data)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise _damaged(path, "The decoder gave up.") from error
+    if image is None:
+        raise _damaged(path, "The decoder gave up.")
+    from facewright.media.pixels import turned
+
+    return turned(cv2.cvtColor(_full_range(image), cv2.COLOR_BGR2RGB), turn)
+
+
+def _full_range(image: np.ndarray) -> np.ndarray:
+    if image.dtype in (np.uint8, np.uint16):
+        return image
+    return np.rint(np.clip(np.nan_to_num(image.astype(np.float32)), 0, 1) * 65535).astype(np.uint16)
+
+
+def _checked_turn(path: Path, data: bytes) -> tuple[int, int, int, int]:
+    """Check the header against the limits; returns how to turn the pixels upright."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
+                width, height = header.size
+                turn = _turn(header)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        raise _damaged(path, str(error).replace(repr(data[:0]), "") or "Not a known picture format.") from error
+    if max(width, height) > MAX_SIDE_PX or width * height > MAX_PIXELS:
+        raise FileRefused(
+            f"{path.name} is beyond what is read safely.",
+            why=f"{width}x{height}; the limits are {MAX_SIDE_PX} px a side and {MAX_PIXELS // 10**6} megapixels.",
+            remedy="Make it smaller.", where=path,
+        )
+    return turn
+
+
+def _turn(header: Image.Image) -> tuple[int, int, int, int]:
+    try:
+        return _TURNS.get(header.getexif().get(_ORIENTATION, 1), _TURNS[1])
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError):
+        return _TURNS[1]  # broken EXIF data: the picture itself may be whole
+
+
+def _damaged(path: Path, why: str) -> FileRefused:
+    return FileRefused(
+        f"{path.name} is not a picture that can be read.", why=why, remedy="Remove or replace it.", where=path
+    )
+
+
+def open_stills(path: Path) -> Video:
+    """A folder of pictures (or one picture) as a Video of 25 frames a second; sizes may differ from picture to picture.
+
+    Frame i is the i-th name in natural order. `size_px`, `bit_depth` are those of the first readable picture.
+    Raises NothingFound when none is there, or none can be read.
+    """
+    folder = path if path.is_dir() else path.parent
+    names = sorted((p.name for p in folder.iterdir() if is_still(p)), key=natural_key) if path.is_dir() else [path.name]
+    digest = hashlib.sha256()
+    first: np.ndarray | None = None
+    for name in names:
+        data = read_file(folder / name)
+        digest.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
+        if first is None:
+            try:
+                first = read_still(folder / name)
+            except FileRefused:
+                continue  # reported when frames are read
+    if first is None:
+        what = "no picture" if not names else "no picture that can be read"
+        raise NothingFound(
+            f"{path.name} holds {what}.", why=f"Looked for {' '.join(SUFFIXES)}.",
+            remedy="Choose a folder with pictures, or a video file.", where=path,
+        )
+    height, width = first.shape[:2]
+    return Video(
+        path=path, sha256=digest.hexdigest(), stream_index=0, size_px=(width, height), rate=RATE,
+        frame_count=len(names), duration_s=float(len(names) / RATE), rotation_deg=0,
+        bit_depth=8 if first.dtype == np.uint8 else 16, colour=ColourTags(1, 13, 0, True), time_base=1 / RATE,
+        codec="stills", stills=tuple(names),
+    )
+
+
+def still_frames(
+    video: Video, start: int, stop: int, step: int, on_damage: Callable[[int, str], None] | None
+) -> Iterator[Frame]:
+    """Pictures start, start + step, ...; a damaged one is told and passed over."""
+    folder = video.path if video.path.is_dir() else video.path.parent
+    for index in range(start, stop, step):
+        try:
+            image = read_still(folder / video.stills[index])
+        except FileRefused as error:
+            if on_damage is not None:
+                on_damage(index, f"{error.what} {error.why}".strip())
+            continue
+        yield Frame(index, index, video.time_base, image)
+
+
+def encode_still(image: np.ndarray, suffix: str = ".png") -> bytes:
+    """RGB uint8 or uint16 -> the bytes of a PNG (fast compression) or TIFF file, exact."""
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1] if suffix == ".png" else []
+    done, data = cv2.imencode(suffix, cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ValueError(f"cannot encode {image.shape} {image.dtype} as {suffix}")
+    return data.tobytes()
+
+
+def write_stills(folder: Path, frames: Iterable[Frame], *, suffix: str = ".png") -> int:
+    """Write frames as `<index, 7 digits>.png` (or .tif), each whole or not at all; returns how many."""
+    make_folder(folder)
+    count = 0
+    for frame in frames:
+        write_atomic(folder / f"{frame.index:07d}{suffix}", encode_still(frame.image, suffix), sync=False)
+        count += 1
+    return count

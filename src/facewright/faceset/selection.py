@@ -1,0 +1,74 @@
+"""Which frames of a film are looked at, and how they fall into chunks. Pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from facewright.faceset.settings import CHUNK_FRAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Selected frames that are worked on together. `frames`: ascending frame indices, 1 to CHUNK_FRAMES of them."""
+
+    source_sha256: str
+    frames: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        """Stable between runs: source sha 8 and first frame."""
+        return f"{self.source_sha256[:8]}:{self.frames[0]:07d}"
+
+    @property
+    def start(self) -> int:
+        """First frame."""
+        return self.frames[0]
+
+    @property
+    def step(self) -> int:
+        """Largest step that meets every frame from the first on."""
+        return math.gcd(*(b - a for a, b in zip(self.frames, self.frames[1:]))) or 1
+
+
+def select(times_s: np.ndarray, fps: float, start_s: float, end_s: float) -> np.ndarray:
+    """Times of all frames (N,), ascending -> indices (M,) int64 of those looked at.
+
+    Times count from the first frame. Of each 1/fps of the clock the first frame is taken; fps 0 takes all. A frame
+    at start_s or end_s belongs to it (half a millisecond of tolerance for typed times).
+    """
+    if len(times_s) == 0:
+        return np.zeros(0, np.int64)
+    times = times_s - times_s[0]
+    inside = np.flatnonzero((times >= start_s - 5e-4) & (times <= end_s + 5e-4))
+    if fps <= 0 or len(inside) == 0:
+        return inside
+    # A frame early by rounding still belongs to the tick it stands for.
+    ticks = np.floor((times[inside] - times[inside[0]]) * fps + 1e-3)
+    first = np.concatenate([[True], ticks[1:] > ticks[:-1]])
+    return inside[first]
+
+
+def chunks(source_sha256: str, frames: np.ndarray) -> list[Chunk]:
+    """Ascending frame indices -> chunks of CHUNK_FRAMES, the last one shorter."""
+    return [
+        Chunk(source_sha256, tuple(frames[at : at + CHUNK_FRAMES].tolist()))
+        for at in range(0, len(frames), CHUNK_FRAMES)
+    ]
+
+
+def runs(todo: list[Chunk], everything: list[Chunk]) -> list[list[Chunk]]:
+    """Chunks still to do -> groups that follow each other in the film, so that each is read in one go."""
+    place = {chunk.id: at for at, chunk in enumerate(everything)}
+    grouped: list[list[Chunk]] = []
+    for chunk in todo:
+        last = grouped[-1][-1] if grouped else None
+        follows = last is not None and last.source_sha256 == chunk.source_sha256 \
+            and place[chunk.id] == place[last.id] + 1
+        if follows:
+            grouped[-1].append(chunk)
+        else:
+            grouped.append([chunk])
+    return grouped

@@ -136,6 +136,14 @@ class Ledger:
                 self._sign_head(handle)
         return entry
 
+    def begin(self) -> None:
+        """Write the first entry of a new ledger; does nothing when there is one."""
+        make_folder(self.path.parent)
+        with self._locked(), _opened(self.path) as handle:
+            self._catch_up(handle)
+            if self._head.seq < 0:
+                self._write(handle, "genesis", {"project": self._project})
+
     def verify(self) -> Report:
         """Read everything from the start; changes nothing, raises nothing for a broken chain."""
         found = _scan(self._bytes(0), 0, Head())

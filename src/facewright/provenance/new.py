@@ -70,12 +70,11 @@ def new_record(answers: Answers, *, store: ConsentStore, key: Key, now: datetime
     return record
 
 
-def consent_command(role: str, *, project: str = DEFAULT_PROJECT, where: object = None) -> str:
+def consent_command(role: str, where: object = None) -> str:
     """The command line that makes the record which is missing."""
     faceset = f" --faceset {shlex.quote(str(where))}" if where else ""
-    in_project = "" if project == DEFAULT_PROJECT else f" --project {shlex.quote(project)}"
     return (
-        f"facewright consent new --who adult --adult --name NAME --role {role}{in_project} "
+        f"facewright consent new --who adult --adult --name NAME --role {role} "
         f'--use "FILM, SCENE AND WHAT IS DONE" --proof RELEASE.pdf{faceset}'
     )
 

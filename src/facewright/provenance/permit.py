@@ -138,7 +138,7 @@ def _record(likeness: Likeness, use: str, store: ConsentStore, now: datetime, pr
     raise ConsentRefused(
         f"No record of consent covers the face of {whose}.",
         why=f"As {likeness.role}, the person must have agreed to: {use}.",
-        remedy=consent_command(likeness.role, project=project, where=likeness.where), where=likeness.where,
+        remedy=consent_command(likeness.role, likeness.where), where=likeness.where,
     )
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facewright.faces.align import CANONICAL_MESH
-from facewright.faces.landmark import MESH_OF_POINT
+from facewright.faces.align import canonical_mesh
+from facewright.faces.landmark import MESH_FOR_68
 
 Array = np.ndarray
 
@@ -30,7 +30,7 @@ def _upright(mesh: Array) -> Array:
 
 def rotations(meshes: Array) -> tuple[Array, Array, Array]:
     """(R (T,3,3), scale (T,), mean (T,3)) of the similarity canonical -> each mesh over the stiff points."""
-    canonical = np.asarray(CANONICAL_MESH, np.float64)[STIFF]
+    canonical = np.asarray(canonical_mesh(), np.float64)[STIFF]
     points = _upright(meshes)[:, STIFF]
     mean_c, mean_p = canonical.mean(0), points.mean(1)
     c, p = canonical - mean_c, points - mean_p[:, None]
@@ -62,9 +62,9 @@ def pose(plate: Array, swap: Array) -> dict[str, float]:
 def own_axes(meshes: Array) -> Array:
     """68 points in the head's own canonical axes / canonical eye distance x 100, (T, 68, 2) frontal plane."""
     turn, scale, shift = rotations(meshes)
-    points = _upright(meshes)[:, MESH_OF_POINT]
+    points = _upright(meshes)[:, MESH_FOR_68]
     local = np.einsum("tji,tnj->tni", turn, points - shift[:, None]) / scale[:, None, None]
-    canonical = np.asarray(CANONICAL_MESH, np.float64)
+    canonical = np.asarray(canonical_mesh(), np.float64)
     eyes = np.linalg.norm(canonical[[33, 133]].mean(0) - canonical[[362, 263]].mean(0))
     return local[..., :2] / eyes * 100
 

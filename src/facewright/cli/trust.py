@@ -29,46 +29,52 @@ def register(app: typer.Typer) -> None:
 
 
 def consent_new(
-    who: Annotated[str, typer.Option(help="me | adult | protect | invented | test-footage")] = "",
-    role: Annotated[str, typer.Option(help="source_likeness (face put in) or target_performer (face replaced).")] = "",
-    name: Annotated[str, typer.Option(help="The person's name or stage name.")] = "",
-    use: Annotated[str, typer.Option(help="What it is for: a description of at least 40 characters.")] = "",
+    who: Annotated[str, typer.Option(help="me | adult | protect | invented | test")] = "",
+    use: Annotated[str, typer.Option(help="What it is for: film, scene, what is done; at least 40 characters.")] = "",
     proof: Annotated[str, typer.Option(help="Path of the signed release, or `now` to declare it here.")] = "",
-    uses: Annotated[str, typer.Option(help="Comma list of train, preview, merge, export_model.")] = "",
-    until: Annotated[str, typer.Option(help="Last day, YYYY-MM-DD; default in one year.")] = "",
-    media: Annotated[list[Path] | None, typer.Option(help="Films this record is limited to (repeatable).")] = None,
-    faceset: Annotated[Path | None, typer.Option(help="Faceset to bind to this record by identity vectors.")] = None,
-    adult: Annotated[bool, typer.Option("--adult", help="Declare that the person is 18 or older.")] = False,
+    name: Annotated[str, typer.Option(help="The person's name or stage name.")] = "",
+    adult_agreed: Annotated[
+        bool | None, typer.Option("--adult-agreed/--not-adult", help="The person shown is 18 or older and agreed.")
+    ] = None,
+    role: Annotated[
+        str, typer.Option(help="source_likeness (face put in) or target_performer (face replaced). [default source_likeness]")
+    ] = "source_likeness",
+    uses: Annotated[str, typer.Option(help="Comma list of train, preview, merge, export_model. [default the first three]")] = "",
+    days: Annotated[int, typer.Option(help="How long it is valid. [1..3650 days; default 365]")] = 365,
+    project: Annotated[str, typer.Option(help="Project it is for; default: this one.")] = "",
+    media: Annotated[list[Path] | None, typer.Option(help="Film it is limited to (repeatable).")] = None,
+    faceset: Annotated[Path | None, typer.Option(help="Faceset of this person, bound by identity vectors.")] = None,
 ) -> Shown:
     """Record a person's consent: whose face, what for, what proof."""
     from facewright import api
 
-    who, name, use, proof, adult = _ask(who, name, use, proof, adult)
+    who, use, proof, name, adult_agreed = _ask(who, use, proof, name, adult_agreed)
     made = api.consent_new(
-        who=who, role=role, name=name, use=use, proof=proof, uses=tuple(u for u in uses.split(",") if u), until=until,
-        media=tuple(media or ()), faceset=faceset, adult=adult,
+        who=who, use=use, proof=proof, name=name, adult_agreed=adult_agreed, role=role, project=project, days=days,
+        uses=tuple(u.strip() for u in uses.split(",") if u.strip()), media=tuple(media or ()), faceset=faceset,
     )
     return Shown(made, lambda: show.facts(made))
 
 
-def _ask(who: str, name: str, use: str, proof: str, adult: bool) -> tuple[str, str, str, str, bool]:
+def _ask(who: str, use: str, proof: str, name: str, adult: bool | None) -> tuple[str, str, str, str, bool | None]:
     """The three questions, asked only at a terminal and only when not answered by options."""
-    if who and use and proof:
-        return who, name, use, proof, adult
-    if not sys.stdin.isatty():
+    if (who and use and proof) or not sys.stdin.isatty():
         missing = [flag for flag, value in (("--who", who), ("--use", use), ("--proof", proof)) if not value]
-        raise ConsentRefused(
-            f"The record is not complete: {', '.join(missing)} missing.",
-            remedy='facewright consent new --who adult --name "NAME" --adult --role source_likeness '
-                   '--use "what the face is used for, in at least 40 characters" --proof release.pdf',
-        )
+        if missing:
+            raise ConsentRefused(
+                f"The record is not complete: {', '.join(missing)} missing.",
+                remedy='facewright consent new --who adult --adult-agreed --name NAME '
+                       '--use "FILM, SCENE AND WHAT IS DONE" --proof RELEASE.pdf',
+            )
+        return who, use, proof, name, adult
     who = who or typer.prompt("1 Whose face? me / adult (who agreed) / protect / invented", default="adult", err=True)
     if who in {"me", "adult"} and not name:
         name = typer.prompt("  Name or stage name", err=True)
-        adult = adult or typer.confirm("  Is this person 18 or older?", err=True)
-    use = use or typer.prompt("2 What for? One line, at least 40 characters", err=True)
+    if adult is None:
+        adult = typer.confirm("  Is the person shown 18 or older, and did they agree?", err=True)
+    use = use or typer.prompt("2 What for? Film, scene and what is done (at least 40 characters)", err=True)
     proof = proof or typer.prompt("3 Proof? Path of the signed release, or `now` to sign one here", err=True)
-    return who, name, use, proof, adult
+    return who, use, proof, name, adult
 
 
 def consent_list() -> Shown:

@@ -1,0 +1,193 @@
+"""Verbs of consent and provenance: records, ledger, verification; and where they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from facewright.core.errors import SettingRefused
+from facewright.core.places import data_folder
+from facewright.project import Project, find
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Where records and ledger lie for work at some place, and the project's name in them."""
+
+    records: Path
+    ledger: Path
+    project: str
+
+
+def trust_at(place: Path) -> Trust:
+    """Inside a project: its own `consent/` and `ledger.jsonl`; elsewhere the user data folder."""
+    project = find(place)
+    if project is None:
+        from facewright.provenance.store import DEFAULT_PROJECT
+
+        return Trust(data_folder() / "consent", data_folder() / "ledger.jsonl", DEFAULT_PROJECT)
+    return Trust(project.root / "consent", project.root / "ledger.jsonl", project.name)
+
+
+def _store(trust: Trust) -> Any:
+    from facewright.provenance.store import ConsentStore
+
+    return ConsentStore(trust.records)
+
+
+def _ledger(trust: Trust) -> Any:
+    from facewright.provenance.ledger import Ledger
+
+    return Ledger(trust.ledger, project=trust.project)
+
+
+def _row(listed: Any) -> dict[str, Any]:
+    record = listed.record
+    first, after = record.term
+    now = datetime.now(UTC)
+    state = "revoked" if listed.revoked else "expired" if now >= after else "not yet" if now < first else "valid"
+    return {
+        "id": record.id, "person": record.name, "role": record.role, "basis": record.basis,
+        "until": after.date().isoformat(), "state": state, "uses": list(record.uses), "reference": record.reference,
+        "shipped": listed.shipped,
+    }
+
+
+def consent_new(
+    *, who: str, use: str, proof: str, adult_agreed: bool | None, name: str = "", role: str = "source_likeness",
+    project: str = "", days: int = 365, uses: Sequence[str] = (), media: Sequence[Path] = (),
+    faceset: Path | None = None,
+) -> dict[str, Any]:
+    """Record a person's consent and note it in the ledger; with `faceset`, bind the two by identity vectors.
+
+    Raises ConsentRefused with the question that was not answered well.
+    """
+    from facewright.core.files import sha256_of
+    from facewright.provenance.keys import machine_key
+    from facewright.provenance.moment import utc_now
+    from facewright.provenance.new import Answers, new_record
+
+    trust = trust_at(faceset or Path.cwd())
+    store = _store(trust)
+    binding = _binding(faceset, store) if faceset is not None and who in {"me", "adult"} else None
+    digests = tuple(sha256_of(Path(m)) for m in media)
+    if who in {"invented", "test"} and faceset is not None and not digests:
+        digests = tuple(_open_faceset(faceset).footage())
+    answers = Answers(
+        who=who, use=use, proof=proof, adult_agreed=adult_agreed, name=name, role=role, project=project or trust.project,
+        days=days, media=digests, binding=binding, **({"uses": tuple(uses)} if uses else {}),
+    )
+    record = new_record(answers, store=store, key=machine_key(), now=utc_now())
+    _ledger(trust).append("consent.added", {"record": record.reference})
+    if faceset is not None:
+        _open_faceset(faceset).set_consent(record.reference)
+    return {
+        "id": record.id, "reference": record.reference, "person": record.name, "role": record.role, "basis": record.basis,
+        "uses": ", ".join(record.uses), "until": record.term[1].date().isoformat(), "kept in": str(store.folder),
+        "binding": "made" if binding else "none (bind later with `facewright faces consent`)" if faceset else "none",
+        "withdraw with": f"facewright consent revoke {record.id}",
+    }
+
+
+def _open_faceset(path: Path) -> Any:
+    from facewright.faceset.faceset import Faceset
+
+    return Faceset.open(path)
+
+
+def _binding(faceset: Path, store: Any) -> dict[str, Any] | None:
+    """The record's commitment to the faces' mean identity vector, or None where the identity net is not at hand."""
+    from facewright.faces.identity import identity_net
+    from facewright.provenance.binding import MIN_FACES, bind
+
+    net, found = identity_net(), _open_faceset(faceset).identity()
+    if net is None or found is None or len(found[0]) < MIN_FACES:
+        return None
+    return bind(found[0], net[0], found[1], store.bindings)
+
+
+def consent_list() -> list[dict[str, Any]]:
+    """All records known here, oldest first."""
+    return [_row(listed) for listed in _store(trust_at(Path.cwd())).list()]
+
+
+def consent_show(record: str) -> dict[str, Any]:
+    """One record as signed, and its standing."""
+    store = _store(trust_at(Path.cwd()))
+    found = store.get(record)
+    listed = next(entry for entry in store.list() if entry.record.reference == found.reference)
+    return {"standing": _row(listed), "record": dict(found.data)}
+
+
+def consent_check(record: str, use: str) -> dict[str, Any]:
+    """Raises ConsentRefused unless the record allows `use` now and here."""
+    from facewright.provenance.consent import USES
+    from facewright.provenance.moment import utc_now
+
+    if use not in USES:
+        raise SettingRefused(f"There is no use {use!r}.", remedy=f"Choose one of: {', '.join(USES)}.", where="--use")
+    trust = trust_at(Path.cwd())
+    store = _store(trust)
+    found = store.get(record)
+    role = found.role if found.role != "synthetic" else "source_likeness"
+    checked = store.check(record, role, use, utc_now(), trust.project, found.media)
+    return {"id": checked.id, "person": checked.name, "use": use, "state": "valid"}
+
+
+def consent_revoke(record: str, reason: str) -> dict[str, Any]:
+    """Deny every use from now on; says what cannot be undone."""
+    from facewright.provenance.keys import machine_key
+    from facewright.provenance.moment import utc_now
+
+    trust = trust_at(Path.cwd())
+    found = _store(trust).revoke(record, reason, machine_key(), utc_now())
+    _ledger(trust).append("consent.revoked", {"record": found.reference, "reason": reason})
+    return {
+        "id": found.id, "person": found.name, "state": "revoked",
+        "note": "Films already delivered are not touched, and a trained model does not forget: retire models trained on it.",
+    }
+
+
+def faces_consent(faceset: Path, record: str) -> dict[str, Any]:
+    """Tie a faceset to a record; where the record is bound to a face and the net is at hand, they must match."""
+    from facewright.provenance.binding import check_binding
+
+    trust = trust_at(faceset)
+    store, faces = _store(trust), _open_faceset(faceset)
+    found = store.get(record)
+    state = check_binding(found, faces.identity() if found.binding else None, store.bindings, faceset)
+    faces.set_consent(found.reference)
+    _ledger(trust).append("faceset.bound", {"record": found.reference, "binding": state})
+    return {"faceset": str(faceset), "record": found.reference, "person": found.name, "binding": state}
+
+
+def ledger_show(last: int = 20) -> list[dict[str, Any]]:
+    """The newest entries, oldest of them first."""
+    entries = _ledger(trust_at(Path.cwd())).entries()
+    return [asdict(e) for e in (entries[-last:] if last > 0 else entries)]
+
+
+def ledger_verify() -> dict[str, Any]:
+    """Check the chain and its signed heads."""
+    trust = trust_at(Path.cwd())
+    report = _ledger(trust).verify()
+    return {
+        "state": "whole" if report.intact else "broken", "entries": report.entries, "ledger": str(trust.ledger),
+        "broken at": report.broken_seq if report.broken_seq is not None else "-", "signed heads": report.signed_heads,
+        "recovered gaps": len(report.gaps), "head": f"{report.head.seq}:{report.head.hash[:16]}",
+    }
+
+
+def new_project_entry(project: Project) -> None:
+    """The ledger's first entry of a new project."""
+    _ledger(trust_at(project.root)).begin()
+
+
+def verify(path: Path) -> dict[str, Any]:
+    """Does a file carry facewright's trace, and is it unaltered: state genuine | altered | none, and what it says."""
+    from facewright.provenance.mark import verify_file
+
+    return verify_file(path).as_dict()

@@ -1,0 +1,90 @@
+"""Losses against numbers of the original (tests/golden/models/ops.npz)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests import closed_form as cf
+
+from facewright.training import losses
+
+
+@pytest.fixture(scope="module")
+def ops(golden):
+    return np.load(golden / "models/ops.npz", allow_pickle=False)
+
+
+A = cf.nchw(cf.img(2, 32, 32, 3, "opA"))
+B = cf.nchw(np.float32(0.8 * cf.img(2, 32, 32, 3, "opA") + 0.2 * cf.img(2, 32, 32, 3, "opB")))
+M = cf.nchw(cf.mask(2, 32, 32, "opM"))
+E = cf.nchw(cf.emask(2, 32, 32))
+
+
+def exact_dssim(x: torch.Tensor, y: torch.Tensor, size: int) -> np.ndarray:
+    """The formula of the spec, word for word, in float64 with a two-dimensional window."""
+    row = torch.softmax(-0.5 * (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) ** 2 / 1.5**2, 0)
+    window = torch.outer(row, row)[None, None].expand(3, 1, -1, -1)
+    x, y = x.double(), y.double()
+    mx, my, mxy, mq = (torch.conv2d(t, window, groups=3) for t in (x, y, x * y, x * x + y * y))
+    a, b = 2 * mx * my, mx**2 + my**2
+    light, structure = (a + 1e-4) / (b + 1e-4), (2 * mxy - a + 9e-4) / (mq - b + 9e-4)
+    return ((1 - (light * structure).mean((2, 3))) / 2).mean(1).numpy()
+
+
+@pytest.mark.parametrize("size", [2, 4, 5, 8, 9, 11, 12, 13, 16, 19, 22, 24, 27, 31])
+def test_dssim(size, ops):
+    exact = exact_dssim(A, B, size)
+    np.testing.assert_allclose(losses.dssim(A, B, size).numpy(), exact, atol=4e-7, rtol=0)
+    np.testing.assert_allclose(losses.dssim(B, A, size).numpy(), exact, atol=4e-7, rtol=0)
+    # At 31 the original's own float32 is 3.4e-6 off (four windows, large cancellation).
+    tolerance = 4e-6 if size == 31 else 2e-6
+    np.testing.assert_allclose(losses.dssim(A, B, size).numpy(), ops[f"dssim_fs{size}"].mean(1), atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 7.0, 8.0])
+def test_gaussian_blur(sigma, ops):
+    image, mask = (cf.nhwc(losses.gaussian_blur(x[:1], sigma))[0] for x in (A, M))
+    np.testing.assert_allclose(image[::2, ::2], ops[f"gblur_r{sigma}"], atol=2e-6, rtol=0)
+    np.testing.assert_allclose(mask, ops[f"gblurm_r{sigma}"], atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("sigma", [1, 2, 4, 8])
+def test_soft_mask(sigma, ops):
+    soft = cf.nhwc(losses.soft_mask(M[:1], sigma))
+    np.testing.assert_allclose(soft, ops[f"maskblur_r{sigma}"], atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 1.75, 2.0])
+def test_blur_out_mask(sigma, ops, monkeypatch):
+    blur = losses.gaussian_blur
+    monkeypatch.setattr(losses, "gaussian_blur", lambda x, _: blur(x, sigma))  # the golden is 32 px: R/128 = 0.25
+    out = cf.nhwc(losses.blur_out_mask(A[:1], M[:1]))
+    np.testing.assert_allclose(out, ops[f"blurout_s{sigma}"], atol=2e-6, rtol=0)
+
+
+def test_terms(ops):
+    emp = 300 * losses.mean_absolute(A, B, E)
+    np.testing.assert_allclose(emp.numpy(), ops["emp_loss"], rtol=1e-5)
+    masked = 10 * losses.dssim(A * M, B * M, 5)
+    np.testing.assert_allclose(masked.numpy(), ops["dssim_masked_fs5_loss"], atol=2e-6, rtol=0)
+
+
+def test_window_sizes():
+    wanted = {64: (5, 2), 96: (8, 4), 128: (11, 5), 256: (22, 11), 288: (24, 12), 416: (35, 17), 640: (55, 27)}
+    for resolution, sizes in wanted.items():
+        assert losses.dssim_sizes(resolution) == (sizes if resolution >= 256 else sizes[:1])
+
+
+def test_losses_ignore_autocast_and_have_a_gradient():
+    x = A.to(torch.bfloat16).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = losses.dssim(x, B, 5)
+    assert value.dtype == torch.float32
+    value.sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_same_pictures_have_no_loss():
+    assert losses.dssim(A, A, 11).abs().max() < 1e-6
+    assert losses.mean_square(A, A).max() == 0

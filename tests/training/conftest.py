@@ -70,6 +70,9 @@ class DrawnFaceset:
     def mask(self, face: Face) -> np.ndarray | None:
         return self.masks.get(face.face_id)
 
+    def load(self, face: Face) -> tuple[Face, np.ndarray, np.ndarray | None]:
+        return face, self.image(face), self.mask(face)
+
     def hull_in_crop(self, face: Face) -> np.ndarray:
         return apply_affine(face.face_from_frame, face.points)
 

@@ -19,7 +19,7 @@ def both(drawn, tmp_path_factory):
     for name, skin in (("a", (220, 180, 150)), ("b", (120, 80, 60))):
         faces = drawn(7, skin=skin, name=name)
         found.append(samples.prepare(
-            tmp_path_factory.mktemp(name), faces, list(faces), 7, digest=name, face_type=FaceType.FULL, side=80,
+            tmp_path_factory.mktemp(name), list(faces), faces.load, 7, digest=name, face_type=FaceType.FULL, side=80,
             mouth_area="lips",
         ))
     return found

@@ -15,7 +15,7 @@ from facewright.training.samples import MASK, PRIORITY
 
 def prepare(folder, faces, digest="d", side=64, **changes):
     facts = {"face_type": FaceType.FULL, "side": side, "mouth_area": "inner", "digest": digest} | changes
-    return samples.prepare(folder, faces, list(faces), len(faces), **facts)
+    return samples.prepare(folder, list(faces), faces.load, len(faces), **facts)
 
 
 def test_a_red_square_arrives_as_bgr(drawn, tmp_path):
@@ -32,7 +32,7 @@ def test_every_stored_type_gives_the_same_crop_of_the_nets_type(drawn, stored):
     """The crop is aligned from the points, so what it was cut from matters only to sharpness."""
     faces = drawn(3, side_px=320, face_type=stored)
     face = faces.faces[1]
-    from_crop = samples.cut_face(faces, face, FaceType.FULL, 64, False)
+    from_crop = samples.cut_face(faces.load(face), FaceType.FULL, 64, False)
     direct_matrix = face_from_frame(face.points, 64, FaceType.FULL)
     frame = warp(faces.images[face.face_id], np.linalg.inv(face.face_from_frame), 240, "linear")
     direct = warp(frame, direct_matrix, 64, "linear", "replicate")
@@ -45,12 +45,12 @@ def test_every_stored_type_gives_the_same_crop_of_the_nets_type(drawn, stored):
 def test_mask_is_the_hull_unless_one_is_stored(drawn):
     faces = drawn(2)
     face = faces.faces[0]
-    hull = samples.cut_face(faces, face, FaceType.WHOLE, 160, False)[MASK]
+    hull = samples.cut_face(faces.load(face), FaceType.WHOLE, 160, False)[MASK]
     assert 0.1 < (hull > 127).mean() < 0.6
     half = np.zeros((40, 40), np.float32)
     half[:, :20] = 1
     faces.masks[face.face_id] = half
-    stored = samples.cut_face(faces, face, FaceType.WHOLE, 160, False)[MASK]
+    stored = samples.cut_face(faces.load(face), FaceType.WHOLE, 160, False)[MASK]
     assert (stored[:, :70] > 250).all()
     assert (stored[:, 90:] == 0).all()
 
@@ -58,8 +58,8 @@ def test_mask_is_the_hull_unless_one_is_stored(drawn):
 def test_priority_lies_on_eyes_and_mouth_and_inside_the_mask(drawn):
     faces = drawn(2)
     face = faces.faces[0]
-    inner = samples.cut_face(faces, face, FaceType.WHOLE, 160, False)
-    lips = samples.cut_face(faces, face, FaceType.WHOLE, 160, True)
+    inner = samples.cut_face(faces.load(face), FaceType.WHOLE, 160, False)
+    lips = samples.cut_face(faces.load(face), FaceType.WHOLE, 160, True)
     at = np.rint(faces.hull_in_crop(face)).astype(int)
     for crop in (inner, lips):
         assert crop[PRIORITY].max() == 255

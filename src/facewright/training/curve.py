@@ -57,7 +57,7 @@ def draw_losses(losses: np.ndarray, marks: Sequence[tuple[int, str]] = ()) -> by
     """
     image = Image.new("RGB", _SIZE, _PAPER)
     pen = ImageDraw.Draw(image)
-    x0, y0, x1, y1 = _PLOT
+    x0, _, x1, _ = _PLOT
     losses = losses[np.isfinite(losses["src"]) & np.isfinite(losses["dst"])]
     if len(losses):
         first, last = int(losses["iteration"][0]), max(int(losses["iteration"][-1]), int(losses["iteration"][0]) + 1)

@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -34,18 +34,9 @@ MASK, PRIORITY = 3, 4
 _CHUNK = 32
 
 
-class FaceSource(Protocol):
-    """What training needs of a faceset (faceset.Faceset has it)."""
-
-    def __iter__(self) -> Iterator[Face]: ...
-
-    def image(self, face: Face) -> np.ndarray:
-        """(S, S, 3) uint8 RGB."""
-        ...
-
-    def mask(self, face: Face) -> np.ndarray | None:
-        """Stored (m, m) float32 0..1, or None."""
-        ...
+T = TypeVar("T")
+Loaded = tuple[Face, np.ndarray, np.ndarray | None]
+"""A face, its (S, S, 3) uint8 RGB picture, its stored (m, m) mask (uint8, or float32 0..1) or None."""
 
 
 def crop_side(resolution: int, native_px: float) -> int:
@@ -58,9 +49,9 @@ def crop_side(resolution: int, native_px: float) -> int:
     return int(-(-wanted // 16) * 16)
 
 
-def cut_face(faces: FaceSource, face: Face, face_type: FaceType, side: int, whole_lips: bool) -> np.ndarray:
+def cut_face(loaded: Loaded, face_type: FaceType, side: int, whole_lips: bool) -> np.ndarray:
     """One face -> (5, side, side) uint8: BGR, mask, eyes-mouth mask, aligned afresh from the points that count."""
-    image = faces.image(face)
+    face, image, mask = loaded
     stored_side = image.shape[0]
     model_from_frame = face_from_frame(face.points, side, face_type)
     stored_from_frame = face.face_from_frame
@@ -68,9 +59,11 @@ def cut_face(faces: FaceSource, face: Face, face_type: FaceType, side: int, whol
         stored_from_frame = np.diag([stored_side / face.side_px] * 2 + [1.0]) @ stored_from_frame
     model_from_stored = model_from_frame @ invert(stored_from_frame)
     points = apply_affine(stored_from_frame, face.points)
-    mask = faces.mask(face)
-    mask = hull_mask(points, image.shape[:2]) if mask is None else resize(mask, stored_side, "linear")
-    area = _warp_mask(mask, model_from_stored, side)
+    if mask is None:
+        mask = hull_mask(points, image.shape[:2])
+    elif mask.dtype == np.uint8:
+        mask = mask.astype(np.float32) / 255
+    area = _warp_mask(resize(mask, stored_side, "linear"), model_from_stored, side)
     mouth = mouth_mask(points, image.shape[:2], whole_lips=whole_lips)
     parts = np.minimum(eyes_mask(points, image.shape[:2]) + mouth, 1)
     priority = _warp_mask(parts, model_from_stored, side) * (area > 0)
@@ -134,17 +127,18 @@ def key_of(digest: str, face_type: FaceType, side: int, mouth_area: str) -> str:
 
 
 def prepare(
-    folder: Path, faces: FaceSource, wanted: Iterable[Face], count: int, *, digest: str, face_type: FaceType, side: int,
-    mouth_area: str, progress: Callable[[int, int], None] = lambda done, total: None, workers: int = 0,
+    folder: Path, wanted: Iterable[T], load: Callable[[T], Loaded], count: int, *, digest: str, face_type: FaceType,
+    side: int, mouth_area: str, progress: Callable[[int, int], None] = lambda done, total: None, workers: int = 0,
 ) -> Samples:
-    """The cache of `count` faces under `folder`: found there, or made (in threads, aside, then put in place).
+    """The cache of the `count` faces `wanted` under `folder`: found there, or made (in threads, aside, then put in
+    place). `load` reads one of them and runs in the threads; `digest` changes whenever the faces do.
 
     Raises DiskRefused when it would not fit; damaged face files raise FileRefused.
     """
     place = make_folder(folder) / key_of(digest, face_type, side, mouth_area)
     if not _is_whole(place, count, side):
         _room_for(folder, count * CHANNELS * side * side)
-        _make(place, faces, wanted, count, face_type, side, mouth_area == "lips", progress, workers)
+        _make(place, wanted, load, count, face_type, side, mouth_area == "lips", progress, workers)
         _forget_others(folder, place)
     facts = np.load(place / "facts.npz", allow_pickle=False)
     frames = facts["frames"]
@@ -165,7 +159,7 @@ def _room_for(folder: Path, size: int) -> None:
 
 
 def _make(
-    place: Path, faces: FaceSource, wanted: Iterable[Face], count: int, face_type: FaceType, side: int,
+    place: Path, wanted: Iterable[T], load: Callable[[T], Loaded], count: int, face_type: FaceType, side: int,
     whole_lips: bool, progress: Callable[[int, int], None], workers: int,
 ) -> None:
     part = place.with_name(place.name + PART)
@@ -174,8 +168,9 @@ def _make(
     frames = np.zeros(count, np.int64)
     sums, done, todo = np.zeros((3, 3)), 0, iter(wanted)
 
-    def one(face: Face) -> tuple[int, np.ndarray]:
-        return face.source.frame_index, cut_face(faces, face, face_type, side, whole_lips)
+    def one(item: T) -> tuple[int, np.ndarray]:
+        loaded = load(item)
+        return loaded[0].source.frame_index, cut_face(loaded, face_type, side, whole_lips)
 
     try:
         with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool, open(part / "faces.u8", "wb") as file:

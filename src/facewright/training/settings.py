@@ -102,6 +102,8 @@ class TrainSettings(Settings):
     def _whole(self) -> TrainSettings:
         if self.lr_schedule == "cosine" and not (self.minutes or self.iterations):
             raise ValueError("lr-schedule cosine needs an end: give --minutes or --iterations.")
+        if self.optimiser == "adamw" and self.lr_dropout < 1:
+            raise ValueError("lr-dropout works with the optimisers adabelief and rmsprop only.")
         if self.hold_out and self.hold_out_last >= self.hold_out:
             raise ValueError("hold-out-last must be smaller than hold-out, or nothing is left to learn from.")
         if self.device not in ("auto", "cpu", "cuda") and not (

@@ -1,0 +1,179 @@
+"""What a faceset offers to training, found in its index alone, and whether that is enough."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facewright.core.errors import Mismatch, NothingFound, TrainingRefused
+from facewright.core.files import read_file
+from facewright.core.step import Likeness
+from facewright.faces.face import Face, FaceType
+from facewright.faceset import record
+from facewright.faceset.faceset import Faceset
+from facewright.faceset.index import Row
+
+_REACH_DEG = 5.0
+"""A target that turns further than the source by this much is shown poses that were never learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One side's faces: who, how many, of what kind, seen from where.
+
+    yaw_deg, pitch_deg: 1st and 99th percentile. digest: names and sizes of the faces; stamp: that and their times
+    (a cache made of them is stale when it differs). consents: reference -> faces.
+    """
+
+    where: Path
+    person: str
+    count: int
+    face_type: FaceType
+    side_px: int
+    yaw_deg: tuple[float, float]
+    pitch_deg: tuple[float, float]
+    consents: dict[str, int]
+    footage_sha256: tuple[str, ...]
+    digest: str
+    stamp: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """What the run's record keeps."""
+        return {
+            "where": str(self.where), "person": self.person, "faces": self.count, "face_type": str(self.face_type),
+            "digest": self.digest, "yaw_deg": list(self.yaw_deg), "pitch_deg": list(self.pitch_deg),
+        }
+
+
+def survey(faceset: Faceset, side: str, person: str = "") -> Survey:
+    """Look at one side's faceset ("source" or "target"). Raises NothingFound, Mismatch, TrainingRefused."""
+    who = one_person(faceset, person)
+    types: Counter[str] = Counter()
+    consents: Counter[str] = Counter()
+    footage: set[str] = set()
+    poses: list[tuple[float, float]] = []
+    side_px = 0
+    digest, own = hashlib.sha256(), faceset.consent
+    for row in _rows(faceset, who):
+        types[row.face_type] += 1
+        side_px = max(side_px, row.side_px)
+        consents[row.consent or own] += 1
+        footage.add(row.source_sha256)
+        poses.append((row.yaw_deg, row.pitch_deg))
+        digest.update(row.face_id.encode())
+    _enough(faceset, side, who, types)
+    stamp = digest.copy()
+    for path, time, size in faceset.index.select("SELECT path, mtime_ns, bytes FROM faces ORDER BY path"):
+        digest.update(b"%d," % size)
+        stamp.update(f"{path},{time},{size};".encode())
+    turned = np.quantile(np.array(poses), [0.01, 0.99], axis=0)
+    yaw, pitch = ((round(float(turned[0, i]), 1), round(float(turned[1, i]), 1)) for i in (0, 1))
+    return Survey(
+        faceset.path, who, sum(types.values()), FaceType(next(iter(types))), side_px, yaw, pitch, dict(consents),
+        tuple(sorted(footage)), digest.hexdigest(), stamp.hexdigest(),
+    )
+
+
+def one_person(faceset: Faceset, person: str) -> str:
+    """The name of the person to use, "" when nobody is named. Raises Mismatch with the list when there are several."""
+    names = sorted(faceset.people())
+    named_faces = sorted({r.person for r in faceset.rows() if r.person}) if not names else []
+    names = names or named_faces
+    if person and person not in names:
+        raise Mismatch(
+            f"Nobody in {faceset.path.name} is called {person!r}.",
+            remedy=f"The names are: {', '.join(names) or 'none; leave the name out'}.", where=faceset.path,
+        )
+    if not person and len(names) > 1:
+        raise Mismatch(
+            f"There are several people in {faceset.path.name}: {', '.join(names)}.",
+            why="A net learns one face per side.",
+            remedy="Name the one to use with --src-person or --dst-person.", where=faceset.path,
+        )
+    return person or (names[0] if names else "")
+
+
+def _rows(faceset: Faceset, person: str) -> Iterator[Row]:
+    """The rows of one person (all when `person` is "")."""
+    header = faceset.header
+    by_track = {track: p.name for p in header.people for track in p.tracks}
+    for row in faceset.rows():
+        if not person or (row.person or header.person or by_track.get(row.track, "")) == person:
+            yield row
+
+
+def files_of(faceset: Faceset, person: str) -> Iterator[Path]:
+    """The face files that `survey` counted, in the same order, streamed."""
+    return (faceset.path / row.path for row in _rows(faceset, person))
+
+
+def load_face(file: Path) -> tuple[Face, np.ndarray, np.ndarray | None]:
+    """A face file -> face, (S, S, 3) uint8 RGB, (m, m) uint8 mask or None, read once. Raises FileRefused."""
+    data = read_file(file, limit_bytes=record.MAX_FILE_BYTES)
+    return record.decode_face(data, file), record.decode_image(data, file), record.decode_mask(data, file)
+
+
+def _enough(faceset: Faceset, side: str, person: str, types: Counter[str]) -> None:
+    count, name = sum(types.values()), faceset.path.name
+    of = f" of {person}" if person else ""
+    if not count:
+        raise NothingFound(
+            f"The {side} faceset {name} is empty{of}.", remedy="Extract faces into it with `facewright extract`.",
+            where=faceset.path,
+        )
+    if count < 2:
+        raise TrainingRefused(
+            f"The {side} faceset {name} has only one face{of}.",
+            why="Training needs at least 2, and hundreds to be good.",
+            remedy="Extract more frames of this person.", where=faceset.path,
+        )
+    if len(types) > 1:
+        listed = ", ".join(f"{n} {t}" for t, n in types.most_common())
+        raise Mismatch(
+            f"The {side} faceset {name} mixes face types: {listed}.",
+            remedy="Extract again into a new faceset with one --face-type.", where=faceset.path,
+        )
+
+
+def serves(found: Survey, side: str, wanted: FaceType) -> None:
+    """Raise Mismatch when the faces show less of the head than the net needs."""
+    if found.face_type.padding < wanted.padding:
+        raise Mismatch(
+            f"The {side} faceset {found.where.name} holds {found.face_type} faces, too narrow for a {wanted} net.",
+            remedy=f"Extract again with --face-type {wanted} or wider, or train a {found.face_type} net.",
+            where=found.where,
+        )
+
+
+def coverage_warning(src: Survey, dst: Survey) -> str:
+    """One sentence when the target looks where the source was never seen, else ""."""
+    parts = []
+    for name, a, b in (("turns", src.yaw_deg, dst.yaw_deg), ("nods", src.pitch_deg, dst.pitch_deg)):
+        if b[0] < a[0] - _REACH_DEG or b[1] > a[1] + _REACH_DEG:
+            parts.append(f"{name} from {b[0]:.0f} to {b[1]:.0f} degrees, the source from {a[0]:.0f} to {a[1]:.0f}")
+    if not parts:
+        return ""
+    return (
+        f"The target {' and '.join(parts)}: poses that the source never shows come out too frontal. "
+        "Add source footage with those poses."
+    )
+
+
+def likenesses(faceset: Faceset, found: Survey, role: str) -> list[Likeness]:
+    """Whose likeness this side is, one entry per consent reference in use, for the permit."""
+    def vectors() -> tuple[np.ndarray, str] | None:
+        ids = [row.face_id for row in _rows(faceset, found.person)]
+        picked = [ids[i] for i in np.linspace(0, len(ids) - 1, min(len(ids), 200)).astype(int)]
+        got = faceset.vectors(picked)
+        return None if got is None else (got.matrix, got.net_sha256)
+
+    return [
+        Likeness(role, consent, found.person, found.where, found.footage_sha256, vectors)
+        for consent in sorted(found.consents)
+    ]

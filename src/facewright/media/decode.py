@@ -26,8 +26,8 @@ SEEK_TRIES = 4
 Damage = Callable[[int, str], None]
 
 
-class Closed(Exception):  # noqa: N818 - a signal between the two ends of a Lane, never an error that a user sees
-    """The reader has gone; the decoding thread ends."""
+class Closed(Exception):
+    """A signal between the two ends of a Lane: the reader has gone, the decoding thread ends."""
 
 
 class Lane:
@@ -166,7 +166,7 @@ def _pictures(video: Video, line: Timeline, wanted: _Wanted) -> Iterator[tuple[i
 
 
 def _decoded(video: Video, line: Timeline, wanted: _Wanted) -> Iterator[tuple[int, VideoFrame]]:
-    """(index, raw picture) ascending, starting at or before `wanted.start`: from the nearest place that proves right."""
+    """(index, raw picture) ascending, from the nearest place at or before `wanted.start` that proves right."""
     for target in _places(line, wanted.start):
         with open_film(video.path) as container:
             stream = video_stream(container, video.path, video.stream_index)
@@ -203,11 +203,9 @@ def _sought(container: InputContainer, stream: VideoStream, target: int) -> bool
 
 
 def _numbered(container: InputContainer, stream: VideoStream, line: Timeline) -> Iterator[tuple[int, VideoFrame]]:
-    count = 0
     last = -1
-    for raw in _raws(container, stream):
+    for count, raw in enumerate(_raws(container, stream)):
         index = line.index_of(raw.pts) if line.by_time else count
-        count += 1
         if last < index < len(line.pts):
             last = index
             yield index, raw

@@ -95,18 +95,20 @@ def rate_of(line: Timeline, named: list[Fraction]) -> tuple[Fraction, bool]:
 
 
 def _explains(line: Timeline, rate: Fraction) -> bool:
-    # pts * base - i / rate in units of 1 / (base.den * rate.num); one tick is base.num * rate.num of them.
+    # pts * base - i / rate in units of 1 / (base.den * rate.num). Allowed: the rounding of one tick, or of the
+    # millisecond that Matroska counts in, also when such times were copied into a finer container.
     base = line.time_base
+    tick = max(base, Fraction(1, 1000)) * base.denominator * rate.numerator
     ideal = np.arange(len(line.pts), dtype=np.int64) * (rate.denominator * base.denominator)
     rest = (line.pts - line.pts[0]) * (base.numerator * rate.numerator) - ideal
-    return int(rest.max()) - int(rest.min()) < base.numerator * rate.numerator
+    return int(rest.max()) - int(rest.min()) < tick
 
 
 def _audio(container: InputContainer) -> tuple[AudioTrack, ...]:
     return tuple(
-        AudioTrack(s.index, s.codec_context.name, s.codec_context.sample_rate, s.codec_context.channels, s.language or "")
+        AudioTrack(s.index, sound.name, sound.sample_rate, sound.channels, s.language or "")
         for s in container.streams.audio
-        if s.codec_context is not None
+        if (sound := s.codec_context) is not None
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -147,7 +148,7 @@ def _decoded(path: Path, stream_index: int, packets: _Packets, base: Fraction, g
     """The table by decoding everything: slow, only for files whose packets do not tell."""
     times = _decoded_times(path, stream_index, None)
     known = [t for t in times if t is not None]
-    by_time = len(known) == len(times) and all(a < b for a, b in zip(known, known[1:]))
+    by_time = len(known) == len(times) and all(a < b for a, b in pairwise(known))
     if by_time:
         pts, duration = np.array(known, np.int64), packets.duration
     else:  # no usable times in the file: even ones at the rate that the header names

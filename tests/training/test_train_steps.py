@@ -23,8 +23,8 @@ CASES = [
 LATER = ["df-ud_facestyle10", "df-ud_bgstyle10", "df-ud_trueface", "df-ud_gan", "amp", "amp_gan", "xseg"]
 """Style, true face, GAN, AMP and XSeg: the next issue."""
 
-LOOSE_NORMS = {"df-ud_unmasked": 5e-4}
-"""A few activations sit on a leaky-relu kink there."""
+LOOSE_NORMS = {"df-ud_unmasked": 5e-4, "quick96": 5e-4}
+"""A few activations sit on a leaky-relu kink there (quick96 without oneDNN, as the goldens were made: 7e-6)."""
 
 
 @pytest.fixture(scope="module")

@@ -129,13 +129,13 @@ def idt(
 ) -> np.ndarray:
     """Iterative distribution transfer (Pitie, Kokaram & Dahyot 2007): 20 rotations, 256 bins, relaxation 1/20.
 
-    `rotations` (20, 3, 3) replaces the draws. Values beyond the last bin edge leap to 256 and clip to white, as in
-    the original (quirk Q19).
+    `rotations` (20, 3, 3) replaces the draws; they turn (b, g, r), so that the original's can be given. Values
+    beyond the last bin edge leap to 256 and clip to white, as in the original (quirk Q19).
     """
     bins, rounds = 256, 20
     turns = random_rotations(rng, rounds) if rotations is None else rotations
     x, y = image.reshape(-1, 3).T.copy(), reference.reshape(-1, 3).T
-    for turn in np.asarray(turns, np.float32):
+    for turn in np.asarray(turns, np.float32)[:, ::-1, ::-1]:
         px, py = turn @ x, turn @ y
         moved = np.empty_like(px)
         for axis in range(3):
@@ -170,11 +170,12 @@ def sot(
 ) -> np.ndarray:
     """Sliced optimal transport (after Bonneel et al. 2015; Rabin et al. 2011): sorts along random directions.
 
-    Same number of pixels in both. `directions` (steps * batch, 3): raw Gaussian draws instead of `rng`. `smooth`:
-    the change is bilaterally filtered (radius 24 px). Not clipped.
+    Same number of pixels in both. `directions` (steps * batch, 3): raw Gaussian draws instead of `rng`, each
+    (b, g, r), so that the original's can be given. `smooth`: the change is bilaterally filtered (radius 24 px). Not
+    clipped.
     """
     raw = rng.standard_normal((steps * batch, 3)) if directions is None else directions
-    unit = np.asarray(raw, image.dtype)
+    unit = np.asarray(raw, image.dtype)[:, ::-1]
     unit = unit / np.sqrt((unit**2).sum(1, keepdims=True))
     moving = image.reshape(-1, 3).copy()
     target = reference.reshape(-1, 3)

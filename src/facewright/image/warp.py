@@ -50,6 +50,17 @@ def warp(
     return warped[..., None] if image.ndim == 3 and warped.ndim == 2 else warped
 
 
+def warp_back(
+    image: np.ndarray, image_from_target: np.ndarray, size_px: tuple[int, int], interpolation: Interpolation = "cubic"
+) -> np.ndarray:
+    """Lay `image` into a black (height, width[, C]) picture by the matrix that would cut it out there.
+
+    `size_px` is (width, height). Float results overshoot 0..1 at edges and are not clipped.
+    """
+    flags = _FLAGS[interpolation] | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, to33(image_from_target)[:2], size_px, flags=flags)
+
+
 def _averaged(
     image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], border: Border
 ) -> tuple[np.ndarray, np.ndarray]:

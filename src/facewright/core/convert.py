@@ -172,7 +172,7 @@ def tfjs_to_onnx(model: Path, shard: Path) -> bytes:
         described = json.loads(read_file(model, limit_bytes=1 << 24))
         weights = read_tfjs_weights(described, shard)
         graph = _Graph()
-        through: dict[str, str] = {}  # layers that do nothing when a net is only run -> what feeds them
+        last, through = "", dict[str, str]()  # layers that do nothing when a net is only run -> what feeds them
         for layer in described["modelTopology"]["model_config"]["config"]["layers"]:
             sources = layer["inbound_nodes"][0] if layer["inbound_nodes"] else [["input"]]
             inputs, last = [through.get(s[0], s[0]) for s in sources], layer["config"]["name"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from facewright.faces.face import Detection
 from facewright.faces.landmark import Landmarks
-from facewright.image.geometry import iou
+from facewright.image.geometry import box_area, intersect, iou
 
 SURE_PRESENCE = 0.999
 GOOD_PRESENCE = 0.95
@@ -78,9 +78,17 @@ def choose(candidates: list[Candidate]) -> list[Candidate]:
     )
     kept: list[Candidate] = []
     for candidate in left:
-        if not any(same_head(candidate.detection, k.detection) for k in kept):
+        if not any(_rivals(candidate, k) for k in kept):
             kept.append(candidate)
     return kept
+
+
+def _rivals(a: Candidate, b: Candidate) -> bool:
+    """One head, or one head seen wrongly in another orientation: then the boxes may overlap by a part only."""
+    if same_head(a.detection, b.detection):
+        return True
+    common = box_area(intersect(a.detection.box_px, b.detection.box_px))
+    return a.quarter != b.quarter and common > 0.4 * min(box_area(a.detection.box_px), box_area(b.detection.box_px))
 
 
 class Memory:

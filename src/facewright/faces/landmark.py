@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from facewright.core.weights import WEIGHTS, resolve
@@ -18,6 +17,7 @@ from facewright.faces.align import canonical_mesh
 from facewright.faces.correction import CORRECTION_CM, CORRECTION_NAME
 from facewright.faces.face import Detection
 from facewright.faces.nets import LiteNet
+from facewright.faces.sample import sample
 from facewright.faces.settings import LANDMARKERS
 from facewright.image.geometry import umeyama
 
@@ -130,8 +130,8 @@ class FaceMesh:
         """-> (N, 468, 3) float64 mesh in frame px (edges at 0), (N,) presence logits."""
         side = np.maximum(side, 1.0)
         matrices = crop_matrix(centre, side, angle, self._net.side)
-        pictures = np.stack([_sample(i, m, self._net.side) for i, m in zip(images, matrices)])
-        results = self._net(pictures)
+        pictures = np.stack([sample(i, m, self._net.side) for i, m in zip(images, matrices)])
+        results = self._net(pictures.astype(np.float32) / np.float32(255.0))
         mesh = results[0].reshape(-1, 468, 3).astype(np.float64)
         mesh[..., :2] = mesh[..., :2] @ matrices[:, :2, :2].transpose(0, 2, 1) + matrices[:, None, :2, 2]
         mesh[..., 2] *= (side / self._net.side)[:, None]
@@ -148,36 +148,3 @@ def _square_around(mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
     low, high = flat.min(1), flat.max(1)
     centre = (turn @ ((low + high) / 2)[..., None])[..., 0]
     return centre, CROP_FACTOR * (high - low).max(-1), angle
-
-
-def _sample(image: np.ndarray, frame_from_net: np.ndarray, net_side: int) -> np.ndarray:
-    """The square that `frame_from_net` names -> (net_side, net_side, 3) float32 0..1, bilinear, black outside.
-
-    Large faces are first averaged down by a whole factor, so that no pixel is skipped.
-    """
-    step = int(np.hypot(*frame_from_net[:2, 0]))
-    to_index = np.array([[1.0, 0, -0.5], [0, 1.0, -0.5], [0, 0, 1.0]])
-    matrix, source = frame_from_net, image
-    if step >= 2:
-        source, shift = _coarse(image, frame_from_net, net_side, step)
-        matrix = np.array([[1 / step, 0, -shift[0] / step], [0, 1 / step, -shift[1] / step], [0, 0, 1]]) @ matrix
-    index = to_index @ matrix @ np.linalg.inv(to_index)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    picture = cv2.warpAffine(source, index[:2], (net_side, net_side), flags=flags, borderMode=cv2.BORDER_CONSTANT)
-    return picture.astype(np.float32) / np.float32(255.0)
-
-
-def _coarse(
-    image: np.ndarray, frame_from_net: np.ndarray, net_side: int, step: int
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Only the part of the frame that the square covers, shrunk `step` times -> (picture, its top left corner)."""
-    corners = np.array([[0, 0, 1], [net_side, 0, 1], [0, net_side, 1], [net_side, net_side, 1.0]])
-    corners = (corners @ frame_from_net.T)[:, :2]
-    low = np.clip(np.floor(corners.min(0)).astype(int) // step * step, 0, None)
-    high = np.minimum(np.ceil(corners.max(0)).astype(int), [image.shape[1], image.shape[0]])
-    count = np.maximum((high - low) // step, 0)
-    if (count == 0).any():
-        return np.zeros((1, 1, 3), np.uint8), (0, 0)
-    part = image[low[1] : low[1] + count[1] * step, low[0] : low[0] + count[0] * step]
-    shrunk = cv2.resize(part, (int(count[0]), int(count[1])), interpolation=cv2.INTER_AREA)
-    return shrunk, (int(low[0]), int(low[1]))

@@ -30,7 +30,7 @@ class OnnxNet:
 
     def __call__(self, data: np.ndarray) -> list[np.ndarray]:
         """See the class."""
-        return self._session.run(None, {self._input: data})
+        return [np.asarray(r) for r in self._session.run(None, {self._input: data})]
 
 
 class LiteNet:

@@ -26,6 +26,10 @@ LATER = ["df-ud_facestyle10", "df-ud_bgstyle10", "df-ud_trueface", "df-ud_gan", 
 LOOSE_NORMS = {"df-ud_unmasked": 5e-4, "quick96": 5e-4}
 """A few activations sit on a leaky-relu kink there (quick96 without oneDNN, as the goldens were made: 7e-6)."""
 
+DELTA_TOLERANCE = 4e-2
+"""Relative to the change's norm; projections three times that. Both optimisers start nearly as sign(g), so weights
+whose gradient is rounding noise go either way; an unrelated change would miss the projection by 60 %."""
+
 
 @pytest.fixture(scope="module")
 def steps(golden):
@@ -136,7 +140,7 @@ def test_steps_equal_the_original(name, steps):
         if delta[0] == 0:
             assert not moved.any()
         else:
-            assert_close(key, norm_and_projection(key, moved), delta, 2e-2)
+            assert_close(key, norm_and_projection(key, moved), delta, DELTA_TOLERANCE)
 
 
 def test_per_sample_and_mean_reduction(steps):

@@ -26,9 +26,9 @@ LATER = ["df-ud_facestyle10", "df-ud_bgstyle10", "df-ud_trueface", "df-ud_gan", 
 LOOSE_NORMS = {"df-ud_unmasked": 5e-4, "quick96": 5e-4}
 """A few activations sit on a leaky-relu kink there (quick96 without oneDNN, as the goldens were made: 7e-6)."""
 
-DELTA_TOLERANCE = 4e-2
-"""Relative to the change's norm; projections three times that. Both optimisers start nearly as sign(g), so weights
-whose gradient is rounding noise go either way; an unrelated change would miss the projection by 60 %."""
+DELTA_NORM, DELTA_PROJECTION = 1e-2, {"quick96": 0.25}
+"""Relative to the change's norm; projection 0.12 where not named. Both optimisers start nearly as sign(g), so weights
+whose gradient is rounding noise go either way; an unrelated change would miss the projection by about 0.8."""
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +104,14 @@ def norm_and_projection(name: str, tensor: torch.Tensor) -> tuple[float, float]:
     return float(np.linalg.norm(flat)), float(flat @ cf.s_vector(name, len(flat)))
 
 
-def assert_close(name: str, have: tuple[float, float], wanted: list[float], tolerance: float) -> None:
+def assert_close(
+    name: str, have: tuple[float, float], wanted: list[float], tolerance: float, projection: float | None = None
+) -> None:
+    """Norm within `tolerance`, projection within three times that (or `projection`), both relative to the norm."""
     size = max(wanted[0], 1e-12)
     assert abs(have[0] - wanted[0]) <= tolerance * size, f"{name}: norm {have[0]} instead of {wanted[0]}"
-    # A projection on random signs grows with the square root of the count, like the norm itself.
-    assert abs(have[1] - wanted[1]) <= 3 * tolerance * size, f"{name}: projection {have[1]} instead of {wanted[1]}"
+    allowed = (3 * tolerance if projection is None else projection) * size
+    assert abs(have[1] - wanted[1]) <= allowed, f"{name}: projection {have[1]} instead of {wanted[1]}"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -140,7 +143,7 @@ def test_steps_equal_the_original(name, steps):
         if delta[0] == 0:
             assert not moved.any()
         else:
-            assert_close(key, norm_and_projection(key, moved), delta, DELTA_TOLERANCE)
+            assert_close(key, norm_and_projection(key, moved), delta, DELTA_NORM, DELTA_PROJECTION.get(name, 0.12))
 
 
 def test_per_sample_and_mean_reduction(steps):

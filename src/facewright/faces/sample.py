@@ -7,9 +7,10 @@ import numpy as np
 
 
 def sample(image: np.ndarray, frame_from_net: np.ndarray, net_side: int) -> np.ndarray:
-    """The square that `frame_from_net` (edges at integers) names -> (net_side, net_side, 3) uint8, bilinear, black outside.
+    """The square that `frame_from_net` (edges at integers) names -> (net_side, net_side, 3) uint8, bilinear.
 
-    Large faces are first averaged down by a whole factor, so that no pixel is skipped.
+    Black outside the frame. Large faces are first averaged down by a whole factor, so that no
+    pixel is skipped.
     """
     step = int(np.hypot(*frame_from_net[:2, 0]))
     to_index = np.array([[1.0, 0, -0.5], [0, 1.0, -0.5], [0, 0, 1.0]])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
@@ -17,6 +19,7 @@ from facewright.media.frame import Video
 _ANEW = {".webm": ("libopus", 64_000), ".mkv": ("flac", 0)}
 _OTHERWISE = ("aac", 96_000)
 _NAMES = {"libopus": "Opus", "flac": "FLAC", "aac": "AAC"}
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
 
@@ -30,25 +33,26 @@ class Sound:
         self._tracks: dict[int, _Copied | _Anew] = {}
         self._packets: Iterator[Packet] = iter(())
         self._waiting: Packet | None = None
+        self._moves, self._shift_told = False, False
         if not source.audio:
             return
         self._container = open_film(source.path)
+        self._moves = suffix in (".mkv", ".webm") and "matroska" not in self._container.format.name
         for track in source.audio:
             stream = self._container.streams[track.stream_index]
             if isinstance(stream, AudioStream):
-                self._tracks[track.stream_index] = self._track(stream)
+                self._tracks[track.stream_index] = self._track(source, stream)
         self._packets = self._container.demux([self._container.streams[i] for i in self._tracks])
 
-    def _track(self, stream: AudioStream) -> _Copied | _Anew:
-        try:
-            made = self._output.add_stream_from_template(stream)
-        except (ValueError, av.error.FFmpegError):
+    def _track(self, source: Video, stream: AudioStream) -> _Copied | _Anew:
+        if not _takes(self._output.format.name, source, stream.index):
             codec, rate = _ANEW.get(self._suffix, _OTHERWISE)
             self.notes.append(
                 f"Sound track {stream.index} ({stream.codec_context.name}) is encoded anew as {_NAMES[codec]}: "
                 f"{self._suffix[1:]} files do not take it as it is."
             )
             return _Anew(self._output, stream, codec, rate)
+        made = self._output.add_stream_from_template(stream)
         made.metadata.update(stream.metadata)
         return _Copied(self._output, stream, made)
 
@@ -62,10 +66,22 @@ class Sound:
             if until_s is not None and packet.dts is not None and packet.dts * fraction(packet.time_base) > until_s:
                 return
             self._waiting = None
+            self._note_shift(packet)
             self._tracks[packet.stream.index].write(packet)
         if until_s is None:
             for track in self._tracks.values():
                 track.finish()
+
+    def _note_shift(self, packet: Packet) -> None:
+        # Matroska has no times below zero; only tracks that bring their encoder's delay along may start there.
+        copied = isinstance(self._tracks[packet.stream.index], _Copied)
+        if copied and packet.pts is not None and packet.pts < 0 and self._moves and not self._shift_told:
+            self._shift_told = True
+            late_ms = float(-packet.pts * fraction(packet.time_base) * 1000)
+            self.notes.append(
+                f"The sound starts {late_ms:.0f} ms before zero, which {self._suffix[1:]} cannot say: "
+                "picture and sound both start that much later."
+            )
 
     def _next(self) -> Packet | None:
         try:
@@ -81,6 +97,32 @@ class Sound:
         """Let go of the source."""
         if self._container is not None:
             self._container.close()
+
+
+def _takes(container: str, source: Video, index: int) -> bool:
+    """Whether the container takes the track's packets as they are: asked by writing the first one to memory.
+
+    Its own list of codecs promises too much: FLAC in mov fails at the header, some PCM in mp4 at the end.
+    """
+    with open_film(source.path) as film:
+        stream = film.streams[index]
+        try:
+            packet = next((p for p in film.demux(stream) if p.size and p.dts is not None), None)
+            with av.open(io.BytesIO(), "w", format=container) as trial:
+                made = trial.add_stream_from_template(stream)
+                if packet is not None:
+                    packet.stream = made
+                    trial.mux(packet)
+        except (ValueError, OSError, av.error.FFmpegError):
+            return False
+    return True
+
+
+def _layout(stream: AudioStream) -> str:
+    """Where the speakers stand; files that only count channels get the usual arrangement of that many."""
+    context = stream.codec_context
+    name = context.layout.name
+    return _USUAL_LAYOUTS.get(context.channels, "stereo") if "channel" in name else name
 
 
 class _Copied:
@@ -105,7 +147,7 @@ class _Anew:
         if codec == "libopus" and rate not in _OPUS_RATES:
             rate = 48_000
         self._output, self._source = output, source
-        self._made = output.add_stream(codec, rate=rate, layout=source.codec_context.layout.name)
+        self._made = output.add_stream(codec, rate=rate, layout=_layout(source))
         self._made.time_base = Fraction(1, rate)
         if channel_rate:
             self._made.codec_context.bit_rate = channel_rate * source.codec_context.channels
@@ -116,10 +158,12 @@ class _Anew:
             sounds = packet.decode()
         except av.error.FFmpegError:
             return  # a damaged piece of sound stays silent; times of the rest are unaffected
+        self._encode(sounds)
+
+    def _encode(self, sounds: list[AudioFrame]) -> None:
         for sound in sounds:
             self._output.mux(self._made.encode(sound))
 
     def finish(self) -> None:
-        for sound in self._source.decode(None):
-            self._output.mux(self._made.encode(sound))
+        self._encode(self._source.decode(None))
         self._output.mux(self._made.encode(None))

@@ -16,9 +16,11 @@ class Preset:
     """One way to encode.
 
     pixels: the layout written. odd_pixels: the layout for odd widths or heights, "" when the codec has none.
+    deep_pixels: the layout for sources of more than 8 bit where it differs. deep: keeps more than 8 bit.
     suffixes: containers that take it, the usual one first; () for a folder of stills. crf_scale, crf_shift: the
-    codec's quality number for x264's crf (scale * crf + shift); scale 0 means that it has none. deep: keeps more
-    than 8 bit. full_range: the codec's files can say that samples use 0..255. inter: pictures refer to others.
+    codec's quality number for x264's crf (scale * crf + shift); scale 0 means that it has none. full_range: the
+    codec's files can say that samples use 0..255. matrix: the only YUV matrix (H.273) that its files can name,
+    0 when any. inter: pictures refer to others.
     """
 
     codec: str
@@ -33,6 +35,7 @@ class Preset:
     inter: bool = True
     min_size_px: tuple[int, int] = (2, 2)
     deep_pixels: str = ""
+    matrix: int = 0
 
     def crf(self, x264_crf: int) -> dict[str, str]:
         """The codec's quality option for a quality given on x264's scale (0..51, lower is better)."""
@@ -53,7 +56,7 @@ H265_10BIT = Preset(
 )
 AV1 = Preset(
     "libsvtav1", "yuv420p10le", (".mp4", ".mkv", ".webm"), (("preset", "6"),), crf_scale=1.2, crf_shift=4, deep=True,
-    min_size_px=(64, 64), odd_pixels="yuv420p10le",
+    min_size_px=(16, 16), odd_pixels="yuv420p10le",
 )
 VP9 = Preset(
     "libvpx-vp9", "yuv420p", (".webm", ".mkv", ".mp4"),
@@ -69,7 +72,7 @@ PRORES_4444 = Preset(
 )
 DNXHR_HQX = Preset(
     "dnxhd", "yuv422p10le", (".mov", ".mxf"), (("profile", "dnxhr_hqx"),), "", deep=True, full_range=False, inter=False,
-    min_size_px=(256, 120),
+    min_size_px=(256, 120), matrix=1,
 )
 FFV1 = Preset(
     "ffv1", "bgr0", (".mkv",), (("level", "3"), ("slicecrc", "1"), ("slices", "4"), ("g", "1")), "bgr0", deep=True,

@@ -127,7 +127,7 @@ def _check_container(preset: Preset, name: str, path: Path) -> None:
 def output_tags(like: Video, preset: Preset) -> ColourTags:
     """What the written samples are: the source's tags, its matrix made explicit; RGB becomes limited BT.709 or 601."""
     upright = like.rotation_deg % 180 == 0
-    matrix = matrix_of(like.colour, like.size_px if upright else like.size_px[::-1])
+    matrix = preset.matrix or matrix_of(like.colour, like.size_px if upright else like.size_px[::-1])
     full = like.colour.full_range and like.colour.matrix != 0 and preset.full_range
     return ColourTags(like.colour.primaries, like.colour.transfer, matrix, full)
 

@@ -26,7 +26,7 @@ LATER = ["df-ud_facestyle10", "df-ud_bgstyle10", "df-ud_trueface", "df-ud_gan", 
 LOOSE_NORMS = {"df-ud_unmasked": 5e-4, "quick96": 5e-4}
 """A few activations sit on a leaky-relu kink there (quick96 without oneDNN, as the goldens were made: 7e-6)."""
 
-DELTA_NORM, DELTA_PROJECTION = 1e-2, {"quick96": 0.25}
+DELTA_NORM, DELTA_PROJECTION = 2.5e-2, {"quick96": 0.25}
 """Relative to the change's norm; projection 0.12 where not named. Both optimisers start nearly as sign(g), so weights
 whose gradient is rounding noise go either way; an unrelated change would miss the projection by about 0.8."""
 

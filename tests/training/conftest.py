@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +14,8 @@ import pytest
 
 from facewright.faces.align import face_from_frame, template_3d
 from facewright.faces.face import Face, FaceType, SourceRef, face_id
+from facewright.faceset.record import encode_face
+from facewright.faceset.store import Writer
 from facewright.image.geometry import apply_affine
 from facewright.image.masks import hull_mask
 from facewright.image.warp import warp
@@ -81,3 +85,28 @@ class DrawnFaceset:
 def drawn():
     """Factory of drawn facesets."""
     return DrawnFaceset
+
+
+def write_faceset(folder: Path, drawn_faces: DrawnFaceset, **header: object) -> Path:
+    """The drawn faces as a real faceset on disk."""
+    files = [(f"{f.face_id}.jpg", encode_face(f, drawn_faces.image(f))) for f in drawn_faces]
+    with Writer(folder) as writer:
+        writer.add_chunk(drawn_faces.sha, 0, files)
+        kind = str(drawn_faces.faces[0].face_type) if len(drawn_faces) else "whole_face"
+        writer.update_header(lambda h: dataclasses.replace(h, face_type=kind, side_px=160, **header))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write():
+    """write(folder, drawn faceset, **header) -> folder."""
+    return write_faceset
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory) -> tuple[Path, Path]:
+    """Two facesets on disk: light source, dark target, 12 faces each."""
+    root = tmp_path_factory.mktemp("pair")
+    source = DrawnFaceset(12, (220, 180, 150), "a")
+    target = DrawnFaceset(12, (120, 80, 60), "b")
+    return write_faceset(root / "src", source, consent="sha256:" + "1" * 64), write_faceset(root / "dst", target)

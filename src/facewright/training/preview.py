@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from facewright.models.net import Net
+from facewright.models.net import Views
 from facewright.training.batches import DST, SRC, Batches
+
+Forward = Callable[[torch.Tensor, torch.Tensor], Views]
 
 COLUMNS = ("source", "source, learned", "target", "target, learned", "swap")
 _HEAD_PX, _LABEL_PX, _GAP_PX = 26, 22, 10
@@ -23,20 +25,19 @@ def pick(count: int, wanted: int = 4) -> np.ndarray:
     return ((np.arange(n) + 0.5) * count / n).astype(np.int64)
 
 
-def views(net: Net, batches: Batches, rows_src: np.ndarray, rows_dst: np.ndarray) -> np.ndarray:
-    """(2, n, 5, R, R, 3) uint8 RGB: plain and masked, per face the columns of COLUMNS.
+def views(forward: Forward, batches: Batches, rows_src: np.ndarray, rows_dst: np.ndarray) -> np.ndarray:
+    """(2, n, 5, R, R, 3) uint8 RGB: plain and masked, per face the columns of COLUMNS. `forward`: the net's, with
+    the swap. One row per pair of faces: n is the smaller number.
 
     Targets are fed unbent. The swap is shown inside both masks' product, as the merge would use it; nothing outside
     a mask was learned, so the masked half is the one to judge.
     """
-    src, dst = batches.plain(SRC, rows_src), batches.plain(DST, rows_dst)
-    was = net.training
-    net.eval()
-    with torch.inference_mode():
-        v = net(src.target, dst.target, swap=True)
-    net.train(was)
-    assert v.src_dst is not None
-    assert v.src_dst_mask is not None
+    n = min(len(rows_src), len(rows_dst))
+    src, dst = batches.plain(SRC, rows_src[:n]), batches.plain(DST, rows_dst[:n])
+    with torch.no_grad():
+        v = forward(src.target, dst.target)
+    if v.src_dst is None or v.src_dst_mask is None:
+        raise ValueError("the forward pass of a preview makes the swap too")
     plain = (src.target, v.src_src, dst.target, v.dst_dst, v.src_dst)
     masks = (src.mask, v.src_src_mask, dst.mask, v.dst_dst_mask, v.dst_dst_mask * v.src_dst_mask)
     both = torch.stack([torch.stack(plain, 1), torch.stack([p * m for p, m in zip(plain, masks)], 1)]).float()

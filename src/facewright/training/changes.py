@@ -1,0 +1,55 @@
+"""Wishes of a running training's user: other settings, a save, a preview; and stages that come due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from facewright.core.errors import FacewrightError
+from facewright.core.settings import check
+from facewright.core.step import Work
+from facewright.training.settings import TrainSettings, live
+
+
+@dataclass
+class Wishes:
+    """What to do at this border between two iterations. `changed`: setting -> (before, now)."""
+
+    settings: TrainSettings
+    changed: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    save: bool = False
+    preview: bool = False
+
+
+def wishes(work: Work, now: TrainSettings, started: TrainSettings, iteration: int) -> Wishes:
+    """Take what was asked since the last call; a request that cannot be met is journalled and changes nothing."""
+    found = Wishes(now)
+    for request in work.changes():
+        if "set" in request:
+            try:
+                _set(found, request["set"], started)
+            except FacewrightError as error:
+                work.note("refused", iteration=iteration, what=error.what, remedy=error.remedy)
+        found.save |= request.get("do") == "save"
+        found.preview |= request.get("do") == "preview"
+    return found
+
+
+def _set(found: Wishes, values: dict[str, Any], started: TrainSettings) -> None:
+    before = found.settings
+    wanted = check(type(before), before.model_dump() | values, started=started)
+    live(before, wanted)
+    found.settings = wanted
+    for name in values:
+        if getattr(before, name) != getattr(wanted, name):
+            found.changed[name] = (getattr(before, name), getattr(wanted, name))
+
+
+def stage_changes(stages: Sequence[Sequence[Any]], before: float, now: float) -> dict[str, Any]:
+    """Overrides of the recipe's later stages ([from share, overrides]) that come due between two used shares."""
+    due: dict[str, Any] = {}
+    for start, overrides in stages:
+        if before < start <= now:
+            due |= overrides
+    return due

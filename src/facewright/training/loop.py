@@ -1,0 +1,272 @@
+"""Training: the loop, from the first iteration to the last, and the Step around it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from facewright.core.settings import check
+from facewright.core.step import Item, Likeness, Work
+from facewright.faces.face import FaceType
+from facewright.faceset.faceset import Faceset
+from facewright.models import checkpoint, run_folder
+from facewright.models.settings import ShapeSettings
+from facewright.training import clock, guard, machine
+from facewright.training.changes import stage_changes, wishes
+from facewright.training.objectives import Reduction, objective, reported
+from facewright.training.reports import LATEST, PREVIEW, Reports
+from facewright.training.settings import TrainSettings
+from facewright.training.start import Training, begin, prepare_samples
+from facewright.training.survey import Survey, coverage_warning, likenesses, serves, survey
+
+ITEM = "train"
+
+
+def train(t: Training, desk: Desk) -> bool:
+    """Learn until the budget is used up (True) or somebody asks to stop (False). All of training is on this page.
+
+    A number that is not one raises TrainingRefused before it can touch the weights; the last save stays sound.
+    """
+    finite = guard.FiniteCheck(t.device)
+    # The original differentiates the sum over the batch (quirk Q5); AdamW's recipes were measured on the mean.
+    how: Reduction = "mean" if t.settings.optimiser == "adamw" else "sum"
+    t.net.train()
+    for i in itertools.count(t.done):  # i iterations are done
+        desk.serve(i)  # wishes of the user, stages of the recipe, saves and previews that are due
+        if clock.over(t.settings, i, t.clock.used_s):
+            return True
+        if desk.work.stop.asked:
+            return False
+
+        batch = t.batch(i)  # a function of (seed, i): nothing to store, nothing to lose
+        with t.autocast():
+            views = t.net(batch.src.input, batch.dst.input)
+        terms = objective(t.net.name, views, batch, t.settings, reduction=how)
+        loss = torch.stack(list(terms.values())).sum()
+        finite.watch(loss)
+
+        t.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        finite.confirm(i + 1, terms, t.settings)  # before the update: good weights stay good
+
+        used = clock.share(t.settings, i, t.clock.used_s)
+        t.before_step(i, clock.learning_rate(t.settings, i, used))
+        t.optimiser.step()
+        if t.ema is not None:
+            t.ema.update()
+
+        t.done = i + 1
+        figures = reported(terms, t.batches.batch, reduction=how)
+        desk.reports.scalars(i + 1, torch.stack([figures["src_loss"], figures["dst_loss"]]))
+    raise AssertionError("count() has no end")
+
+
+class Desk:
+    """What happens between two iterations: wishes, stages, saves, previews. Nothing here changes a weight."""
+
+    def __init__(self, t: Training, work: Work, stages: list[list[Any]]) -> None:
+        self.t, self.work, self.stages = t, work, stages
+        self.started = t.settings
+        marks = [(r["iteration"], _mark_text(r)) for r in run_folder.history(t.run) if r.get("kind") == "setting"]
+        self.reports = Reports(t, work, marks)
+        self._saved_s, self._saved_at = time.monotonic(), t.done
+        self._share = clock.share(t.settings, t.done, t.clock.used_s)
+        self._shown = False
+
+    def serve(self, iteration: int) -> None:
+        """Everything that is asked for or due before the next iteration."""
+        asked = wishes(self.work, self.t.settings, self.started, iteration)
+        self._take_over(iteration, asked.settings, asked.changed)
+        self._next_stage(iteration)
+        late = time.monotonic() - self._saved_s >= self.t.settings.save_minutes * 60
+        if asked.save or late:
+            self.save(iteration)
+        # A first picture as soon as there is something to see, so that its path is not a promise.
+        first = not self._shown and iteration > self._saved_at
+        if asked.preview or self.reports.preview_due() or first:
+            self._shown = True
+            path = self.reports.show(iteration)
+            self.work.note("preview", iteration=iteration, path=str(path))
+
+    def _next_stage(self, iteration: int) -> None:
+        now = clock.share(self.t.settings, iteration, self.t.clock.used_s)
+        due = stage_changes(self.stages, self._share, now)
+        self._share = now
+        if due:
+            s = self.t.settings
+            wanted = check(type(s), s.model_dump() | due)
+            changed = {n: (getattr(s, n), getattr(wanted, n)) for n in due if getattr(s, n) != getattr(wanted, n)}
+            self._take_over(iteration, wanted, changed)
+
+    def _take_over(self, iteration: int, s: TrainSettings, changed: Mapping[str, tuple[Any, Any]]) -> None:
+        self.t.settings = s
+        for name, (before, now) in changed.items():
+            record = {"iteration": iteration, "name": name, "before": before, "now": now}
+            self.work.note("setting", **record)
+            run_folder.note(self.t.run, "setting", **record)
+            self.reports.marks.append((iteration, _mark_text(record)))
+        if "random_warp" in changed:
+            self.t.freeze_what_rests()
+        if self.t.ema is not None:
+            self.t.ema.decay = s.ema_decay
+
+    def save(self, iteration: int) -> None:
+        """One folder = one moment: weights, running mean, optimiser, counters. Never of weights that are no numbers."""
+        t, s = self.t, self.t.settings
+        if iteration == self._saved_at:
+            return
+        self.reports.flush()
+        guard.weights_are_sound(t.net, iteration, s)
+        guard.room_to_save(t.run, self._size())
+        src, dst = self.reports.smoothed()
+        extra = {
+            "used_s": t.clock.used_s, "loss_src": src, "loss_dst": dst, "settings": s.model_dump(), **t.facts,
+        }
+        checkpoint.save(t.run, iteration, t.net, t.optimiser, t.ema, extra, keep=s.keep)
+        self._saved_s, self._saved_at = time.monotonic(), iteration
+        self.work.note("save", iteration=iteration, loss_src=src, loss_dst=dst)
+
+    def _size(self) -> int:
+        return sum(p.numel() * p.element_size() for p in self.t.net.parameters()) * (4 if self.t.ema else 3)
+
+    def close(self) -> None:
+        """The last save and picture of a training that ends well."""
+        self.save(self.t.done)
+        if self.t.done:
+            self.reports.show(self.t.done)
+
+
+def _mark_text(record: Mapping[str, Any]) -> str:
+    return f"{record['name']} {record['now']}"
+
+
+@dataclass
+class TrainStep:
+    """Source faces + target faces -> weights in RUN. One item with inner saves; see core.step.Step.
+
+    shape: shape settings that were given (the rest: the run's, else defaults). stages: a recipe's later stages,
+    [from share, overrides]. src_person, dst_person: whom to learn where a faceset holds several people.
+    """
+
+    run: str
+    src: str
+    dst: str
+    net: str
+    settings: TrainSettings
+    shape: dict[str, Any] = field(default_factory=dict)
+    src_person: str = ""
+    dst_person: str = ""
+    stages: list[list[Any]] = field(default_factory=list)
+
+    stage = "train"
+
+    def home(self) -> Path:
+        """The run's folder."""
+        return Path(self.run)
+
+    def args(self) -> dict[str, Any]:
+        """See core.step.Step."""
+        names = ("run", "src", "dst", "net", "shape", "src_person", "dst_person", "stages")
+        return {name: getattr(self, name) for name in names}
+
+    def likenesses(self) -> list[Likeness]:
+        """The source's face is put in, the target's is replaced."""
+        source, target = self._facesets()
+        return [
+            *likenesses(source, survey(source, "source", self.src_person), "source_likeness"),
+            *likenesses(target, survey(target, "target", self.dst_person), "target_performer"),
+        ]
+
+    def inputs(self) -> dict[str, str]:
+        """Digests of the faces on both sides."""
+        src, dst = self._surveys()
+        return {"src": src.digest, "dst": dst.digest}
+
+    def plan(self) -> list[Item]:
+        """One item. Raises what can be known before work begins: facesets, shape, settings, device."""
+        shape = self.shape_settings()
+        for found, side in zip(self._surveys(), ("source", "target")):
+            serves(found, side, FaceType(shape.face_type))
+        machine.device_of(self.settings)
+        for _, overrides in self.stages:
+            check(type(self.settings), self.settings.model_dump() | overrides)
+        return [Item(ITEM)]
+
+    def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Any]]:
+        """Trains; yields the summary when the budget is used up, nothing when it was stopped (and saved)."""
+        if not todo:
+            return
+        with machine.borrowed(self.settings, machine.device_of(self.settings)):
+            t = self._begin(work)
+            desk = Desk(t, work, self.stages)
+            try:
+                with guard.memory_advice(t.batches.batch, self.settings):
+                    complete = train(t, desk)
+                    if not work.stop.at_once:
+                        desk.close()
+            finally:
+                t.batches.close()
+            summary = self._summary(t, desk)
+        if complete:
+            yield todo[0], summary
+
+    def commit(self, item: Item, result: Any) -> dict[str, Any]:
+        """The saves are durable already; the record repeats where training ended."""
+        return dict(result)
+
+    def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
+        """The summary of the one item."""
+        return dict(records.get(ITEM, {}))
+
+    def shape_settings(self) -> ShapeSettings:
+        """The net's shape: given, else the run's, else defaults. Raises SettingRefused, Mismatch (another net)."""
+        return run_folder.shape(self.home(), self.net, self.shape)
+
+    def _facesets(self) -> tuple[Faceset, Faceset]:
+        return Faceset.open(self.src), Faceset.open(self.dst)
+
+    def _surveys(self) -> tuple[Survey, Survey]:
+        source, target = self._facesets()
+        return survey(source, "source", self.src_person), survey(target, "target", self.dst_person)
+
+    def _begin(self, work: Work) -> Training:
+        shape, run, s = self.shape_settings(), self.home(), self.settings
+        (source, target), (src, dst) = self._facesets(), self._surveys()
+        run_folder.create(run, self.net, shape)
+        run_folder.describe(run, likenesses=[_plain(l) for l in self.likenesses()],
+                            data={"src": src.as_dict(), "dst": dst.as_dict()})
+        warning = coverage_warning(src, dst)
+        if warning:
+            work.note("warning", iteration=0, text=warning)
+        sides = [
+            prepare_samples(run, faceset, found, name, shape, s,
+                            lambda done, total, name=name: work.progress(done, total, f"preparing {name} faces"))
+            for faceset, found, name in ((source, src, "src"), (target, dst, "dst"))
+        ]
+        t = begin(run, self.net, shape, s, *sides)
+        run_folder.note(run, "start", iteration=t.done, settings=s.model_dump(), **t.facts)
+        work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)
+        return t
+
+    def _summary(self, t: Training, desk: Desk) -> dict[str, Any]:
+        src, dst = desk.reports.smoothed()
+        return {
+            "net": self.net, "iterations": t.done, "minutes": round(t.clock.used_s / 60, 3), "loss_src": src,
+            "loss_dst": dst, "it_per_s": desk.reports.rate, "preview": str(t.run / PREVIEW / LATEST), **t.facts,
+        }
+
+
+def _plain(likeness: Likeness) -> dict[str, Any]:
+    """A likeness as the run keeps it, so that merge and export can carry it on."""
+    return {
+        "role": likeness.role, "consent": likeness.consent, "person": likeness.person, "where": str(likeness.where),
+        "footage_sha256": list(likeness.footage_sha256),
+    }
+
+

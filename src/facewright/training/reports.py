@@ -1,0 +1,103 @@
+"""What training tells: losses, their curve, the preview sheet, progress. One wait for the device per report."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facewright.core.files import make_folder, write_atomic
+from facewright.core.step import Work
+from facewright.training import clock, preview
+from facewright.training.curve import LossFile, draw_losses, read_losses
+from facewright.training.guard import BlowUp
+from facewright.training.start import Training
+
+LOSSES, CURVE, PREVIEW = "losses.bin", "loss.png", "preview"
+LATEST = "latest.png"
+_PATIENCE_S = 2.0
+_TAIL = 200
+
+
+class Reports:
+    """Collects the losses of each iteration on the device and reports them every `log_every`, or after 2 s."""
+
+    def __init__(self, t: Training, work: Work, marks: list[tuple[int, str]]) -> None:
+        self.t, self.work, self.marks = t, work, marks
+        make_folder(t.run / PREVIEW)
+        self.losses = LossFile(t.run / LOSSES, t.done)
+        self.tail: deque[tuple[float, float]] = deque(maxlen=_TAIL)
+        self.rate = 0.0
+        self._waiting: list[tuple[int, torch.Tensor]] = []
+        self._blow_up = BlowUp()
+        self._told_s = self._shown_s = time.monotonic()
+        self._told_at = t.done
+        count_src, count_dst = len(t.batches.src.frames), len(t.batches.dst.frames)
+        self._rows = preview.pick(count_src), preview.pick(count_dst)
+
+    def scalars(self, iteration: int, losses: torch.Tensor) -> None:
+        """Take (2,) source and target loss of iteration `iteration` (1 is the first); detached, on the device."""
+        self._waiting.append((iteration, losses))
+        late = time.monotonic() - self._told_s > _PATIENCE_S
+        if late or iteration % self.t.settings.log_every == 0 or iteration == 1:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write and report what waits."""
+        if not self._waiting:
+            return
+        values = torch.stack([loss for _, loss in self._waiting]).float().cpu().numpy()
+        iterations = [i for i, _ in self._waiting]
+        self._waiting.clear()
+        self.losses.add(iterations, values)
+        self.tail.extend((float(a), float(b)) for a, b in values)
+        now, done = time.monotonic(), iterations[-1]
+        fresh = (done - self._told_at) / max(now - self._told_s, 1e-6)
+        self.rate = fresh if not self.rate else 0.8 * self.rate + 0.2 * fresh
+        self._told_s, self._told_at = now, done
+        warning = self._blow_up.look(float(values.mean()))
+        if warning:
+            self.work.note("warning", iteration=done, text=warning)
+        self._progress(done, values.mean(0))
+
+    def _progress(self, done: int, loss: np.ndarray) -> None:
+        s, used = self.t.settings, self.t.clock.used_s
+        part = clock.share(s, done, used)
+        total = s.iterations or (max(done, round(done / part)) if part > 0.02 else None)
+        left = clock.remaining_s(s, done, used, self.rate)
+        facts = {"loss_src": float(loss[0]), "loss_dst": float(loss[1]), "it_per_s": self.rate, "used_s": used}
+        if left is not None:
+            facts["eta_s"] = left
+        if part:
+            facts["share"] = part
+        self.work.progress(done, total, "training", **facts)
+
+    def smoothed(self) -> tuple[float, float]:
+        """Mean source and target loss of the last iterations; NaN before the first."""
+        if not self.tail:
+            return float("nan"), float("nan")
+        src, dst = np.mean(np.array(self.tail), axis=0)
+        return float(src), float(dst)
+
+    def preview_due(self) -> bool:
+        """Whether the preview picture is older than the settings allow."""
+        every = self.t.settings.preview_seconds
+        return every > 0 and time.monotonic() - self._shown_s >= every
+
+    def show(self, iteration: int) -> Path:
+        """Renew RUN/preview/latest.png and RUN/loss.png; with `preview_history` the sheet is kept by its number."""
+        self.flush()
+        t, (src, dst) = self.t, self.smoothed()
+        tiles = preview.views(t.best_weights, t.batches, *self._rows)
+        head = f"{t.run.name}   iteration {iteration:,}   loss source {src:.4f}  target {dst:.4f}"
+        png = preview.sheet(tiles, head)
+        path = t.run / PREVIEW / LATEST
+        write_atomic(path, png, sync=False)
+        if t.settings.preview_history:
+            write_atomic(t.run / PREVIEW / f"{iteration:09d}.png", png, sync=False)
+        write_atomic(t.run / CURVE, draw_losses(read_losses(t.run / LOSSES), self.marks), sync=False)
+        self._shown_s = time.monotonic()
+        return path

@@ -1,0 +1,135 @@
+"""Everything that training needs before its first iteration, made or taken up again from the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.func import functional_call
+
+from facewright.faces.face import FaceType
+from facewright.faceset.faceset import Faceset
+from facewright.models import checkpoint
+from facewright.models.net import Net, Views, build
+from facewright.models.settings import ShapeSettings
+from facewright.training import machine
+from facewright.training.batches import Batch, Batches, unbent
+from facewright.training.clock import Clock
+from facewright.training.optim import OPTIMISERS, Ema
+from facewright.training.samples import Samples, choose, crop_side, prepare
+from facewright.training.settings import TrainSettings
+from facewright.training.survey import Survey, files_of, load_face
+
+CACHE = ".cache"
+_REUSED_EVERY = 3
+
+
+@dataclass
+class Training:
+    """One training at work: the moving parts, between `loop.train` and the disk. `done`: iterations learned."""
+
+    run: Path
+    net: Net
+    batches: Batches
+    optimiser: torch.optim.Optimizer
+    ema: Ema | None
+    settings: TrainSettings
+    device: torch.device
+    bf16: bool
+    generator: torch.Generator
+    clock: Clock
+    done: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def batch(self, iteration: int) -> Batch:
+        """What iteration `iteration` (0 first) learns from. Quick96 shows every third batch again, unbent."""
+        if getattr(self.settings, "reuse_batches", False) and iteration and iteration % _REUSED_EVERY == 0:
+            return self.batches.get(iteration - 1, unbent(self.settings))
+        return self.batches.get(iteration, self.settings)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """bf16 for the net's convolutions where wanted; losses, outputs and weights stay float32."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+    def best_weights(self, src: torch.Tensor, dst: torch.Tensor) -> Views:
+        """The net's views, swap included, by the running mean of the weights (the weights themselves without one)."""
+        weights = self.ema.tensors() if self.ema is not None else {}
+        with self.autocast():
+            return functional_call(self.net, weights, (src, dst), {"swap": True})
+
+    def freeze_what_rests(self) -> None:
+        """Parameters that the net does not train at these settings get no gradient (quirk Q4)."""
+        moving = {name for name, _ in self.net.trainable(self.settings.random_warp)}
+        for name, parameter in self.net.named_parameters():
+            parameter.requires_grad_(name in moving)
+
+    def before_step(self, iteration: int, rate: float) -> None:
+        """Hand the settings of this iteration to the optimiser."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        s = self.settings
+        self.optimiser.clipnorm = 1.0 if s.clipgrad else 0.0  # type: ignore[attr-defined]
+        if s.optimiser != "adamw":
+            self.optimiser.lr_dropout = s.lr_dropout  # type: ignore[attr-defined]
+            # One stream per iteration, so that a resumed run drops the same updates.
+            self.generator.manual_seed(s.seed * 1_000_003 + iteration)
+
+
+def prepare_samples(
+    run: Path, faceset: Faceset, found: Survey, name: str, shape: ShapeSettings, s: TrainSettings,
+    progress: Callable[[int, int], None],
+) -> Samples:
+    """One side's faces, ready to be read; `name` is "src" or "dst"."""
+    wanted = FaceType(shape.face_type)
+    native = found.side_px * _span(wanted) / _span(found.face_type)
+    side = crop_side(shape.resolution, native)
+    samples = prepare(
+        run / CACHE / name, files_of(faceset, found.person), load_face, found.count, digest=found.stamp,
+        face_type=wanted, side=side, mouth_area=s.mouth_area, progress=progress,
+    )
+    chosen = choose(samples.frames, s.hold_out, s.hold_out_last)
+    return Samples(samples.path, samples.side, samples.frames, samples.colour, chosen)
+
+
+def _span(face_type: FaceType) -> float:
+    """Side of a crop in units of the mean face (data-formats-and-merging.md 1.1)."""
+    return 1 + 2 * 2**0.5 * face_type.padding
+
+
+def begin(run: Path, net_name: str, shape: ShapeSettings, s: TrainSettings, src: Samples, dst: Samples) -> Training:
+    """Net, optimiser, running mean and clock: fresh, or as the run's newest sound save left them."""
+    device = machine.device_of(s)
+    net = build(net_name, shape, seed=s.seed).to(device)
+    generator = torch.Generator(device)
+    optimiser = make_optimiser(net, s, generator)
+    ema = Ema(net.named_parameters(), s.ema_decay) if s.ema else None
+    batches = Batches(src, dst, net.resolution, machine.batch_of(s, device), device, s.match_colour)
+    saved = checkpoint.load_latest(run)
+    done, used = 0, 0.0
+    if saved is not None:
+        done = saved.iteration
+        used = float(saved.extra.get("used_s", 0.0))
+        saved.restore(net, optimiser, ema)
+    t = Training(
+        run, net, batches, optimiser, ema, s, device, machine.bf16_wanted(s, device), generator,
+        Clock(used, s.clock), done,
+    )
+    t.facts = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(), "precision": "bf16" if t.bf16 else "float32", "batch": batches.batch,
+        "parameters": sum(p.numel() for p in net.parameters()), "torch": torch.__version__,
+    }
+    t.freeze_what_rests()
+    return t
+
+
+def make_optimiser(net: Net, s: TrainSettings, generator: torch.Generator) -> torch.optim.Optimizer:
+    """The optimiser that the settings name, over every parameter; what rests has no gradient and is left alone."""
+    options: dict[str, Any] = {"lr": s.lr, "clipnorm": 1.0 if s.clipgrad else 0.0}
+    if s.optimiser != "adamw":
+        options |= {"lr_dropout": s.lr_dropout, "generator": generator}
+    return OPTIMISERS[s.optimiser](list(net.named_parameters()), **options)

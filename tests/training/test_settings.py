@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from facewright.core.errors import SettingRefused
+from facewright.core.settings import check, merge, options
+from facewright.models.settings import SHAPES
+from facewright.training import recipes
+from facewright.training.settings import AT_START, TRAIN_SETTINGS, Quick96Train, SaehdTrain, live, settings_class
+
+
+def test_defaults_are_the_originals():
+    s, q = SaehdTrain(), Quick96Train()
+    assert (s.optimiser, s.lr, s.random_src_flip, s.random_dst_flip) == ("adabelief", 5e-5, False, True)
+    assert (s.rotation_deg, s.scale, s.shift, s.warp_strength, s.warp_independent) == (10, 0.15, 0.05, 1, False)
+    assert (s.masked_training, s.eyes_mouth_prio, s.blur_out_mask, s.clipgrad, s.random_warp) == (
+        True, False, False, False, True)
+    assert (q.optimiser, q.lr, q.lr_dropout, q.batch_size, q.scale) == ("rmsprop", 2e-4, 0.3, 4, 0.05)
+    assert not q.random_dst_flip
+    assert not q.random_src_flip
+    assert q.reuse_batches
+
+
+@pytest.mark.parametrize("cls", TRAIN_SETTINGS.values())
+def test_every_default_passes_and_every_knob_has_help(cls):
+    check(cls, {o.name: o.default for o in options(cls)})
+    assert all(o.help for o in options(cls))
+    assert {o.name for o in options(cls)} >= AT_START
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"lr_schedule": "cosine"}, "needs an end"),
+        ({"device": "gpu"}, "cannot be"),
+        ({"optimiser": "adamw", "lr_dropout": 0.3}, "adabelief and rmsprop"),
+        ({"hold_out": 4, "hold_out_last": 4}, "smaller"),
+        ({"lr": 1.0}, "--lr"),
+        ({"batch_siez": 4}, "batch_siez"),
+    ],
+)
+def test_nonsense_is_refused(values, text):
+    with pytest.raises(SettingRefused, match=text):
+        check(SaehdTrain, values)
+
+
+def test_live_changes():
+    s = SaehdTrain()
+    live(s, check(SaehdTrain, {"lr": 1e-4, "random_warp": False}))
+    with pytest.raises(SettingRefused, match="while training runs") as caught:
+        live(s, check(SaehdTrain, {"optimiser": "adamw"}))
+    assert "nothing learned is lost" in caught.value.remedy
+
+
+def test_unknown_net_names_the_list():
+    assert settings_class("quick96") is Quick96Train
+    with pytest.raises(SettingRefused) as caught:
+        settings_class("amp9")
+    assert "saehd" in caught.value.remedy
+
+
+@pytest.mark.parametrize("recipe", recipes.RECIPES.values(), ids=lambda r: r.name)
+def test_every_recipe_passes_check(recipe):
+    nets = [recipe.net] if recipe.net else list(TRAIN_SETTINGS)
+    shares = [until for until, _ in recipe.stages]
+    assert shares == sorted(shares)
+    assert not shares or shares[-1] == 1.0
+    for net in nets:
+        check(SHAPES[net], recipe.shape)
+        settings: dict[str, object] = {"minutes": 7}
+        for _, overrides in recipe.stages:
+            settings |= overrides
+            check(TRAIN_SETTINGS[net], settings)
+
+
+def test_quick_is_the_measured_recipe_and_arguments_win():
+    quick = recipes.recipe("quick")
+    s = merge(SaehdTrain, quick.start(), {"minutes": 7, "lr": 1e-3})
+    assert (s.lr, s.batch_size, s.optimiser, s.rotation_deg, s.warp_strength) == (1e-3, 8, "adamw", 3, 0.5)
+    assert quick.shape["archi"] == "df-ud"
+    with pytest.raises(SettingRefused, match="no recipe"):
+        recipes.recipe("slow")
+
+
+def test_later_stages_leave_given_names_alone():
+    r = recipes.Recipe("x", "", stages=((0.6, {"lr": 1e-3}), (1.0, {"lr": 1e-4, "random_warp": False})))
+    assert r.start() == {"lr": 1e-3}
+    assert r.later() == [[0.6, {"lr": 1e-4, "random_warp": False}]]
+    assert r.later({"lr"}) == [[0.6, {"random_warp": False}]]
+
+
+def test_settings_and_recipes_load_nothing_heavy():
+    code = ("import sys, facewright.training.settings, facewright.training.recipes, facewright.models.settings\n"
+            "assert not {'torch', 'cv2'} & set(sys.modules), 'heavy'")
+    subprocess.run([sys.executable, "-c", code], check=True)

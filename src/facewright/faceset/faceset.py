@@ -152,7 +152,7 @@ class Faceset:
         self._change(lambda header: dataclasses.replace(header, consent=reference))
 
     def set_person(self, name: str, *, instead_of: str = "") -> None:
-        """Name the one person of the whole set, or rename one of several (`instead_of="person 2"`).
+        """Name the one person of the whole set, or rename one of several (`instead_of="person-2"`).
 
         Raises NothingFound when nobody is called `instead_of`.
         """

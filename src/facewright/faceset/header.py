@@ -36,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Tracks that belong to one head; `name` is the user's, or `person 1` and so on."""
+    """Tracks that belong to one head; `name` is the user's, or `person-1` and so on."""
 
     name: str
     tracks: tuple[str, ...]

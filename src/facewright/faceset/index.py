@@ -180,7 +180,8 @@ def row_of(path: str, face: Face, has_mask: bool) -> Row:
     tail = face.face_id.rpartition("_")[2]
     x0, y0, x1, y1 = face.box_px
     return Row(
-        path=path, face_id=face.face_id, source_sha256=face.source.sha256, source_file=face.source.file,
+        path=path, face_id=face.face_id, source_sha256=face.source.sha256, source_file=face.source.file.partition("/")[0],
+
         frame_index=face.source.frame_index, ordinal=int(tail) if tail.isascii() and tail.isdigit() else 0,
         pts=face.source.pts, face_type=str(face.face_type), side_px=face.side_px, yaw_deg=face.yaw_deg,
         pitch_deg=face.pitch_deg, roll_deg=face.roll_deg, sharpness=face.sharpness, score=face.score,

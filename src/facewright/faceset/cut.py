@@ -1,0 +1,132 @@
+"""A found face and its frame -> a Face, its crop, its file. Pure but for the nets' answers that it is given."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facewright.faces.align import crop, face_from_frame
+from facewright.faces.face import MESH_SCALE, Face, FaceType, SourceRef, face_id
+from facewright.faces.find import FoundFace
+from facewright.faceset.record import encode_face, suffix
+from facewright.faceset.settings import ExtractSettings
+from facewright.image.geometry import apply_affine, invert, scale_of, square_corners
+from facewright.image.warp import AREA_BELOW, resize
+
+SHARPNESS_SIDE_PX = 256
+PROFILE_YAW_DEG = 60.0
+"""Beyond it the mesh's far side slides inward (pretrained-weights.md 5): such faces carry the flag "profile"."""
+
+_INT16 = 32_767
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """What every face of one source has in common. nets: (part, net id) as faces.find names them."""
+
+    settings: ExtractSettings
+    side_px: int
+    detector: str = ""
+    nets: tuple[tuple[str, str], ...] = ()
+    person: str = ""
+    consent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One face, still without its sharpness, and the frame it is cut from ((H, W, 3) uint8 or uint16 RGB)."""
+
+    face: Face
+    image: np.ndarray
+
+
+def plan_face(
+    found: FoundFace, image: np.ndarray, source: SourceRef, ordinal: int, track: str, how: Cutting
+) -> Cut | None:
+    """The Face of a finding (its sharpness is measured by `finish_face`), or None when its points span no crop."""
+    landmarks, settings = found.landmarks, how.settings
+    points = np.asarray(landmarks.points_px, np.float32)
+    kind = FaceType(settings.face_type)
+    matrix = face_from_frame(points, how.side_px, kind)
+    if not np.isfinite(matrix).all() or not np.isfinite(landmarks.mesh_px).all() or abs(np.linalg.det(matrix)) < 1e-9:
+        return None
+    mesh, mesh_scale = fixed_point(landmarks.mesh_px)
+    yaw, pitch, roll = found.pose_deg
+    x0, y0, x1, y1 = (float(v) for v in found.detection.box_px)
+    face = Face(
+        face_id=face_id(source.sha256, source.frame_index, ordinal), source=source, box_px=(x0, y0, x1, y1),
+        score=float(found.detection.score), presence_01=float(found.presence_01), mesh_px=mesh, mesh_scale=mesh_scale,
+        points_px=points, face_type=kind, side_px=how.side_px, face_from_frame=matrix, yaw_deg=float(yaw),
+        pitch_deg=float(pitch), roll_deg=float(roll), sharpness=0.0, flags=_flags(found, image, matrix, how.side_px),
+        track=track, person=how.person, detector=how.detector, nets=how.nets, consent=how.consent,
+    )
+    return Cut(face, image)
+
+
+def finish_face(cut: Cut, settings: ExtractSettings) -> tuple[str, bytes, Face]:
+    """(file name, file bytes, face with its sharpness). Pure; for any thread (OpenCV lets go of the interpreter)."""
+    picture = cut_crop(cut.image, cut.face.face_from_frame, cut.face.side_px, settings.crop)
+    face = dataclasses.replace(cut.face, sharpness=sharpness(picture))
+    data = encode_face(face, picture, None, settings.jpeg_quality)
+    return face.face_id + suffix(settings.jpeg_quality), data, face
+
+
+def cut_crop(image: np.ndarray, matrix: np.ndarray, side_px: int, interpolation: str) -> np.ndarray:
+    """(side, side, 3) uint8 RGB of a uint8 or uint16 frame; crops that shrink more than 2x are averaged first."""
+    chosen = "auto" if interpolation == "cubic" or scale_of(matrix) < AREA_BELOW else interpolation
+    picture = crop(image, matrix, side_px, chosen)  # type: ignore[arg-type]
+    return picture if picture.dtype == np.uint8 else np.rint(picture / 257.0).astype(np.uint8)
+
+
+def sharpness(picture: np.ndarray) -> float:
+    """Variance of the Laplacian (3 x 3, values 0..255) of an (S, S, 3) uint8 RGB crop's grey at 256 px."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    small = resize(grey, SHARPNESS_SIDE_PX, "area" if grey.shape[0] > SHARPNESS_SIDE_PX else "linear")
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_16S))
+    return round(float(deviation[0, 0]) ** 2, 3)
+
+
+def fixed_point(mesh_px: np.ndarray) -> tuple[np.ndarray, float]:
+    """(468, 3) float frame px -> int16 and the scale it was multiplied by: 16, or less in frames too wide for it."""
+    largest = float(np.abs(mesh_px).max()) if mesh_px.size else 0.0
+    scale = float(MESH_SCALE)
+    while largest * scale > _INT16 and scale > 2**-8:
+        scale /= 2
+    return np.clip(np.rint(mesh_px * scale), -_INT16, _INT16).astype(np.int16), scale
+
+
+def frame_side_px(found: FoundFace, face_type: FaceType) -> float:
+    """Side in frame px of the square that a crop of this face covers; NaN when its points span none."""
+    matrix = face_from_frame(np.asarray(found.landmarks.points_px, np.float32), 256, face_type)
+    return 256.0 / scale_of(matrix) if np.isfinite(matrix).all() else float("nan")
+
+
+def draw(image: np.ndarray, faces: list[Face], long_side_px: int = 1280) -> bytes:
+    """JPEG of a frame with boxes (green), crops (blue) and points (red) drawn in, at most `long_side_px` wide."""
+    plain = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
+    factor = min(1.0, long_side_px / max(plain.shape[:2]))
+    size = (max(round(plain.shape[0] * factor), 1), max(round(plain.shape[1] * factor), 1))
+    small = resize(plain, size, "area") if factor < 1 else plain
+    picture = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2BGR)
+    for face in faces:
+        x0, y0, x1, y1 = (round(v * factor) for v in face.box_px)
+        cv2.rectangle(picture, (x0, y0), (x1, y1), (0, 200, 0), 1, cv2.LINE_AA)
+        corners = apply_affine(invert(face.face_from_frame), square_corners(face.side_px)) * factor
+        cv2.polylines(picture, [np.rint(corners).astype(np.int32)], True, (230, 120, 0), 1, cv2.LINE_AA)
+        for x, y in np.rint(face.points * factor).astype(int).tolist():
+            cv2.circle(picture, (x, y), 1, (0, 0, 255), -1, cv2.LINE_AA)
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+
+
+def _flags(found: FoundFace, image: np.ndarray, matrix: np.ndarray, side_px: int) -> tuple[str, ...]:
+    words = set(found.flags)
+    if abs(found.pose_deg[0]) >= PROFILE_YAW_DEG:
+        words.add("profile")
+    corners = apply_affine(invert(matrix), square_corners(side_px))
+    height, width = image.shape[:2]
+    if corners.min() < -0.5 or corners[:, 0].max() > width - 0.5 or corners[:, 1].max() > height - 0.5:
+        words.add("crop_leaves_frame")
+    return tuple(sorted(words))

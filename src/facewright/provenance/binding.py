@@ -27,6 +27,8 @@ from facewright.provenance.keys import write_private
 TAU = 0.55
 SHARE = 0.95
 MIN_FACES = 20
+DIFFERENT = 0.40
+_PAIRS_OF = 500
 BindingState = Literal["verified", "unverified"]
 
 
@@ -42,7 +44,7 @@ def bind(vectors: np.ndarray, net: str, net_sha256: str, folder: Path) -> dict[s
         )
     mean = vectors.astype(np.float64).mean(axis=0)
     mu_q = np.rint(127 * mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.int8)
-    strangers = _strangers(vectors, mu_q)
+    strangers = _strangers(vectors, mu_q) or _outsiders(vectors)
     if strangers:
         raise _not_one_person(strangers, len(vectors), None)
     salt = secrets.token_bytes(16)
@@ -89,6 +91,21 @@ def _strangers(vectors: np.ndarray, mu_q: np.ndarray) -> int:
     below = int(np.count_nonzero(cosines < TAU))
     accepted = float(np.median(cosines)) >= TAU and below <= (1 - SHARE) * len(cosines)
     return 0 if accepted else max(below, 1)
+
+
+def _outsiders(vectors: np.ndarray) -> int:
+    """How many faces are not of the majority's person; 0 for one person.
+
+    The mean of two people half and half lies within TAU of both, so a mean alone would bind a record to either.
+    Faces of one person are, pair by pair, below DIFFERENT in 0.03 % of pairs: more than 5 % means several people.
+    """
+    some = vectors[np.linspace(0, len(vectors) - 1, min(len(vectors), _PAIRS_OF)).astype(int)].astype(np.float64)
+    cosines = some @ some.T
+    different = cosines < DIFFERENT
+    if different.mean() <= 1 - SHARE:
+        return 0
+    typical = some[int(np.argmin(different.sum(axis=0)))]
+    return max(int(np.count_nonzero(vectors @ typical < DIFFERENT)), 1)
 
 
 def _open(binding: Mapping[str, Any], record: Record, folder: Path, size: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from facewright.provenance.consent import (
     SCHEMA,
     TEST_USES,
     Record,
+    open_record,
     sign,
     under_age,
 )
@@ -64,10 +65,10 @@ def new_record(answers: Answers, *, store: ConsentStore, key: Key, now: datetime
     page = _page(answers, record_id, now)
     data = _fill(answers, record_id, key, now, _evidence(answers, page, record_id, store.folder))
     envelope = sign(data, key)
-    record = store.add(envelope)
-    if answers.proof == "now" and answers.who not in ("invented", "test-footage"):
+    open_record(envelope)
+    if data["evidence"] and answers.proof == "now":  # before the record that names its hash
         write_atomic(_page_file(store.folder, record_id), page)
-    return record
+    return store.add(envelope)
 
 
 def consent_command(role: str, where: object = None) -> str:

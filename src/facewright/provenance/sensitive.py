@@ -150,7 +150,7 @@ def classifier() -> tuple[Classifier, str] | None:
     name = session.get_inputs()[0].name
 
     def classify(images_01: np.ndarray) -> np.ndarray:
-        return session.run(None, {name: images_01})[0]
+        return np.asarray(session.run(None, {name: images_01})[0])
 
     return classify, sha256_of(path)
 

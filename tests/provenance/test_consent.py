@@ -136,7 +136,8 @@ def test_a_protected_person_has_no_name(record_data):
 
 @pytest.mark.parametrize("envelope", [
     b"", b"{}", b"[]", b'{"record":{},"sig":{}}', b'{"record":1,"sig":{"alg":"Ed25519","kid":"","value":""}}',
-    b'{"record":{},"sig":{"alg":"none","kid":"","value":""}}', b'{"record":{},"sig":{"alg":"Ed25519","kid":1,"value":1}}',
+    b'{"record":{},"sig":{"alg":"none","kid":"","value":""}}',
+    b'{"record":{},"sig":{"alg":"Ed25519","kid":1,"value":1}}',
     b" " * (64 * 1024 + 1), b"\xff",
 ], ids=lambda e: e[:20].decode("latin1"))
 def test_strange_envelopes(envelope):

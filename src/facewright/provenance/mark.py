@@ -141,13 +141,14 @@ def _read(path: Path, mime: str, manifest: bytes | None, root: bytes | None) -> 
         if reader is None:
             return Verdict("none")
         with reader:
-            active = reader.get_active_manifest() or {}
-            results = (reader.get_validation_results() or {}).get("activeManifest", {})
-            state = reader.get_validation_state()
+            store = json.loads(reader.json())
+    state = store.get("validation_state")
+    results = (store.get("validation_results") or {}).get("activeManifest") or {}
     codes = tuple(item["code"] for item in results.get("failure", ()))
-    actions, facts = _told(active)
+    active = store.get("manifests", {}).get(store.get("active_manifest"), {})
     if state not in ("Valid", "Trusted"):
-        return Verdict("altered", "", actions, facts, codes)
+        return Verdict("altered", codes=codes or ("manifest.unreadable",))  # what an altered manifest says is no fact
+    actions, facts = _told(active)
     return Verdict("genuine", "this machine" if state == "Trusted" else "unknown", actions, facts, codes)
 
 

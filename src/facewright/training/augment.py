@@ -94,12 +94,12 @@ def grids(geometry: Geometry, side: int, device: torch.device, *, bend: bool, ha
     """
     matrix = torch.from_numpy(geometry.source_from_target.astype(np.float32)).to(device)
     axis = torch.arange(side, dtype=torch.float32, device=device)
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    flat = torch.stack([x, y, torch.ones_like(x)], -1).view(1, side * side, 3)
-    at = torch.matmul(flat, matrix.transpose(1, 2)).view(len(matrix), side, side, 2)
-    over = torch.maximum(-at, at - (side - 1)).clamp_(0, 1)
-    inside = ((1 - over[..., 0]) * (1 - over[..., 1])).unsqueeze(1)
-    at = at.clamp(0, side - 1)
+    # Rows plus columns: a third of the time of a matrix product over all pixels.
+    at = matrix[:, :, :1, None] * axis + (matrix[:, :, 1:2] * axis + matrix[:, :, 2:])[..., None]
+    middle = (side - 1) / 2
+    over = (at - middle).abs_().sub_(middle).clamp_(0, 1)
+    inside = ((1 - over[:, 0]) * (1 - over[:, 1])).unsqueeze(1)
+    at = at.clamp_(0, side - 1).permute(0, 2, 3, 1).contiguous()
     if not bend:
         return Grids(at, at, inside)
     nodes = torch.from_numpy(geometry.nodes_px).to(device)

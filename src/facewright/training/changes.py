@@ -46,6 +46,24 @@ def _set(found: Wishes, values: dict[str, Any], started: TrainSettings) -> None:
             found.changed[name] = (getattr(before, name), getattr(wanted, name))
 
 
+def taken_up(events: Sequence[dict[str, Any]], given: TrainSettings, done: int) -> TrainSettings:
+    """The settings with which an interrupted training goes on: as `given`, with what was changed on the way.
+
+    Only when the run's last start had the same settings and did not come to its end; a recipe's stage counts when
+    the iteration it came at is among the `done` ones (else it comes again by itself).
+    """
+    starts = [i for i, e in enumerate(events) if e.get("kind") == "start"]
+    if not starts or events[starts[-1]].get("given") != given.model_dump(mode="json"):
+        return given
+    values: dict[str, Any] = dict(events[starts[-1]].get("settings", {}))
+    for event in events[starts[-1] :]:
+        if event.get("kind") == "end":
+            return given
+        if event.get("kind") == "setting" and (event.get("by") == "user" or event["iteration"] <= done):
+            values[event["name"]] = event["now"]
+    return check(type(given), values)
+
+
 def stage_changes(stages: Sequence[Sequence[Any]], before: float, now: float) -> dict[str, Any]:
     """Overrides of the recipe's later stages ([from share, overrides]) that come due between two used shares."""
     due: dict[str, Any] = {}

@@ -18,6 +18,7 @@ RECORD = np.dtype([("iteration", "<u4"), ("src", "<f4"), ("dst", "<f4")])
 _SIZE = (960, 420)
 _PLOT = (64, 28, 944, 372)
 _SRC, _DST = (214, 69, 65), (24, 143, 167)
+_SMOOTH_PX = 5
 _INK, _GRID, _PAPER, _MARK = (60, 60, 66), (228, 228, 232), (255, 255, 255), (150, 120, 40)
 
 
@@ -100,7 +101,11 @@ def _series(
     pale = tuple(int(255 - (255 - c) * 0.3) for c in colour)
     for x, top, floor in zip(columns + _PLOT[0], tops, floors):
         pen.line([(x, top), (x, floor)], fill=pale)
-    pen.line(list(zip((columns + _PLOT[0]).tolist(), _height(mean, low, high).tolist())), fill=colour, width=2)
+    _, groups = np.unique(columns // _SMOOTH_PX, return_index=True)
+    weights = np.add.reduceat(counts, groups)
+    line = np.add.reduceat(mean * counts, groups) / weights
+    at = np.add.reduceat(columns * counts, groups) / weights + _PLOT[0]
+    pen.line(list(zip(at.tolist(), _height(line, low, high).tolist())), fill=colour, width=2)
 
 
 def _axes(pen: ImageDraw.ImageDraw, first: int, last: int, low: float, high: float) -> None:

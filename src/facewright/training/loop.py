@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -15,17 +15,19 @@ from facewright.core.settings import check
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import FaceType
 from facewright.faceset.faceset import Faceset
-from facewright.models import checkpoint, run_folder
-from facewright.models.settings import ShapeSettings
-from facewright.training import clock, guard, machine
-from facewright.training.changes import stage_changes, wishes
+from facewright.models import checkpoint
+from facewright.models.run_folder import RunFolder, is_run
+from facewright.models.settings import SHAPES, ShapeSettings
+from facewright.training import clock, guard, history, machine
+from facewright.training.changes import stage_changes, taken_up, wishes
 from facewright.training.objectives import Reduction, objective, reported
 from facewright.training.reports import LATEST, PREVIEW, Reports
-from facewright.training.settings import TrainSettings
+from facewright.training.settings import TrainSettings, settings_class
 from facewright.training.start import Training, begin, prepare_samples
 from facewright.training.survey import Survey, coverage_warning, likenesses, serves, survey
 
 ITEM = "train"
+HISTORY = "history.jsonl"
 
 
 def train(t: Training, desk: Desk) -> bool:
@@ -73,7 +75,7 @@ class Desk:
     def __init__(self, t: Training, work: Work, stages: list[list[Any]]) -> None:
         self.t, self.work, self.stages = t, work, stages
         self.started = t.settings
-        marks = [(r["iteration"], _mark_text(r)) for r in run_folder.history(t.run) if r.get("kind") == "setting"]
+        marks = [(r["iteration"], _mark_text(r)) for r in history.events(t.run / HISTORY, "setting")]
         self.reports = Reports(t, work, marks)
         self._saved_s, self._saved_at = time.monotonic(), t.done
         self._share = clock.share(t.settings, t.done, t.clock.used_s)
@@ -82,7 +84,7 @@ class Desk:
     def serve(self, iteration: int) -> None:
         """Everything that is asked for or due before the next iteration."""
         asked = wishes(self.work, self.t.settings, self.started, iteration)
-        self._take_over(iteration, asked.settings, asked.changed)
+        self._take_over(iteration, asked.settings, asked.changed, "user")
         self._next_stage(iteration)
         late = time.monotonic() - self._saved_s >= self.t.settings.save_minutes * 60
         if asked.save or late:
@@ -102,14 +104,16 @@ class Desk:
             s = self.t.settings
             wanted = check(type(s), s.model_dump() | due)
             changed = {n: (getattr(s, n), getattr(wanted, n)) for n in due if getattr(s, n) != getattr(wanted, n)}
-            self._take_over(iteration, wanted, changed)
+            self._take_over(iteration, wanted, changed, "recipe")
 
-    def _take_over(self, iteration: int, s: TrainSettings, changed: Mapping[str, tuple[Any, Any]]) -> None:
+    def _take_over(
+        self, iteration: int, s: TrainSettings, changed: Mapping[str, tuple[Any, Any]], by: str
+    ) -> None:
         self.t.settings = s
         for name, (before, now) in changed.items():
-            record = {"iteration": iteration, "name": name, "before": before, "now": now}
+            record = {"iteration": iteration, "name": name, "before": before, "now": now, "by": by}
             self.work.note("setting", **record)
-            run_folder.note(self.t.run, "setting", **record)
+            history.note(self.t.run / HISTORY, "setting", **record)
             self.reports.marks.append((iteration, _mark_text(record)))
         if "random_warp" in changed:
             self.t.freeze_what_rests()
@@ -166,6 +170,13 @@ class TrainStep:
 
     stage = "train"
 
+    _seen: list[Survey] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @classmethod
+    def from_job(cls, args: dict[str, Any], settings: dict[str, Any]) -> TrainStep:
+        """The step of a job.json: the settings' class depends on the net."""
+        return cls(**args, settings=check(settings_class(str(args["net"])), settings))
+
     def home(self) -> Path:
         """The run's folder."""
         return Path(self.run)
@@ -177,11 +188,8 @@ class TrainStep:
 
     def likenesses(self) -> list[Likeness]:
         """The source's face is put in, the target's is replaced."""
-        source, target = self._facesets()
-        return [
-            *likenesses(source, survey(source, "source", self.src_person), "source_likeness"),
-            *likenesses(target, survey(target, "target", self.dst_person), "target_performer"),
-        ]
+        (source, target), (src, dst) = self._facesets(), self._surveys()
+        return [*likenesses(source, src, "source_likeness"), *likenesses(target, dst, "target_performer")]
 
     def inputs(self) -> dict[str, str]:
         """Digests of the faces on both sides."""
@@ -213,6 +221,7 @@ class TrainStep:
             finally:
                 t.batches.close()
             summary = self._summary(t, desk)
+            history.note(t.run / HISTORY, "end" if complete else "stop", iteration=t.done)
         if complete:
             yield todo[0], summary
 
@@ -226,21 +235,26 @@ class TrainStep:
 
     def shape_settings(self) -> ShapeSettings:
         """The net's shape: given, else the run's, else defaults. Raises SettingRefused, Mismatch (another net)."""
-        return run_folder.shape(self.home(), self.net, self.shape)
+        if is_run(self.home()):
+            return cast(ShapeSettings, RunFolder.open(self.home(), self.net).shape_with(self.shape))
+        settings_class(self.net)
+        return cast(ShapeSettings, check(SHAPES[self.net], self.shape))
 
     def _facesets(self) -> tuple[Faceset, Faceset]:
-        return Faceset.open(self.src), Faceset.open(self.dst)
+        return Faceset.open(self.src, refresh=not self._seen), Faceset.open(self.dst, refresh=not self._seen)
 
     def _surveys(self) -> tuple[Survey, Survey]:
-        source, target = self._facesets()
-        return survey(source, "source", self.src_person), survey(target, "target", self.dst_person)
+        if not self._seen:
+            source, target = self._facesets()
+            self._seen = [survey(source, "source", self.src_person), survey(target, "target", self.dst_person)]
+        return self._seen[0], self._seen[1]
 
     def _begin(self, work: Work) -> Training:
         shape, run, s = self.shape_settings(), self.home(), self.settings
         (source, target), (src, dst) = self._facesets(), self._surveys()
-        run_folder.create(run, self.net, shape)
-        run_folder.describe(run, likenesses=[_plain(l) for l in self.likenesses()],
-                            data={"src": src.as_dict(), "dst": dst.as_dict()})
+        folder = RunFolder.open(run, self.net) if is_run(run) else RunFolder.create(run, self.net, shape)
+        people = [_plain(l) for l in self.likenesses()]
+        folder.note(likenesses=people, data={"src": src.as_dict(), "dst": dst.as_dict()})
         warning = coverage_warning(src, dst)
         if warning:
             work.note("warning", iteration=0, text=warning)
@@ -250,7 +264,10 @@ class TrainStep:
             for faceset, found, name in ((source, src, "src"), (target, dst, "dst"))
         ]
         t = begin(run, self.net, shape, s, *sides)
-        run_folder.note(run, "start", iteration=t.done, settings=s.model_dump(), **t.facts)
+        t.settings = taken_up(history.events(folder.history), s, t.done)
+        t.freeze_what_rests()
+        history.note(folder.history, "start", iteration=t.done, given=s.model_dump(), settings=t.settings.model_dump(),
+                     **t.facts)
         work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)
         return t
 

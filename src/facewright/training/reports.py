@@ -96,6 +96,8 @@ class Reports:
         png = preview.sheet(tiles, head)
         path = t.run / PREVIEW / LATEST
         write_atomic(path, png, sync=False)
+        if self.work.folder is not None:
+            write_atomic(self.work.folder / "preview.png", png, sync=False)
         if t.settings.preview_history:
             write_atomic(t.run / PREVIEW / f"{iteration:09d}.png", png, sync=False)
         write_atomic(t.run / CURVE, draw_losses(read_losses(t.run / LOSSES), self.marks), sync=False)

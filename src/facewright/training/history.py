@@ -1,0 +1,43 @@
+"""RUN/history.jsonl: what was done to a run and when, one JSON object per line, for people and for the curve."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from facewright.core.files import disk_error
+
+
+def note(path: Path, kind: str, **facts: Any) -> None:
+    """Append one event with its time (UTC). A torn last line of a killed run is closed first."""
+    record = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "kind": kind, **facts}
+    line = json.dumps(record, sort_keys=True, default=str).encode() + b"\n"
+    try:
+        with open(path, "ab+") as file:
+            if file.tell():
+                file.seek(-1, 2)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def events(path: Path, kind: str = "") -> list[dict[str, Any]]:
+    """Whole events in order, of one kind or all; torn lines are passed over."""
+    found = []
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue  # the tail of a killed write
+        if isinstance(record, dict) and (not kind or record.get("kind") == kind):
+            found.append(record)
+    return found
+
+
+def stored_settings(path: Path) -> dict[str, Any]:
+    """The settings that the run in history file `path` was last started with, {} before its first start."""
+    starts = events(path, "start")
+    return dict(starts[-1].get("given", {})) if starts else {}

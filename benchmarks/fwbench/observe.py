@@ -15,7 +15,9 @@ from benchmarks.fwbench import ground
 from facewright.faces import identity
 from facewright.faces.align import pose_deg
 from facewright.faces.find import FaceFinder
+from facewright.faces.five_points import five_of_mesh
 from facewright.faces.landmark import FaceMesh, _square_around, corrected_points
+from facewright.faces.sample import sample
 from facewright.media.frame import Frame
 
 Array = np.ndarray
@@ -74,8 +76,10 @@ def look(images: dict[int, Array], meshes: dict[int, Array], batch: int = 16) ->
         logits.append(logit)
     mesh = np.concatenate(found).astype(np.float32)
     poses = pose_deg(mesh)
-    crops = [identity.aligned(images[i], m) for i, m in zip(order, mesh)]
+    pictures, five = [images[i] for i in order], five_of_mesh(mesh[..., :2])
+    matrices = identity._frame_from_template(five)
+    crops = [sample(i, m, 112) for i, m in zip(pictures, matrices)]
     u = np.array([ground.eye_distance_px(m, p[0]) for m, p in zip(mesh, poses)])
     presence = 1 / (1 + np.exp(-np.clip(np.concatenate(logits), -80, 80)))
-    vectors = identity.vectors_of(crops) if identity.identity_net() is not None else None
+    vectors = identity.make_embedder()(pictures, five) if identity.identity_net() is not None else None
     return Seen(np.array(order), mesh, corrected_points(mesh), poses, presence, u, crops, vectors)

@@ -51,6 +51,16 @@ class DemoMade:
         }
 
 
+WORDS = {
+    "faces of the source": "1/5 finding the faces of the source",
+    "faces of the target": "2/5 finding the faces of the target",
+    "training": "3/5 training (stop with Ctrl-C, the same command goes on)",
+    "merge": "4/5 putting the new face into every frame",
+    "film": "5/5 encoding, screening and signing the film",
+}
+"""What is said when each stage begins."""
+
+
 def footage() -> Footage:
     """The clips inside the package. Raises FileRefused when the installation lacks them."""
     folder = Path(str(resources.files("facewright") / "footage"))
@@ -126,3 +136,42 @@ def square_around(points_px: np.ndarray, size_px: tuple[int, int], spread: float
     x0 = int(np.clip(centre[0] - side / 2, 0, width - side))
     y0 = int(np.clip(centre[1] - side / 2, 0, height - side))
     return x0, y0, side
+
+
+def make_picture(clips: Footage, faceset_dst: Path, faceset_src: Path, merged: Path, path: Path) -> Path:
+    """Source, target and swap of the same six moments, cut around the face; `merged` is a merge's folder."""
+    from facewright.faceset.faceset import Faceset
+    from facewright.merge.result import Merged
+
+    target = Faceset.open(faceset_dst)
+    rows = sorted({r.frame_index: r for r in target.rows()}.values(), key=lambda r: r.frame_index)
+    picks = [rows[i] for i in moments([r.yaw_deg for r in rows])]
+    source = Faceset.open(faceset_src)
+    nearest = [_nearest(source, r.yaw_deg, r.pitch_deg) for r in picks]
+    wanted = {r.frame_index: target.face(r.face_id) for r in picks}
+    swaps = {c.frame_index: c.image for c in Merged.open(merged).composites() if c.frame_index in wanted}
+    plates = _frames(clips.target, set(wanted))
+    originals = _frames(clips.source, {f.source.frame_index for f in nearest})
+    sheet = [
+        ("source", [_cut(originals[f.source.frame_index], f.points) for f in nearest]),
+        ("target", [_cut(plates[i], f.points) for i, f in wanted.items()]),
+        ("swap", [_cut(swaps[i], f.points) for i, f in wanted.items()]),
+    ]
+    return draw_picture(sheet, path)
+
+
+def _nearest(faces: Any, yaw_deg: float, pitch_deg: float) -> Any:
+    """The face of a faceset whose pose is nearest."""
+    best = min(faces.rows(), key=lambda r: (r.yaw_deg - yaw_deg) ** 2 + (r.pitch_deg - pitch_deg) ** 2)
+    return faces.face(best.face_id)
+
+
+def _frames(film: Path, wanted: set[int]) -> dict[int, np.ndarray]:
+    from facewright.media.reader import frames, open_video
+
+    return {f.index: f.image for f in frames(open_video(film)) if f.index in wanted}
+
+
+def _cut(image: np.ndarray, points_px: np.ndarray) -> np.ndarray:
+    x0, y0, side = square_around(points_px, (image.shape[1], image.shape[0]))
+    return image[y0 : y0 + side, x0 : x0 + side]

@@ -74,7 +74,7 @@ def consent_new(
     store = _store(trust)
     binding = _binding(faceset, store) if faceset is not None and who in {"me", "adult"} else None
     digests = tuple(sha256_of(Path(m)) for m in media)
-    if who in {"invented", "test"} and faceset is not None and not digests:
+    if who in {"invented", "test-footage"} and faceset is not None and not digests:
         digests = tuple(_open_faceset(faceset).footage())
     answers = Answers(
         who=who, use=use, proof=proof, adult_agreed=adult_agreed, name=name, role=role, project=project or trust.project,

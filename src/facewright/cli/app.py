@@ -48,21 +48,28 @@ def main(words: list[str] | None = None) -> None:
     try:
         status = app(args=words, prog_name="facewright", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else show.EXIT_DONE)
-    except FacewrightError as problem:
-        show.error(problem, as_json=as_json)
-        sys.exit(problem.exit_status)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
-    except click.ClickException as misuse:
-        misuse.show()
-        sys.exit(show.EXIT_EXPECTED)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        show.say("Stopped.")
-        sys.exit(show.EXIT_STOPPED)
-    except BrokenPipeError:
+    except BaseException as end:  # noqa: BLE001  (the outermost door: words and an exit code for everything)
+        sys.exit(_farewell(end, as_json=as_json))
+
+
+def _farewell(end: BaseException, *, as_json: bool) -> int:
+    """Say how a command ended; returns the exit code."""
+    if isinstance(end, FacewrightError):
+        show.error(end, as_json=as_json)
+        return end.exit_status
+    if isinstance(end, SystemExit):
+        return end.code if isinstance(end.code, int) else show.EXIT_DONE
+    if isinstance(end, click.exceptions.Exit):
+        return end.exit_code
+    if isinstance(end, click.ClickException):
+        end.show()
+        return show.EXIT_EXPECTED
+    if isinstance(end, KeyboardInterrupt | click.exceptions.Abort) or getattr(end, "exit_status", 0) == show.EXIT_STOPPED:
+        show.say(str(end) or "Stopped.")
+        return show.EXIT_STOPPED
+    if isinstance(end, BrokenPipeError):
         # The reader (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(show.EXIT_DONE)
-    except Exception as bug:  # noqa: BLE001  (the outermost door: everything else is a bug, and is reported)
-        show.crash(bug, as_json=as_json)
-        sys.exit(show.EXIT_BUG)
+        return show.EXIT_DONE
+    show.crash(end, as_json=as_json)
+    return show.EXIT_BUG

@@ -29,12 +29,12 @@ def register(app: typer.Typer) -> None:
 
 
 def consent_new(
-    who: Annotated[str, typer.Option(help="me | adult | protect | invented | test")] = "",
+    who: Annotated[str, typer.Option(help="me | adult | protect | invented | test-footage")] = "",
     use: Annotated[str, typer.Option(help="What it is for: film, scene, what is done; at least 40 characters.")] = "",
     proof: Annotated[str, typer.Option(help="Path of the signed release, or `now` to declare it here.")] = "",
     name: Annotated[str, typer.Option(help="The person's name or stage name.")] = "",
-    adult_agreed: Annotated[
-        bool | None, typer.Option("--adult-agreed/--not-adult", help="The person shown is 18 or older and agreed.")
+    adult: Annotated[
+        bool | None, typer.Option("--adult/--not-adult", help="The person shown is 18 or older and agreed.")
     ] = None,
     role: Annotated[
         str, typer.Option(help="source_likeness (face put in) or target_performer (face replaced). [default source_likeness]")
@@ -48,9 +48,9 @@ def consent_new(
     """Record a person's consent: whose face, what for, what proof."""
     from facewright import api
 
-    who, use, proof, name, adult_agreed = _ask(who, use, proof, name, adult_agreed)
+    who, use, proof, name, adult = _ask(who, use, proof, name, adult)
     made = api.consent_new(
-        who=who, use=use, proof=proof, name=name, adult_agreed=adult_agreed, role=role, project=project, days=days,
+        who=who, use=use, proof=proof, name=name, adult_agreed=adult, role=role, project=project, days=days,
         uses=tuple(u.strip() for u in uses.split(",") if u.strip()), media=tuple(media or ()), faceset=faceset,
     )
     return Shown(made, lambda: show.facts(made))
@@ -63,7 +63,7 @@ def _ask(who: str, use: str, proof: str, name: str, adult: bool | None) -> tuple
         if missing:
             raise ConsentRefused(
                 f"The record is not complete: {', '.join(missing)} missing.",
-                remedy='facewright consent new --who adult --adult-agreed --name NAME '
+                remedy='facewright consent new --who adult --adult --name NAME '
                        '--use "FILM, SCENE AND WHAT IS DONE" --proof RELEASE.pdf',
             )
         return who, use, proof, name, adult

@@ -18,6 +18,7 @@ from facewright.render.settings import RenderSettings
 from facewright.training.settings import Quick96Train, SaehdTrain
 
 Person = Annotated[str, typer.Option(help="Name of the person whose faces count, where a faceset holds several.")]
+Recipe = Annotated[str, typer.Option(help="Values for a purpose: quick (minutes), original. [default: original]")]
 Background = Annotated[bool, typer.Option("--background", help="Start the job and return; watch it with `jobs watch`.")]
 
 
@@ -101,12 +102,13 @@ def train_saehd(
     dst: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person replaced.")] = None,
     src_person: Person = "",
     dst_person: Person = "",
+    recipe: Recipe = "",
     background: Background = False,
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
     """Train SAEHD: encoder, inter and decoders of the DF or LIAE kind, at 64 to 640 px."""
-    return _train("saehd", run, src, dst, (src_person, dst_person), background, as_json, given or {})
+    return _train("saehd", run, src, dst, (src_person, dst_person), recipe, background, as_json, given or {})
 
 
 def train_quick96(
@@ -115,24 +117,25 @@ def train_quick96(
     dst: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person replaced.")] = None,
     src_person: Person = "",
     dst_person: Person = "",
+    recipe: Recipe = "",
     background: Background = False,
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
     """Train Quick96: one small fixed net, nothing to choose."""
-    return _train("quick96", run, src, dst, (src_person, dst_person), background, as_json, given or {})
+    return _train("quick96", run, src, dst, (src_person, dst_person), recipe, background, as_json, given or {})
 
 
 def _train(
-    net: str, run: Path | None, src: Path | None, dst: Path | None, persons: tuple[str, str], background: bool,
-    as_json: bool, given: dict[str, Any],
+    net: str, run: Path | None, src: Path | None, dst: Path | None, persons: tuple[str, str], recipe: str,
+    background: bool, as_json: bool, given: dict[str, Any],
 ) -> Shown:
     from facewright import api
 
     shape = split(given, SaehdSettings if net == "saehd" else Quick96Settings)
     settings = {k: v for k, v in given.items() if k not in shape}
     done = _lasting("train", as_json, lambda on: api.train(
-        net, run, src, dst, settings=settings, shape=shape, src_person=persons[0], dst_person=persons[1],
+        net, run, src, dst, settings=settings, shape=shape, recipe=recipe, src_person=persons[0], dst_person=persons[1],
         background=background, on_event=on))
     return Shown(done, lambda: _summary(done))
 

@@ -1,0 +1,179 @@
+"""Verbs that make something: new, extract, train, merge, render, demo. Each builds a Step and hands it to jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facewright.api.steering import OnEvent, perform
+from facewright.api.trust import new_project_entry
+from facewright.core.errors import FileRefused, SettingRefused
+from facewright.core.settings import merge as layered
+from facewright.project import Project, find, here_or_refuse
+from facewright.project import new as new_folder
+
+
+def new(directory: Path) -> Project:
+    """Make a project folder and begin its ledger."""
+    project = new_folder(directory)
+    new_project_entry(project)
+    return project
+
+
+def _stored(place: Path, stage: str) -> Mapping[str, Any]:
+    """What project.toml says for a stage, {} outside of a project."""
+    project = find(place)
+    return project.settings.get(stage, {}) if project is not None else {}
+
+
+def extractions(paths: Sequence[Path]) -> list[tuple[list[Path], Path]]:
+    """(inputs, faceset) pairs: as given, or both sides of the project when nothing is given."""
+    if len(paths) == 1:
+        raise FileRefused(
+            "FACESET is missing.", why="The last path is the faceset to fill.",
+            remedy="facewright extract INPUT... FACESET", where=paths[0],
+        )
+    if paths:
+        return [(list(paths[:-1]), paths[-1])]
+    project = here_or_refuse("INPUT")
+    return [(project.footage(side), project.faceset(side)) for side in ("src", "dst")]
+
+
+def extract(
+    inputs: Sequence[Path], faceset: Path, *, settings: Mapping[str, Any], person: str = "", consent: str = "",
+    background: bool = False, on_event: OnEvent = lambda event: None,
+) -> dict[str, Any]:
+    """Faces of films and picture folders -> a faceset."""
+    from facewright.faceset.extract import ExtractStep
+    from facewright.faceset.settings import ExtractSettings
+
+    if consent:
+        from facewright.api.trust import consent_show
+
+        consent = str(consent_show(consent)["standing"]["reference"])
+    values = layered(ExtractSettings, _stored(faceset, "extract"), settings)
+    step = ExtractStep([str(p) for p in inputs], str(faceset), values, person=person, consent=consent)
+    return perform(step, background=background, on_event=on_event)
+
+
+def train(
+    net: str, run: Path | None, src: Path | None, dst: Path | None, *, settings: Mapping[str, Any],
+    shape: Mapping[str, Any] | None = None, recipe: str = "", src_person: str = "", dst_person: str = "",
+    background: bool = False, on_event: OnEvent = lambda event: None,
+) -> dict[str, Any]:
+    """Two facesets -> a run. Layers: default < recipe < project.toml < stored in the RUN < argument."""
+    from facewright.training import history
+    from facewright.training.loop import HISTORY, TrainStep
+    from facewright.training.recipes import recipe as recipe_called
+    from facewright.training.settings import settings_class
+
+    run, src, dst = _train_places(run, src, dst)
+    chosen = recipe_called(recipe) if recipe else None
+    if chosen is not None and chosen.net and chosen.net != net:
+        raise SettingRefused(
+            f"The recipe {recipe} is for {chosen.net}, not for {net}.",
+            remedy=f"Run `facewright train {chosen.net} --recipe {recipe}`.", where="--recipe",
+        )
+    cls = settings_class(net)
+    project = {k: v for k, v in _stored(run, "train").items() if k in cls.model_fields}
+    stored = {k: v for k, v in history.stored_settings(run / HISTORY).items() if k in cls.model_fields}
+    started = chosen.start() if chosen is not None and not stored else {}
+    values = layered(cls, started, project, stored, settings)
+    shapes = {**(chosen.shape if chosen is not None and not stored else {}), **(shape or {})}
+    stages = chosen.later(settings) if chosen is not None else []
+    step = TrainStep(
+        str(run), str(src), str(dst), net, values, shape=shapes, src_person=src_person, dst_person=dst_person, stages=stages
+    )
+    return perform(step, background=background, on_event=on_event)
+
+
+def _train_places(run: Path | None, src: Path | None, dst: Path | None) -> tuple[Path, Path, Path]:
+    if run is not None and src is not None and dst is not None:
+        return run, src, dst
+    missing = "RUN" if run is None else "--src" if src is None else "--dst"
+    project = here_or_refuse(missing)
+    return run or project.run(), src or project.faceset("src"), dst or project.faceset("dst")
+
+
+def merge_places(paths: Sequence[Path]) -> tuple[Path, Path, Path, Path]:
+    """INPUT FACESET RUN OUT as given, or the project's. Raises FileRefused: some but not all are given."""
+    if len(paths) == 4:
+        return paths[0], paths[1], paths[2], paths[3]
+    if paths:
+        raise FileRefused(
+            "merge needs four paths.", why=f"{len(paths)} were given.",
+            remedy="facewright merge INPUT FACESET RUN OUT, or none of them inside a project.", where=paths[-1],
+        )
+    project = here_or_refuse("INPUT")
+    film = project.footage("dst")[0]
+    return film, project.faceset("dst"), project.latest_run(), project.merged(film)
+
+
+def merge(
+    source: Path, faceset: Path, run: Path, out: Path, *, settings: Mapping[str, Any], person: str = "",
+    background: bool = False, on_event: OnEvent = lambda event: None,
+) -> dict[str, Any]:
+    """Film + its faceset + run -> composed frames in OUT."""
+    from facewright.merge.run import MergeStep
+    from facewright.merge.settings import MergeSettings
+
+    values = layered(MergeSettings, _stored(out, "merge"), settings)
+    step = MergeStep(str(source), str(faceset), str(run), str(out), values, person=person)
+    return perform(step, background=background, on_event=on_event)
+
+
+def render_places(paths: Sequence[Path], audio_from: Path | None) -> tuple[Path, Path, Path | None]:
+    """OUT VIDEO and the film whose sound is taken, as given or the project's."""
+    if len(paths) == 2:
+        return paths[0], paths[1], audio_from
+    if paths:
+        raise FileRefused(
+            "render needs two paths.", why=f"{len(paths)} were given.",
+            remedy="facewright render OUT VIDEO --audio-from INPUT, or none inside a project.", where=paths[-1],
+        )
+    project = here_or_refuse("OUT")
+    film = project.footage("dst")[0]
+    merged = project.merged(film)
+    return merged, project.film(merged), audio_from or film
+
+
+def render(
+    merged: Path, video: Path, *, audio_from: Path | None, settings: Mapping[str, Any], background: bool = False,
+    on_event: OnEvent = lambda event: None,
+) -> dict[str, Any]:
+    """Composed frames -> a screened, signed film with sound."""
+    from facewright.render.film import RenderStep
+    from facewright.render.settings import RenderSettings
+
+    values = layered(RenderSettings, _stored(video, "render"), settings)
+    step = RenderStep(str(merged), str(video), str(audio_from or ""), values)
+    return perform(step, background=background, on_event=on_event)
+
+
+def demo(out: Path, *, minutes: float = 7.0, seed: int = 0, on_event: OnEvent = lambda event: None) -> Any:
+    """The shipped footage through the whole road; returns demo.DemoMade."""
+    import time
+
+    from facewright import demo as plan
+
+    clips, seconds, notes = plan.footage(), {}, []
+    src, dst, run, merged = (out / n for n in ("faces-source", "faces-target", "model", "merged"))
+    film, choice = out / "result.mp4", plan.train_settings(minutes, seed)
+
+    def timed(name: str, verb: Any, *words: Any, **named: Any) -> dict[str, Any]:
+        begun = time.monotonic()
+        on_event({"kind": "note", "text": plan.WORDS[name]})
+        done = verb(*words, on_event=on_event, **named)
+        seconds[name] = round(time.monotonic() - begun, 1)
+        return done
+
+    timed("faces of the source", extract, [clips.source], src, settings=plan.extract_settings())
+    timed("faces of the target", extract, [clips.target], dst, settings=plan.extract_settings())
+    recipe = choice.pop("recipe")
+    timed("training", train, "saehd", run, src, dst, settings=choice, recipe=recipe)
+    timed("merge", merge, clips.target, dst, run, merged, settings={})
+    done = timed("film", render, merged, film, audio_from=clips.target, settings={})
+    notes += [str(n) for n in done.get("notes", [])]
+    picture = plan.make_picture(clips, dst, src, merged, out / "result.png")
+    return plan.DemoMade(film, picture, src, dst, run, tuple(notes), seconds)

@@ -1,0 +1,88 @@
+"""Verbs about jobs: list, watch, steer, resume; and how every lasting verb is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from facewright.core.errors import SettingRefused
+from facewright.core.step import Step
+
+STEPS: dict[str, str] = {
+    "extract": "facewright.faceset.extract:ExtractStep",
+    "train": "facewright.training.loop:TrainStep",
+    "merge": "facewright.merge.run:MergeStep",
+    "render": "facewright.render.film:RenderStep",
+}
+"""Stage -> its Step: one line a stage."""
+
+OnEvent = Callable[[Mapping[str, Any]], None]
+
+
+def perform(step: Step, *, background: bool, on_event: OnEvent) -> dict[str, Any]:
+    """Run a step as a job, here or in a process of its own; an unfinished job of the same step is continued."""
+    from facewright.jobs.control import spawn
+    from facewright.jobs.run import HouseGate, prepare, run_job
+
+    gate = HouseGate.at(step.home())
+    if not background:
+        return run_job(step, gate=gate, on_event=on_event).as_dict()
+    job = prepare(step, gate=gate)
+    pid = spawn(job)
+    return {"job": job.id, "stage": step.stage, "process": pid, "watch with": f"facewright jobs watch {job.id[-6:]}"}
+
+
+def jobs_list() -> list[dict[str, Any]]:
+    """Jobs of this project; outside of one, every job of this user."""
+    from facewright.jobs.job import list_jobs
+
+    return [job.as_dict() for job in list_jobs(Path.cwd())]
+
+
+def jobs_watch(id: str) -> Iterator[dict[str, Any]]:
+    """A job's events until it ends."""
+    from facewright.jobs.control import watch
+    from facewright.jobs.job import Job
+
+    yield from watch(Job.find(id))
+
+
+def jobs_request(id: str, wish: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask a running job: {"do": stop | save | preview}."""
+    from facewright.jobs.control import request
+    from facewright.jobs.job import Job
+
+    job = Job.find(id)
+    request(job, wish)
+    return job.as_dict()
+
+
+def jobs_set(id: str, changes: Mapping[str, str]) -> dict[str, Any]:
+    """Change settings of a running training. Raises SettingRefused before anything is asked of the job."""
+    from facewright.core.settings import check, parse
+    from facewright.jobs.job import Job
+    from facewright.training.settings import live, settings_class
+
+    job = Job.find(id)
+    if job.stage != "train":
+        raise SettingRefused(
+            f"Job {job.id} is a {job.stage}: only trainings can be changed while they run.",
+            remedy="Stop it and start it again with other settings.", where=job.id,
+        )
+    cls = settings_class(str(job.data["args"]["net"]))
+    now = check(cls, job.data["settings"])
+    values = {name: parse(cls, name, text) for name, text in changes.items()}
+    wanted = check(cls, now.model_dump() | values, started=now)
+    live(now, wanted)
+    return jobs_request(id, {"set": {name: getattr(wanted, name) for name in values}})
+
+
+def jobs_resume(id: str, *, on_event: OnEvent) -> dict[str, Any]:
+    """Go on with an interrupted or stopped job in this process."""
+    from facewright.jobs.job import Job, rebuild
+    from facewright.jobs.run import HouseGate, run_job
+
+    job = Job.find(id)
+    step = rebuild(job, STEPS)
+    return run_job(step, job=job, gate=HouseGate.at(step.home()), on_event=on_event).as_dict()

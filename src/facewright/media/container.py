@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from facewright.core.errors import FacewrightError, FileRefused
+from facewright.core.errors import FacewrightError, FileRefused, NothingFound
 
 # Self-contained demuxers only. Never concat, hls, dash, image2, sdp or lavfi: those open other files or hosts
 # that a "video" names (measured: a text file x.mp4 with `ffconcat` inside plays the file it names).
@@ -40,7 +40,7 @@ def local_name(path: Path) -> str:
 
 
 def open_film(path: Path) -> InputContainer:
-    """Open a film for reading. Raises FileRefused: missing, not a video, damaged, a format that is not allowed."""
+    """Open a film for reading. Raises FileRefused (missing, no video, damaged, not allowed), NothingFound."""
     if not path.is_file():
         raise FileRefused(f"There is no file {path.name or path}.", remedy="Check the path.", where=path)
     try:
@@ -59,6 +59,10 @@ def not_a_video(path: Path, error: Exception) -> FacewrightError:
     why = str(getattr(error, "strerror", "") or error) or "The video library cannot read it."
     if path.is_file() and path.stat().st_size == 0:
         return FileRefused(f"{path.name} is empty.", why="0 bytes.", remedy="Copy or record it again.", where=path)
+    if isinstance(error, EOFError):
+        return NothingFound(
+            f"{path.name} ends before its first frame.", why=why, remedy="Copy or record it again.", where=path
+        )
     if isinstance(error, PermissionError):
         return FileRefused(f"Cannot read {path.name}.", why=why, remedy="Correct its rights.", where=path)
     if isinstance(error, av.error.InvalidDataError) and path.suffix.lower() in (".mp4", ".mov", ".m4v"):

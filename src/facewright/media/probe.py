@@ -165,6 +165,6 @@ def _notes(line: Timeline, duration_s: float, named_length_s: float) -> tuple[st
         notes.append(
             f"The file is cut short: its header names {named_length_s:.1f} s, {duration_s:.1f} s are there."
         )
-    if not line.by_time:
+    if line.made_up:
         notes.append("The file stores no usable frame times: even ones at the rate of its header are used.")
     return tuple(notes)

@@ -18,10 +18,11 @@ from av.video.stream import VideoStream
 
 from facewright.media.container import fraction, open_film, video_stream
 
-# These containers store no presentation times for reordered pictures: what the library guesses after a seek
-# can differ from what it guesses when reading from the start.
-_NO_PTS_STORED = ("avi", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "flv", "obu")
-_CHECKED = 8
+# Containers that store no presentation times: with reordered pictures the library guesses them, not always right,
+# so frames are counted in the decoder's order, which is. Program streams store some: right, but not after a seek.
+_COUNTED = ("avi", "h264", "hevc", "m4v", "obu")
+_NO_SEEK = (*_COUNTED, "mpeg", "mpegvideo")
+_CHECKED = 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +32,7 @@ class Timeline:
     pts: (N,) int64, strictly ascending, in `time_base`: one per frame shown. keys: (K,) int64 ascending pts of the
     pictures where decoding can start. by_time: frames are told by their pts; else by counting from the start.
     last_duration: of the last frame, in `time_base` units, 0 when unknown. lost: frames the header names beyond these.
+    made_up: the file stores no times at all, even ones stand in.
     """
 
     pts: np.ndarray
@@ -40,7 +42,7 @@ class Timeline:
     seekable: bool
     last_duration: int
     lost: int
-    bytes: int
+    made_up: bool = False
 
     def index_of(self, pts: int | None) -> int:
         """The frame shown at `pts`, -1 when none is."""
@@ -63,9 +65,9 @@ def _timeline(path: str, stream_index: int, size: int, changed_ns: int) -> Timel
         packets = _Packets.read(container, stream)
         named, base = int(stream.frames), fraction(stream.time_base)
         guessed = fraction(stream.guessed_rate) or fraction(stream.average_rate) or Fraction(25)
-        stored = container.format.name not in _NO_PTS_STORED
-    line = packets.table(base, named, stored)
-    if line is None or not _agrees(Path(path), stream_index, line):
+        kind = container.format.name
+    line = packets.table(base, named, kind)
+    if line is None or (line.by_time and not _agrees(Path(path), stream_index, line)):
         line = _decoded(Path(path), stream_index, packets, base, guessed)
     return line
 
@@ -78,7 +80,6 @@ class _Packets:
     shown: list[bool]
     duration: int = 0
     last_pts: int = -(1 << 62)
-    size: int = 0
 
     @classmethod
     def read(cls, container: InputContainer, stream: VideoStream) -> _Packets:
@@ -95,7 +96,6 @@ class _Packets:
                 found.dts.append(packet.dts)
                 found.key.append(packet.is_keyframe)
                 found.shown.append(not hidden)
-                found.size += packet.size
                 if packet.pts is not None and not hidden and packet.pts > found.last_pts:
                     found.last_pts, found.duration = packet.pts, packet.duration or 0
         except av.error.FFmpegError:
@@ -106,7 +106,7 @@ class _Packets:
         """Ascending pts of key packets, hidden ones too: decoding may start there."""
         return np.array(sorted({p for p, k in zip(self.pts, self.key) if k and p is not None}), np.int64)
 
-    def table(self, base: Fraction, named: int, stored: bool) -> Timeline | None:
+    def table(self, base: Fraction, named: int, kind: str) -> Timeline | None:
         """The table by packets, None when packets do not tell the pictures (no or repeated times)."""
         shown = [p for p, s in zip(self.pts, self.shown) if s]
         if any(p is None for p in shown) or len(set(shown)) != len(shown):
@@ -114,17 +114,19 @@ class _Packets:
         pts = np.array(sorted(p for p in shown if p is not None), np.int64)
         reordered = any(d is not None and p != d for p, d in zip(self.pts, self.dts))
         return Timeline(
-            pts, self.keys(), base, by_time=True, seekable=stored or not reordered, last_duration=self.duration,
-            lost=max(0, named - len(self.pts)), bytes=self.size,
+            pts, self.keys(), base, by_time=not (reordered and kind in _COUNTED),
+            seekable=not (reordered and kind in _NO_SEEK), last_duration=self.duration,
+            lost=max(0, named - len(self.pts)),
         )
 
 
 def _agrees(path: Path, stream_index: int, line: Timeline) -> bool:
-    """Whether the first decoded pictures are the table's first: field pairs, hidden or undecodable ones differ."""
-    seen = []
-    for raw_pts in _decoded_times(path, stream_index, _CHECKED):
-        seen.append(raw_pts)
-    return seen == line.pts[: len(seen)].tolist() and len(seen) >= min(_CHECKED, len(line.pts))
+    """Whether the first decoded pictures are in the table, without too many holes between.
+
+    Damage makes a few holes, which the reader bridges; packets that hold fields or are never shown make many.
+    """
+    seen = [line.index_of(t) for t in _decoded_times(path, stream_index, _CHECKED)]
+    return not seen or (min(seen) >= 0 and max(seen) - min(seen) + 1 <= 1.5 * len(seen) + 2)
 
 
 def _decoded_times(path: Path, stream_index: int, limit: int | None) -> list[int | None]:
@@ -154,5 +156,5 @@ def _decoded(path: Path, stream_index: int, packets: _Packets, base: Fraction, g
     else:  # no usable times in the file: even ones at the rate that the header names
         pts, base, duration = np.arange(len(times), dtype=np.int64), 1 / guessed, 1
     return Timeline(
-        pts, packets.keys(), base, by_time=by_time, seekable=False, last_duration=duration, lost=0, bytes=packets.size
+        pts, packets.keys(), base, by_time=by_time, seekable=False, last_duration=duration, lost=0, made_up=not by_time
     )

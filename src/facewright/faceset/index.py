@@ -179,9 +179,9 @@ def row_of(path: str, face: Face, has_mask: bool) -> Row:
     """What the index keeps of a face."""
     tail = face.face_id.rpartition("_")[2]
     x0, y0, x1, y1 = face.box_px
+    film = face.source.file.partition("/")[0]  # a picture of a folder is named folder/picture
     return Row(
-        path=path, face_id=face.face_id, source_sha256=face.source.sha256, source_file=face.source.file.partition("/")[0],
-
+        path=path, face_id=face.face_id, source_sha256=face.source.sha256, source_file=film,
         frame_index=face.source.frame_index, ordinal=int(tail) if tail.isascii() and tail.isdigit() else 0,
         pts=face.source.pts, face_type=str(face.face_type), side_px=face.side_px, yaw_deg=face.yaw_deg,
         pitch_deg=face.pitch_deg, roll_deg=face.roll_deg, sharpness=face.sharpness, score=face.score,

@@ -1,0 +1,85 @@
+"""A trained RUN as a swapper: the one place of the merge that runs torch, and its colour border."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from facewright.core.errors import NothingFound, SettingRefused
+from facewright.faces.face import FaceType
+from facewright.merge.predict import Prediction
+from facewright.merge.settings import MergeSettings
+from facewright.models import checkpoint
+from facewright.models.net import Net, build
+from facewright.models.run_folder import RunFolder
+
+
+class NetSwapper:
+    """A Net behind the house's types. RGB in, RGB out: the BGR of the nets does not leave this class."""
+
+    def __init__(self, net: Net, *, identity: str, iteration: int, device: torch.device, bf16: bool = False) -> None:
+        self.net = net.to(device).eval().requires_grad_(False)
+        self.resolution, self.face_type = net.resolution, FaceType(net.face_type)
+        self.identity, self.iteration = identity, iteration
+        self.device, self.bf16 = device, bf16
+
+    @torch.inference_mode()
+    def __call__(
+        self, images: np.ndarray, *, face_ids: Sequence[str] = (), points_px: np.ndarray | None = None
+    ) -> Prediction:
+        """(B, R, R, 3) float32 RGB 0..1 -> Prediction, clipped to 0..1. Landmarks are not used."""
+        bgr = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            swap = self.net.swap(torch.from_numpy(bgr).to(self.device))
+        image, mask_swap, mask_own = (
+            t.float().clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy() for t in (swap.image, swap.mask_swap, swap.mask_own)
+        )
+        rgb = np.ascontiguousarray(image[..., ::-1])
+        ids = tuple(face_ids) or ("",) * len(images)
+        return Prediction(ids, self.face_type, rgb, np.ascontiguousarray(mask_swap), np.ascontiguousarray(mask_own))
+
+
+def open_run(run: Path | str, settings: MergeSettings) -> NetSwapper:
+    """The newest sound checkpoint of a RUN, averaged weights where it has them.
+
+    Raises FileRefused (no run), NothingFound (nothing trained yet), SettingRefused (no such device).
+    """
+    folder = RunFolder.open(Path(run))
+    saved = checkpoint.load_latest(folder.path)
+    if saved is None:
+        raise NothingFound(
+            f"{folder.path.name} holds no trained weights yet.",
+            remedy=f"Train it first: `facewright train {folder.net} {folder.path}`.", where=folder.path,
+        )
+    net = build(folder.net, folder.shape)  # type: ignore[arg-type]
+    saved.restore(net)
+    averaged = settings.ema and saved.use_ema(net)
+    device = device_named(settings.device)
+    identity = f"{folder.net}:{saved.iteration}:{saved.digest}:{'ema' if averaged else 'raw'}"
+    return NetSwapper(
+        net, identity=identity, iteration=saved.iteration, device=device, bf16=settings.precision == "bfloat16"
+    )
+
+
+def run_record(run: Path) -> dict[str, Any]:
+    """What training noted in RUN/run.json beside the shape (likenesses, data). Raises FileRefused."""
+    return dict(RunFolder.open(run).extra)
+
+
+def device_named(name: str) -> torch.device:
+    """`auto` (the first GPU, else the CPU) or a torch device. Raises SettingRefused when it is not here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingRefused(
+            f"--device {name} is not to be had here.", why=str(error).splitlines()[0][:200],
+            remedy="Use auto or cpu; `facewright doctor` lists the devices.", where="--device",
+        ) from error
+    return device

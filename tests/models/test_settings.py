@@ -27,7 +27,10 @@ def test_unknown_archi_is_refused(archi):
     assert "--archi" in caught.value.what
 
 
-@pytest.mark.parametrize(("archi", "bad"), [("df-d", 80), ("liae-t", 144), ("df-udt", 112), ("df", 72), ("df", 656), ("df", 48)])
+BAD_SIZES = [("df-d", 80), ("liae-t", 144), ("df-udt", 112), ("df", 72), ("df", 656), ("df", 48)]
+
+
+@pytest.mark.parametrize(("archi", "bad"), BAD_SIZES)
 def test_resolution_step_follows_the_letters(archi, bad):
     with pytest.raises(SettingRefused) as caught:
         check(SaehdSettings, {"archi": archi, "resolution": bad})

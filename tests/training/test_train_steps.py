@@ -27,8 +27,8 @@ LOOSE_NORMS = {"df-ud_unmasked": 5e-4, "quick96": 5e-4}
 """A few activations sit on a leaky-relu kink there (quick96 without oneDNN, as the goldens were made: 7e-6)."""
 
 DELTAS = {"quick96": (0.05, 0.25)}
-"""Norm and projection, relative to the change's norm; (0.01, 0.12) where not named. Both optimisers start nearly as sign(g), so weights
-whose gradient is rounding noise go either way; an unrelated change would miss the projection by about 0.8."""
+"""Norm and projection, relative to the change's norm; (0.01, 0.12) where not named. Both optimisers start nearly as
+sign(g), so weights whose gradient is rounding noise go either way; an unrelated change would miss by about 0.8."""
 
 
 @pytest.fixture(scope="module")

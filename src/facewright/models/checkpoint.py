@@ -1,0 +1,338 @@
+"""Checkpoints: whole folders, written aside, synced, renamed; then CURRENT is replaced.
+
+RUN/model/ckpt/<9 digits>/ holds weights.safetensors, ema.safetensors, optimiser.safetensors and state.json
+(iteration, settings, random states, loss tail, SHA-256 of each file): all of one iteration. A second save of the
+same iteration gets the suffix -2: a folder is never replaced. RUN/model/CURRENT names the one to go on from.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facewright.core.errors import DiskRefused, FileRefused
+from facewright.core.files import (
+    PART,
+    disk_error,
+    free_bytes,
+    make_folder,
+    read_file,
+    replace_folder,
+    sha256_of,
+    write_atomic,
+)
+from facewright.models.retention import Facts, Keep, best_of, plan
+from facewright.models.tensors import read_tensors, size_of, write_tensors
+
+FORMAT = 1
+SPARE_BYTES = 64 << 20
+"""What a save leaves free on the disk for journals and previews."""
+
+_NAME = re.compile(r"\d{9}(-\d+)?")
+_FILES = ("weights", "ema", "optimiser")
+_KNOWN = {f"{f}.safetensors" for f in _FILES} | {"state.json", f"state.json{PART}"}
+_STATE_LIMIT_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One intact save. `damaged` names newer ones that were passed over to find it."""
+
+    folder: Path
+    iteration: int
+    net: str
+    settings: Mapping[str, Any]
+    extra: Mapping[str, Any]
+    state: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    damaged: tuple[str, ...] = ()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Parameter name -> value, on the CPU."""
+        return read_tensors(self.folder / "weights.safetensors")
+
+    def ema(self) -> dict[str, Tensor] | None:
+        """The running mean of the weights, or None when none was kept."""
+        return read_tensors(self.folder / "ema.safetensors") if "ema" in self.state["files"] else None
+
+    def smooth_weights(self) -> dict[str, Tensor]:
+        """What preview and merge use: the running mean where there is one."""
+        mean = self.ema()
+        return {**self.weights(), **mean} if mean is not None else self.weights()
+
+    @property
+    def rng(self) -> dict[str, Tensor]:
+        """Random states as given to `save`, uint8 tensors."""
+        return {name: _decode(text) for name, text in self.state["rng"].items()}
+
+    @property
+    def facts(self) -> Facts:
+        """For retention and lists."""
+        s = self.state
+        return Facts(self.folder.name, s["serial"], s["saved_at_s"], s["name"], s["loss"], s["loss_key"])
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the optimiser's state is still there."""
+        return "optimiser" in self.state["files"]
+
+    def restore(self, net: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> None:
+        """Load weights, and where asked the optimiser with its generator, in place and on their devices."""
+        net.load_state_dict(self.weights())
+        if optimiser is not None and self.resumable:
+            tensors = read_tensors(self.folder / "optimiser.safetensors")
+            _unpack(optimiser, tensors, self.state["optimiser"])
+
+
+def save(
+    run: Path, iteration: int, net: nn.Module, optimiser: torch.optim.Optimizer | None = None,
+    ema: Mapping[str, Tensor] | None = None, *, net_name: str = "", settings: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None, rng: Mapping[str, Tensor] | None = None, loss: float | None = None,
+    loss_key: str = "", name: str = "", keep: Keep | None = None, now_s: float | None = None,
+) -> Path:
+    """Write a checkpoint and return its folder; when it returns, the save survives kill -9 and a power cut.
+
+    optimiser: built with named parameters; an attribute `generator` is kept too. ema: name -> mean (`Ema.tensors()`).
+    settings, extra: JSON-able. rng: uint8 tensors (`torch.get_rng_state()`). loss: smoothed reconstruction loss;
+    loss_key: digest of the settings that make losses comparable. name: keeps this one for ever.
+    Raises DiskRefused (would not fit, cannot be written); the earlier checkpoint is then still whole and current.
+    """
+    packed, plain = _pack(optimiser) if optimiser is not None else ({}, {})
+    parts: dict[str, Mapping[str, Tensor]] = {"weights": net.state_dict()}
+    if ema is not None:
+        parts["ema"] = ema
+    if optimiser is not None:
+        parts["optimiser"] = packed
+    root = make_folder(run / "model" / "ckpt")
+    _sweep(root)
+    known = _all_states(root)
+    _require_room(root, iteration, sum(size_of(p) for p in parts.values()), known)
+    state = {
+        "format": FORMAT, "iteration": iteration, "net": net_name or getattr(net, "name", ""),
+        "serial": max((s["serial"] for s in known.values()), default=0) + 1,
+        "saved_at_s": time.time() if now_s is None else now_s, "name": name, "loss": loss, "loss_key": loss_key,
+        "settings": dict(settings or {}), "extra": dict(extra or {}), "optimiser": plain,
+        "rng": {n: _encode(t) for n, t in (rng or {}).items()},
+    }
+    final = _free_name(root, iteration)
+    part = final.with_name(final.name + PART)
+    try:
+        part.mkdir()
+        state["files"] = {n: write_tensors(part / f"{n}.safetensors", tensors) for n, tensors in parts.items()}
+        (part / "state.json").write_text(json.dumps(state))
+        replace_folder(part, final)
+    except OSError as error:
+        raise disk_error(error, final) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    set_current(run, final.name)
+    prune(run, keep or Keep())
+    return final
+
+
+def load_latest(run: Path) -> Checkpoint | None:
+    """The current checkpoint, or the next older intact one; None when there is none at all.
+
+    `Checkpoint.damaged` says what was passed over. Raises FileRefused when every one is damaged.
+    """
+    root = run / "model" / "ckpt"
+    states = _all_states(root)
+    current = _current(run)
+    order = sorted(states, key=lambda n: (n == current, states[n]["serial"]), reverse=True)
+    unreadable = sorted((n for n in _folders(root) if n not in states), reverse=True)
+    damaged = [f"{n}/state.json" for n in unreadable]
+    for folder_name in order:
+        broken = _broken_file(root / folder_name, states[folder_name])
+        if broken is None:
+            return _checkpoint(root / folder_name, states[folder_name], damaged)
+        damaged.append(f"{folder_name}/{broken}")
+    if damaged:
+        raise FileRefused(
+            f"No checkpoint of {run.name} is intact.", why=f"Damaged: {', '.join(damaged)}.",
+            remedy="Restore the folder model/ckpt from a backup, or start the run afresh under a new name.", where=root,
+        )
+    return None
+
+
+def load(run: Path, folder_name: str) -> Checkpoint:
+    """One checkpoint by folder name or given name, verified. Raises FileRefused."""
+    for found in list_all(run):
+        if folder_name in (found.folder.name, found.state["name"]):
+            broken = _broken_file(found.folder, found.state)
+            if broken is None:
+                return found
+            raise FileRefused(
+                f"Checkpoint {folder_name} is damaged.", why=f"{broken} is missing or altered.",
+                remedy="Use another one of this run.", where=found.folder,
+            )
+    raise FileRefused(
+        f"{run.name} has no checkpoint {folder_name!r}.",
+        remedy=f"There are: {', '.join(c.folder.name for c in list_all(run)) or 'none'}.", where=run,
+    )
+
+
+def list_all(run: Path) -> list[Checkpoint]:
+    """Every checkpoint whose state.json is readable, oldest save first; data not verified."""
+    root = run / "model" / "ckpt"
+    states = _all_states(root)
+    return [_checkpoint(root / n, states[n], []) for n in sorted(states, key=lambda n: states[n]["serial"])]
+
+
+def best(run: Path) -> Checkpoint | None:
+    """The one with the lowest smoothed loss at the newest one's loss settings."""
+    found = {c.folder.name: c for c in list_all(run)}
+    facts = best_of([c.facts for c in found.values()])
+    return None if facts is None else found[facts.folder_name]
+
+
+def set_current(run: Path, folder_name: str) -> None:
+    """Go on from this checkpoint the next time (after a rollback, or by the user's choice)."""
+    write_atomic(run / "model" / "CURRENT", folder_name.encode() + b"\n")
+
+
+def prune(run: Path, keep: Keep) -> None:
+    """Thin out and drop what `retention.plan` says. Files and folders that are not ours are never touched."""
+    root = run / "model" / "ckpt"
+    states = _all_states(root)
+    facts = [_checkpoint(root / n, s, []).facts for n, s in states.items()]
+    decision = plan(facts, keep, current=_current(run))
+    for folder_name in decision.thin:
+        _thin(root / folder_name, states[folder_name])
+    for folder_name in decision.drop:
+        _drop(root / folder_name)
+
+
+def _thin(folder: Path, state: Mapping[str, Any]) -> None:
+    # First the word, then the deed: killed in between, the file is a stray that the next call removes.
+    if "optimiser" in state["files"]:
+        slim = {**state, "optimiser": {}, "files": {n: h for n, h in state["files"].items() if n != "optimiser"}}
+        write_atomic(folder / "state.json", json.dumps(slim).encode())
+    (folder / "optimiser.safetensors").unlink(missing_ok=True)
+
+
+def _drop(folder: Path) -> None:
+    if folder.is_symlink() or not {f.name for f in folder.iterdir()} <= _KNOWN:
+        return  # somebody keeps something of their own in there
+    dying = folder.with_name(f"{folder.name}.old{PART}")
+    folder.rename(dying)  # at once no checkpoint any more, whatever happens next
+    shutil.rmtree(dying, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Remove what a killed save or prune left behind."""
+    for left in root.glob(f"*{PART}"):
+        stem = left.name.removesuffix(PART).removesuffix(".old")
+        if _NAME.fullmatch(stem) and left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _require_room(root: Path, iteration: int, need_bytes: int, known: Mapping[str, Any]) -> None:
+    free = free_bytes(root)
+    if need_bytes + SPARE_BYTES <= free:
+        return
+    newest = max((s["iteration"] for s in known.values()), default=None)
+    safe = "" if newest is None else f" Nothing is lost: iteration {newest:,} is intact."
+    raise DiskRefused(
+        f"Cannot save iteration {iteration:,}.",
+        why=f"{need_bytes / 1e9:.2f} GB are needed and some spare room, {free / 1e9:.2f} GB are free.",
+        remedy=f"Free space or move the run, then start it again.{safe}", where=root,
+    )
+
+
+def _free_name(root: Path, iteration: int) -> Path:
+    plain = root / f"{iteration:09d}"
+    folder, version = plain, 1
+    while folder.exists():
+        version += 1
+        folder = plain.with_name(f"{plain.name}-{version}")
+    return folder
+
+
+def _folders(root: Path) -> list[str]:
+    return [f.name for f in root.iterdir() if _NAME.fullmatch(f.name) and f.is_dir()] if root.is_dir() else []
+
+
+def _all_states(root: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name in _folders(root):
+        state = _state(root / name)
+        if state is not None:
+            found[name] = state
+    return found
+
+
+def _state(folder: Path) -> dict[str, Any] | None:
+    """state.json, or None when it is missing or damaged (a checkpoint that cannot be used)."""
+    try:
+        state = json.loads(read_file(folder / "state.json", limit_bytes=_STATE_LIMIT_BYTES))
+        wanted = {"iteration": int, "serial": int, "files": dict, "net": str, "rng": dict, "name": str}
+        whole = all(isinstance(state[key], kind) for key, kind in wanted.items()) and state["format"] <= FORMAT
+        return state if whole and set(state["files"]) <= set(_FILES) else None
+    except (FileRefused, ValueError, KeyError, TypeError):
+        return None
+
+
+def _broken_file(folder: Path, state: Mapping[str, Any]) -> str | None:
+    for name, wanted in state["files"].items():
+        path = folder / f"{name}.safetensors"
+        if not path.is_file() or sha256_of(path) != wanted:
+            return path.name
+    return None
+
+
+def _current(run: Path) -> str:
+    path = run / "model" / "CURRENT"
+    return read_file(path, limit_bytes=100).decode("ascii", "replace").strip() if path.is_file() else ""
+
+
+def _checkpoint(folder: Path, state: Mapping[str, Any], damaged: list[str]) -> Checkpoint:
+    return Checkpoint(
+        folder, state["iteration"], state["net"], state["settings"], state["extra"], state, tuple(damaged)
+    )
+
+
+def _pack(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """State keyed by parameter name: tensors `slot:name`, everything else JSON-able."""
+    tensors: dict[str, Tensor] = {}
+    for group in optimiser.param_groups:
+        for name, parameter in zip(group["param_names"], group["params"], strict=True):
+            for slot, value in optimiser.state.get(parameter, {}).items():
+                tensors[f"{slot}:{name}"] = value
+    iterations = [group.get("iterations", 0) for group in optimiser.param_groups]
+    generator = getattr(optimiser, "generator", None)
+    state = "" if generator is None else _encode(generator.get_state())
+    return tensors, {"kind": type(optimiser).__name__, "iterations": iterations, "generator": state}
+
+
+def _unpack(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+    """Give an optimiser the state of its kind; of another kind it keeps its fresh one, but the counter."""
+    same = plain["kind"] == type(optimiser).__name__
+    parameters = {n: p for g in optimiser.param_groups for n, p in zip(g["param_names"], g["params"], strict=True)}
+    for key, value in tensors.items() if same else ():
+        slot, _, name = key.partition(":")
+        if name in parameters:
+            optimiser.state[parameters[name]][slot] = value.to(parameters[name].device)
+    # Learning rate and constants are settings of today; only the counter is state.
+    for group, iterations in zip(optimiser.param_groups, plain["iterations"]):
+        if "iterations" in group:
+            group["iterations"] = iterations
+    generator = getattr(optimiser, "generator", None)
+    if generator is not None and plain["generator"]:
+        generator.set_state(_decode(plain["generator"]))
+
+
+def _encode(state: Tensor) -> str:
+    return base64.b64encode(bytes(state.to("cpu").numpy())).decode("ascii")
+
+
+def _decode(text: str) -> Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)

@@ -84,7 +84,7 @@ def test_stages_that_only_look_ask_nothing_and_unknown_ones_are_refused(store, n
 def test_a_permit_is_made_here_only(store, both, now):
     permit = allow("train", both, store=store, now=now, project="film-a")
     with pytest.raises(TypeError):
-        Permit("x", "render", "p", (), (), "2026-01-01T00:00:00Z")
+        Permit("x", "render", "p", (), (), "2026-01-01T00:00:00Z", None)
     with pytest.raises((TypeError, ValueError)):
         dataclasses.replace(permit, stage="export_model")
     with pytest.raises(dataclasses.FrozenInstanceError):

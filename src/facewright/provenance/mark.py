@@ -235,6 +235,11 @@ def _errors() -> tuple[type[Exception], ...]:
     return (C2paError, ValueError)
 
 
+def check_name(target: Path) -> None:
+    """Raises FileRefused for a container that cannot be signed."""
+    _mime(target)
+
+
 def _mime(target: Path) -> str:
     suffix = target.suffix.lower()
     if suffix not in MIMES and suffix not in SIDECARS:

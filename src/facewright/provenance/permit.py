@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from facewright.core.errors import ConsentRefused
@@ -47,7 +48,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to run one stage. `marks`: texts that must be visible in every picture of the output."""
+    """Leave to run one stage. marks: texts that must be visible in every picture; ledger: where to write it down."""
 
     id: str
     stage: str
@@ -55,6 +56,7 @@ class Permit:
     grants: tuple[Grant, ...]
     marks: tuple[str, ...]
     created: str
+    ledger: Path | None
     seal: InitVar[object] = None
 
     def __post_init__(self, seal: object) -> None:
@@ -99,7 +101,7 @@ def allow(
     people and test clips ask nothing. `ledger`: its last entry must not be younger than `now`.
     """
     if stage in FREE_STAGES:
-        return _permit(stage, project, (), now)
+        return _permit(stage, project, (), now, ledger)
     if stage not in USE_OF_STAGE:
         raise ConsentRefused(
             f"The stage {stage!r} has no rule of consent.", why="A new stage must say which use it is.",
@@ -112,12 +114,15 @@ def allow(
             remedy="Give a faceset whose faces name their person.", where=stage,
         )
     grants = tuple(_grant(likeness, USE_OF_STAGE[stage], store, now, project) for likeness in likenesses)
-    return _permit(stage, project, grants, now)
+    return _permit(stage, project, grants, now, ledger)
 
 
-def _permit(stage: str, project: str, grants: tuple[Grant, ...], now: datetime) -> Permit:
+def _permit(
+    stage: str, project: str, grants: tuple[Grant, ...], now: datetime, ledger: Ledger | None
+) -> Permit:
     marks = (MARK_TEST,) if any(grant.basis == "test_footage" for grant in grants) else ()
-    return Permit(new_ulid(now), stage, project, grants, marks, stamp(now), seal=_SEAL)
+    path = ledger.path if ledger is not None else None
+    return Permit(new_ulid(now), stage, project, grants, marks, stamp(now), path, seal=_SEAL)
 
 
 def _grant(likeness: Likeness, use: str, store: ConsentStore, now: datetime, project: str) -> Grant:

@@ -11,7 +11,8 @@ Pictures are handed in as arrays; nothing is stored or sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -171,10 +172,14 @@ def timecode(time_s: float) -> str:
 
 def _look(read: Reader, plan: list[int], times_s: np.ndarray, classify: Classifier) -> list[Sample]:
     found: list[Sample] = []
-    for group in _groups(read(plan) if plan else ()):
-        scores = classify(np.stack([image for _, image in group]))
-        for (index, _), row in zip(group, np.asarray(scores, np.float64), strict=True):
-            found.append(Sample(index, float(times_s[index]), float(row[1] + row[3]), float(row[4])))
+    pictures = read(plan) if plan else ()
+    with ExitStack() as stack:
+        if isinstance(pictures, Generator):  # it may hold a film open: end it now, also after an error
+            stack.callback(pictures.close)
+        for group in _groups(pictures):
+            scores = classify(np.stack([image for _, image in group]))
+            for (index, _), row in zip(group, np.asarray(scores, np.float64), strict=True):
+                found.append(Sample(index, float(times_s[index]), float(row[1] + row[3]), float(row[4])))
     if len(found) != len(plan) or not all(np.isfinite(s.score_01) for s in found):
         raise ContentRefused(
             "The content gate could not see the whole film.", why=f"{len(found)} of {len(plan)} samples were readable.",

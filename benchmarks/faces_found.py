@@ -4,7 +4,8 @@
 
 The truth was established by eye, frame by frame (README of the footage folder): every frame of every clip shows the
 number of people below. "found": frames with at least one face; "all_found": faces found of faces shown; "false": faces
-over that number, or on tracks shorter than three frames; "aligned": faces with a mesh presence of at least 0.95,
+over that number or on tracks shorter than three frames, and for a later detector also faces where the first one, if it
+is right about that frame's number, has none; "aligned": faces with a mesh presence of at least 0.95,
 outside frames whose faces are too small or too far turned for the mesh.
 """
 
@@ -18,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from facewright.faces.candidates import GOOD_PRESENCE
+from facewright.faces.candidates import GOOD_PRESENCE, same_head
 from facewright.faces.find import FaceFinder, FoundFace
 from facewright.faces.settings import DetectSettings
 from facewright.faces.track import link
@@ -47,21 +48,21 @@ CLIPS: dict[str, tuple[int, range | None]] = {
 CHUNK = 32
 
 
-def measure(path: Path, finder: FaceFinder, people: int, alignable: range | None) -> dict[str, Any]:
-    """All counts of one clip."""
-    found: list[list[FoundFace]] = []
+Found = list[list[FoundFace]]
+
+
+def measure(
+    path: Path, finder: FaceFinder, people: int, alignable: range | None, reference: Found | None
+) -> tuple[dict[str, Any], Found]:
+    """All counts of one clip, and what was found."""
+    found: Found = []
     begun = time.process_time()
     for chunk in _chunks(frames(open_video(path))):
         found += finder.find(chunk)
     seconds = time.process_time() - begun
-    tracks = link([[f.detection.box_px for f in row] for row in found])
-    lengths: dict[int, int] = {}
-    for number in (n for row in tracks for n in row):
-        lengths[number] = lengths.get(number, 0) + 1
-    strays = [sum(lengths[n] < 3 for n in row) for row in tracks]
-    false = sum(max(len(row) - people, stray, 0) for row, stray in zip(found, strays))
+    false = strays(found, people) if reference is None else elsewhere(found, reference, people)
     wanted = [face for i, row in enumerate(found) if alignable and i in alignable for face in row]
-    return {
+    counts = {
         "frames": len(found), "found": sum(bool(row) for row in found),
         "faces_shown": people * len(found), "all_found": sum(min(len(row), people) for row in found),
         "false": false, "missed_frames": [i for i, row in enumerate(found) if not row],
@@ -70,6 +71,26 @@ def measure(path: Path, finder: FaceFinder, people: int, alignable: range | None
         "five_points": sum("five_points" in f.flags for row in found for f in row),
         "cpu_ms_per_frame": round(1000 * seconds / max(len(found), 1), 2),
     }
+    return counts, found
+
+
+def strays(found: Found, people: int) -> int:
+    """Faces over the true number, or that no neighbouring frame knows."""
+    tracks = link([[f.detection.box_px for f in row] for row in found])
+    lengths: dict[int, int] = {}
+    for number in (n for row in tracks for n in row):
+        lengths[number] = lengths.get(number, 0) + 1
+    short = [sum(lengths[n] < 3 for n in row) for row in tracks]
+    return sum(max(len(row) - people, alone, 0) for row, alone in zip(found, short))
+
+
+def elsewhere(found: Found, reference: Found, people: int) -> int:
+    """Faces over the true number, or where the reference shows none (in frames in which its number is right)."""
+    false = 0
+    for row, truth in zip(found, reference):
+        lost = [f for f in row if not any(same_head(f.detection, t.detection) for t in truth)]
+        false += max(len(row) - people, len(lost) if len(truth) == people else 0, 0)
+    return false
 
 
 def _chunks(stream: Iterator[Frame]) -> Iterator[list[Frame]]:
@@ -99,9 +120,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     result: dict[str, Any] = {}
+    reference: dict[str, Found] = {}
     for name in given.detectors:
         finder = FaceFinder(DetectSettings(detector=name))
-        clips = {c: measure(given.footage / f"{c}.mp4", finder, *CLIPS[c]) for c in given.clips}
+        clips = {}
+        for clip in given.clips:
+            path = given.footage / f"{clip}.mp4"
+            clips[clip], found = measure(path, finder, *CLIPS[clip], reference.get(clip))
+            reference.setdefault(clip, found)
         result[name] = {"pooled": pool(clips), "clips": clips, "nets": dict(finder.nets)}
     text = json.dumps(result, indent=1)
     if given.json:

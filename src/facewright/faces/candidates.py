@@ -78,12 +78,12 @@ def choose(candidates: list[Candidate]) -> list[Candidate]:
     )
     kept: list[Candidate] = []
     for candidate in left:
-        if not any(_rivals(candidate, k) for k in kept):
+        if not any(rivals(candidate, k) for k in kept):
             kept.append(candidate)
     return kept
 
 
-def _rivals(a: Candidate, b: Candidate) -> bool:
+def rivals(a: Candidate, b: Candidate) -> bool:
     """One head, or one head seen wrongly in another orientation: then the boxes may overlap by a part only."""
     if same_head(a.detection, b.detection):
         return True

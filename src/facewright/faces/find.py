@@ -8,7 +8,7 @@ import numpy as np
 
 from facewright.core.weights import WEIGHTS
 from facewright.faces.align import pose_deg
-from facewright.faces.candidates import Candidate, Memory, choose, same_head, sure
+from facewright.faces.candidates import Candidate, Memory, choose, rivals, same_head, sure
 from facewright.faces.detect import Detector, make_detector
 from facewright.faces.face import Detection
 from facewright.faces.five_points import landmarks_from_hint
@@ -110,13 +110,13 @@ class FaceFinder:
                 pending += self._candidates([image], [turned(view, quarter)], [index], self._score)[0]
             for candidate in sorted(pending, key=lambda c: c.rank, reverse=True):
                 decided = position if self._sure(candidate) else memory.believes(candidate, position)
-                if any(same_head(candidate.detection, c.detection) for c, _ in done):
+                if any(rivals(candidate, c) for c, _ in done):
                     continue
                 if decided is None:
                     doubtful.append(candidate)
                 else:
                     done.append((candidate, decided))
-            doubtful = [d for d in doubtful if not any(same_head(d.detection, c.detection) for c, _ in done)]
+            doubtful = [d for d in doubtful if not any(rivals(d, c) for c, _ in done)]
             # The first frame of a chunk looks everywhere: it may hold a turned head beside an upright one.
             if done and not doubtful and position > 0:
                 memory.keep(done)
@@ -125,7 +125,7 @@ class FaceFinder:
             doubtful = pending
         rest = [turned(view, q) for q in range(1, 4) if q not in tried]
         for row in self._candidates([image] * len(rest), rest, [index] * len(rest), self._score):
-            doubtful += [d for d in row if not any(same_head(d.detection, c.detection) for c, _ in done)]
+            doubtful += [d for d in row if not any(rivals(d, c) for c, _ in done)]
         done += [(c, position) for c in choose(doubtful)]
         memory.keep(done)
         return [c for c, _ in done]

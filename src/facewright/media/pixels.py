@@ -75,9 +75,9 @@ class ToRgb:
         bits, limited = depth_of(raw), self._range == LIMITED and not is_rgb(raw) and not is_grey(raw)
         green, blue, red = _planes(self._reformat(raw, "gbrp16le"), np.uint16)
         image = cv2.merge([red, green, blue])
-        if limited or bits < 16:
-            image = cv2.add(image, image >> (8 if limited else bits))
-        return _stretched(image) if self._limited_grey(raw) else image
+        if self._limited_grey(raw):
+            return _stretched(image)
+        return cv2.add(image, image >> (8 if limited else bits)) if limited or bits < 16 else image
 
     def _limited_grey(self, raw: VideoFrame) -> bool:
         # The converter takes grey as full range whatever the tag says.
@@ -90,9 +90,9 @@ def is_grey(raw: VideoFrame) -> bool:
 
 
 def _stretched(image: np.ndarray) -> np.ndarray:
-    unit = 1 if image.dtype == np.uint8 else 257
-    wide = (image.astype(np.float32) - 16 * unit) * (255 / 219)
-    return np.rint(np.clip(wide, 0, 255 * unit)).astype(image.dtype)
+    unit, white = (1, 255) if image.dtype == np.uint8 else (256, 65535)
+    wide = (image.astype(np.float32) - 16 * unit) * (white / (219 * unit))
+    return np.rint(np.clip(wide, 0, white)).astype(image.dtype)
 
 
 def _planes(raw: VideoFrame, dtype: type[np.generic]) -> list[np.ndarray]:
@@ -111,14 +111,19 @@ class FromRgb:
         self._range = FULL if full_range else LIMITED
         self._converter = VideoReformatter()
         self._rgb = layout.startswith(("gbr", "rgb", "bgr"))
+        self._bits = depth_of(VideoFrame(16, 16, layout))
 
     def __call__(self, image: np.ndarray) -> VideoFrame:
         """(H, W, 3) uint8 or full-range uint16 -> frame without pts."""
+        if self._rgb and self._bits > 8 and image.dtype == np.uint8:
+            image = image.astype(np.uint16) * 257
+        if self._bits == 8 and image.dtype == np.uint16:
+            # The converter's own way from 16 to 8 bit is off by one in full-range chroma.
+            image = cv2.convertScaleAbs(image, alpha=1 / 257)
         deep = image.dtype == np.uint16
-        if deep and not self._layout.startswith(("gbrp16", "rgb48")):
-            # The inverse of ToRgb's 16-bit rule: the converter expects white at 255 * 256 (limited) or a plain shift.
-            bits = depth_of(VideoFrame(16, 16, self._layout)) if self._rgb or self._range == FULL else 8
-            image = image - (image >> bits)
+        if deep and not (self._rgb and self._bits == 16):
+            # The converter's 16-bit white: 255 * 256 for YUV whatever the range, a plain shift for RGB.
+            image = image - (image >> (self._bits if self._rgb else 8))
         raw = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb48le" if deep else "rgb24")
         if self._rgb:
             made = self._converter.reformat(raw, format=self._layout, interpolation=HOW, threads=1)

@@ -54,17 +54,11 @@ def read_still(path: Path) -> np.ndarray:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise _damaged(path, "The decoder gave up.") from error
-    if image is None:
-        raise _damaged(path, "The decoder gave up.")
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise _damaged(path, "The decoder gave up, or its samples are not 8 or 16 bit.")
     from facewright.media.pixels import turned
 
-    return turned(cv2.cvtColor(_full_range(image), cv2.COLOR_BGR2RGB), turn)
-
-
-def _full_range(image: np.ndarray) -> np.ndarray:
-    if image.dtype in (np.uint8, np.uint16):
-        return image
-    return np.rint(np.clip(np.nan_to_num(image.astype(np.float32)), 0, 1) * 65535).astype(np.uint16)
+    return turned(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), turn)
 
 
 def _checked_turn(path: Path, data: bytes) -> tuple[int, int, int, int]:
@@ -75,18 +69,26 @@ def _checked_turn(path: Path, data: bytes) -> tuple[int, int, int, int]:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
                 width, height = header.size
                 turn = _turn(header)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-        raise _damaged(path, str(error).replace(repr(data[:0]), "") or "Not a known picture format.") from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "Its header names hundreds of megapixels") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise _damaged(path, "Its header is not that of a picture.") from error
     if max(width, height) > MAX_SIDE_PX or width * height > MAX_PIXELS:
-        raise FileRefused(
-            f"{path.name} is beyond what is read safely.",
-            why=f"{width}x{height}; the limits are {MAX_SIDE_PX} px a side and {MAX_PIXELS // 10**6} megapixels.",
-            remedy="Make it smaller.", where=path,
-        )
+        raise _too_large(path, f"It is {width}x{height}")
     return turn
 
 
+def _too_large(path: Path, what: str) -> FileRefused:
+    return FileRefused(
+        f"{path.name} is beyond what is read safely.",
+        why=f"{what}; the limits are {MAX_SIDE_PX} px a side and {MAX_PIXELS // 10**6} megapixels.",
+        remedy="Make it smaller.", where=path,
+    )
+
+
 def _turn(header: Image.Image) -> tuple[int, int, int, int]:
+    if header.format == "TIFF":
+        return _TURNS[1]  # OpenCV turns TIFF pictures itself, whatever it is told
     try:
         return _TURNS.get(header.getexif().get(_ORIENTATION, 1), _TURNS[1])
     except (OSError, ValueError, SyntaxError, KeyError, TypeError):
@@ -106,7 +108,9 @@ def open_stills(path: Path) -> Video:
     Raises NothingFound when none is there, or none can be read.
     """
     folder = path if path.is_dir() else path.parent
-    names = sorted((p.name for p in folder.iterdir() if is_still(p)), key=natural_key) if path.is_dir() else [path.name]
+    names = [path.name]
+    if path.is_dir():
+        names = sorted((p.name for p in folder.iterdir() if is_still(p) and p.is_file()), key=natural_key)
     digest = hashlib.sha256()
     first: np.ndarray | None = None
     for name in names:

@@ -12,12 +12,11 @@ from typing import Protocol
 
 import numpy as np
 
-from facewright.core.errors import Mismatch, SettingRefused
+from facewright.core.errors import SettingRefused
 from facewright.core.registry import Plug, Registry
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import FaceType
-from facewright.image.geometry import apply_affine, bounding_box, pixel_box, translation
-from facewright.image.geometry import invert as inverse
+from facewright.image.geometry import apply_affine, invert, pixel_box, translation
 from facewright.image.masks import hull_mask
 from facewright.image.warp import Interpolation, warp
 from facewright.merge.settings import MergeSettings
@@ -136,19 +135,9 @@ def net_input(
 def crop_box(face: np.ndarray, side_px: int, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
     """Whole-pixel frame box x0, y0, x1, y1 (half open) that a face square touches, kernel taps included."""
     corners = np.array([[-3.0, -3.0], [side_px + 3.0, -3.0], [side_px + 3.0, side_px + 3.0], [-3.0, side_px + 3.0]])
-    return pixel_box(apply_affine(inverse(face), corners), size_px, margin_px=4)
+    return pixel_box(apply_affine(invert(face), corners), size_px, margin_px=4)
 
 
 def to_float(image: np.ndarray) -> np.ndarray:
     """uint8 or uint16 at full range -> float32 0..1."""
     return np.multiply(image, np.float32(1.0 / np.iinfo(image.dtype).max), dtype=np.float32)
-
-
-def check_points(points_px: np.ndarray, frame_index: int) -> None:
-    """Raises Mismatch for landmarks that no face can have (not finite, all on one point)."""
-    x0, y0, x1, y1 = bounding_box(points_px)
-    if not np.isfinite(points_px).all() or x1 - x0 < 1e-3 or y1 - y0 < 1e-3:
-        raise Mismatch(
-            f"The landmarks of frame {frame_index} make no face.", why="They are not finite or lie on one line.",
-            remedy="Extract that frame again.",
-        )

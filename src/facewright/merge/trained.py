@@ -44,7 +44,7 @@ class NetSwapper:
 
 
 def open_run(run: Path | str, settings: MergeSettings) -> NetSwapper:
-    """The newest sound checkpoint of a RUN, averaged weights where it has them.
+    """The newest sound checkpoint of a RUN, by default the running mean of its weights.
 
     Raises FileRefused (no run), NothingFound (nothing trained yet), SettingRefused (no such device).
     """
@@ -56,10 +56,11 @@ def open_run(run: Path | str, settings: MergeSettings) -> NetSwapper:
             remedy=f"Train it first: `facewright train {folder.net} {folder.path}`.", where=folder.path,
         )
     net = build(folder.net, folder.shape)  # type: ignore[arg-type]
-    saved.restore(net)
-    averaged = settings.ema and saved.use_ema(net)
+    net.load_state_dict(saved.smooth_weights() if settings.ema else saved.weights())
+    files = saved.state["files"]
+    digest = files.get("ema", files["weights"]) if settings.ema else files["weights"]
     device = device_named(settings.device)
-    identity = f"{folder.net}:{saved.iteration}:{saved.digest}:{'ema' if averaged else 'raw'}"
+    identity = f"{folder.net}:{saved.iteration}:{digest}"
     return NetSwapper(
         net, identity=identity, iteration=saved.iteration, device=device, bf16=settings.precision == "bfloat16"
     )

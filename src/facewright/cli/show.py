@@ -86,6 +86,10 @@ def seconds(value: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+_SHOWN = ("loss_src", "loss_dst", "faces")
+"""Facts of a progress event that fit on the line; the rest is in the job's files."""
+
+
 class Bar:
     """A progress line on stderr: rewritten in place in a terminal, a line every 10 s elsewhere.
 
@@ -129,7 +133,7 @@ class Bar:
         if event.get("rate"):
             bits.append(f"{event['rate']:.3g}/s")
         bits.append(f"ETA {seconds(event.get('eta_s'))}")
-        bits += [f"{k} {v:.4g}" for k, v in (event.get("facts") or {}).items() if isinstance(v, int | float)]
+        bits += [f"{k} {v:.3g}" for k, v in (event.get("facts") or {}).items() if k in _SHOWN and isinstance(v, int | float)]
         if event.get("note"):
             bits.append(str(event["note"]))
         self._draw("  ".join(bits))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facewright.core.errors import DiskRefused, TrainingRefused
+from facewright.core.errors import TrainingRefused
 from facewright.core.settings import check
 from facewright.training import guard
 from facewright.training.settings import SaehdTrain
@@ -51,13 +51,6 @@ def test_a_blow_up_is_said_once_and_noise_is_not():
     assert sum(map(bool, said)) == 1
     assert "5.000" in said[2]
     assert not look.look(0.5)
-
-
-def test_a_full_disk_is_said_before_the_save(tmp_path, monkeypatch):
-    guard.room_to_save(tmp_path, 1000)
-    monkeypatch.setattr(guard, "free_bytes", lambda path: 70 << 20)
-    with pytest.raises(DiskRefused, match="nearly full"):
-        guard.room_to_save(tmp_path, 10 << 20)
 
 
 def test_out_of_memory_becomes_advice_in_order():

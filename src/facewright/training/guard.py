@@ -1,18 +1,19 @@
-"""What may go wrong while a net learns, seen before it does harm: no number, a blow-up, no memory, no disk."""
+"""What may go wrong while a net learns, seen before it does harm: no number, a blow-up, no memory.
+
+The disk is watched by every save (models/checkpoint.py).
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from facewright.core.errors import DiskRefused, TrainingRefused
-from facewright.core.files import free_bytes
+from facewright.core.errors import TrainingRefused
 from facewright.training.settings import TrainSettings
 
 _WARN_AT = 12.0
@@ -91,17 +92,6 @@ class BlowUp:
         if not self._high:
             self._recent.append(loss)
         return warning
-
-
-def room_to_save(run: Path, size: int) -> None:
-    """Raise DiskRefused before a save of about `size` bytes would fill the disk."""
-    free = free_bytes(run)
-    if free < 2 * size + (64 << 20):
-        raise DiskRefused(
-            "Training stopped: the disk is nearly full.",
-            why=f"A save needs {size / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free.",
-            remedy="Free space or move the run, then run the same command again; the last save is intact.", where=run,
-        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
 from collections.abc import Iterator, Mapping
@@ -16,9 +17,10 @@ from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import FaceType
 from facewright.faceset.faceset import Faceset
 from facewright.models import checkpoint
+from facewright.models.retention import Keep
 from facewright.models.run_folder import RunFolder, is_run
 from facewright.models.settings import SHAPES, ShapeSettings
-from facewright.training import clock, guard, history, machine
+from facewright.training import backups, clock, guard, history, machine
 from facewright.training.changes import stage_changes, taken_up, wishes
 from facewright.training.objectives import Reduction, objective, reported
 from facewright.training.reports import LATEST, PREVIEW, Reports
@@ -28,6 +30,10 @@ from facewright.training.survey import Survey, coverage_warning, likenesses, ser
 
 ITEM = "train"
 HISTORY = "history.jsonl"
+_LOSS_SETTINGS = (
+    "masked_training", "blur_out_mask", "eyes_mouth_prio", "eyes_mouth_weight", "mouth_area", "random_warp",
+    "warp_strength", "warp_independent", "rotation_deg", "scale", "shift", "match_colour",
+)
 
 
 def train(t: Training, desk: Desk) -> bool:
@@ -127,23 +133,32 @@ class Desk:
             return
         self.reports.flush()
         guard.weights_are_sound(t.net, iteration, s)
-        guard.room_to_save(t.run, self._size())
         src, dst = self.reports.smoothed()
         extra = {
-            "used_s": t.clock.used_s, "loss_src": src, "loss_dst": dst, "settings": s.model_dump(), **t.facts,
+            "used_s": t.clock.used_s, "train": s.model_dump(), "ema_updates": t.ema.updates if t.ema else 0,
+            "loss_src": src, "loss_dst": dst, **t.facts,
         }
-        checkpoint.save(t.run, iteration, t.net, t.optimiser, t.ema, extra, keep=s.keep)
+        folder = checkpoint.save(
+            t.run, iteration, t.net, t.optimiser, t.ema.tensors() if t.ema else None,
+            settings=t.net.settings.model_dump(), extra=extra, loss=src + dst if src == src else None,
+            loss_key=loss_key(s), keep=Keep(newest=s.keep),
+        )
+        if backups.due(t.run, s.autobackup_hours):
+            backups.back_up(t.run, folder)
         self._saved_s, self._saved_at = time.monotonic(), iteration
         self.work.note("save", iteration=iteration, loss_src=src, loss_dst=dst)
-
-    def _size(self) -> int:
-        return sum(p.numel() * p.element_size() for p in self.t.net.parameters()) * (4 if self.t.ema else 3)
 
     def close(self) -> None:
         """The last save and picture of a training that ends well."""
         self.save(self.t.done)
         if self.t.done:
             self.reports.show(self.t.done)
+
+
+def loss_key(s: TrainSettings) -> str:
+    """Digest of the settings that decide how large a loss is: only losses of one key are compared ("best")."""
+    text = repr([(name, getattr(s, name, None)) for name in _LOSS_SETTINGS])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _mark_text(record: Mapping[str, Any]) -> str:
@@ -255,9 +270,6 @@ class TrainStep:
         folder = RunFolder.open(run, self.net) if is_run(run) else RunFolder.create(run, self.net, shape)
         people = [_plain(l) for l in self.likenesses()]
         folder.note(likenesses=people, data={"src": src.as_dict(), "dst": dst.as_dict()})
-        warning = coverage_warning(src, dst)
-        if warning:
-            work.note("warning", iteration=0, text=warning)
         sides = [
             prepare_samples(run, faceset, found, name, shape, s,
                             lambda done, total, name=name: work.progress(done, total, f"preparing {name} faces"))
@@ -266,6 +278,8 @@ class TrainStep:
         t = begin(run, self.net, shape, s, *sides)
         t.settings = taken_up(history.events(folder.history), s, t.done)
         t.freeze_what_rests()
+        for text in filter(None, (coverage_warning(src, dst), *t.warnings)):
+            work.note("warning", iteration=t.done, text=text)
         history.note(folder.history, "start", iteration=t.done, given=s.model_dump(), settings=t.settings.model_dump(),
                      **t.facts)
         work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)

@@ -24,16 +24,21 @@ class Side(Protocol):
     priority is the eyes-mouth mask; it is read with eyes_mouth_prio only.
     """
 
-    target: Tensor
-    mask: Tensor
-    priority: Tensor
+    @property
+    def target(self) -> Tensor: ...  # noqa: D102
+    @property
+    def mask(self) -> Tensor: ...  # noqa: D102
+    @property
+    def priority(self) -> Tensor: ...  # noqa: D102
 
 
 class TrainBatch(Protocol):
     """What an objective reads of a batch."""
 
-    src: Side
-    dst: Side
+    @property
+    def src(self) -> Side: ...  # noqa: D102
+    @property
+    def dst(self) -> Side: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)

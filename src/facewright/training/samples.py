@@ -102,7 +102,7 @@ class Samples:
         with open(self.path, "rb", buffering=0) as file:
             for place, row in zip(out, rows):
                 file.seek(int(row) * self.row_bytes)
-                if file.readinto(memoryview(place).cast("B")) != self.row_bytes:
+                if file.readinto(place.data.cast("B")) != self.row_bytes:
                     raise disk_error(OSError(5, "the sample cache is cut short"), self.path)
         return out
 
@@ -178,7 +178,7 @@ def _make(
                 for frame, crop in pool.map(one, chunk):
                     frames[done] = frame
                     sums += _colour_sums(crop)
-                    file.write(crop)
+                    file.write(crop.tobytes())
                     done += 1
                 progress(done, count)
         np.savez(part / "facts.npz", frames=frames[:done], colour=_colour(sums))

@@ -44,6 +44,7 @@ class Training:
     clock: Clock
     done: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def batch(self, iteration: int) -> Batch:
         """What iteration `iteration` (0 first) learns from. Quick96 shows every third batch again, unbent."""
@@ -109,15 +110,15 @@ def begin(run: Path, net_name: str, shape: ShapeSettings, s: TrainSettings, src:
     ema = Ema(net.named_parameters(), s.ema_decay) if s.ema else None
     batches = Batches(src, dst, net.resolution, machine.batch_of(s, device), device, s.match_colour)
     saved = checkpoint.load_latest(run)
-    done, used = 0, 0.0
-    if saved is not None:
-        done = saved.iteration
-        used = float(saved.extra.get("used_s", 0.0))
-        saved.restore(net, optimiser, ema)
+    used = _take_up(saved, net, optimiser, ema) if saved is not None else 0.0
     t = Training(
         run, net, batches, optimiser, ema, s, device, machine.bf16_wanted(s, device), generator,
-        Clock(used, s.clock), done,
+        Clock(used, s.clock), saved.iteration if saved is not None else 0,
     )
+    if saved is not None and saved.damaged:
+        t.warnings.append(f"Damaged saves were passed over: {', '.join(saved.damaged)}.")
+    if saved is not None and not saved.resumable:
+        t.warnings.append("This save holds no optimiser state: the first iterations may be rough.")
     t.facts = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(), "precision": "bf16" if t.bf16 else "float32", "batch": batches.batch,
@@ -125,6 +126,18 @@ def begin(run: Path, net_name: str, shape: ShapeSettings, s: TrainSettings, src:
     }
     t.freeze_what_rests()
     return t
+
+
+def _take_up(
+    saved: checkpoint.Checkpoint, net: Net, optimiser: torch.optim.Optimizer, ema: Ema | None
+) -> float:
+    """Load a save in place; returns the seconds of training that led to it."""
+    saved.restore(net, optimiser)
+    if ema is not None:
+        mean = saved.ema()
+        # A run that kept none so far starts the mean at its weights.
+        ema.load(saved.weights() if mean is None else mean, int(saved.extra.get("ema_updates", 0)) if mean else 0)
+    return float(saved.extra.get("used_s", 0.0))
 
 
 def make_optimiser(net: Net, s: TrainSettings, generator: torch.Generator) -> torch.optim.Optimizer:

@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facewright.core.errors import Mismatch, SettingRefused, TrainingRefused
+from facewright.core.settings import check
+from facewright.core.step import Work
+from facewright.models import checkpoint
+from facewright.models.net import build
+from facewright.training import history, loop, start
+from facewright.training.curve import read_losses
+from facewright.training.loop import TrainStep
+from facewright.training.settings import Quick96Train, SaehdTrain
+
+TINY = {"resolution": 64, "archi": "df-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
+
+
+def step(pair, run, net="saehd", shape=None, stages=(), **settings):
+    values = {"batch_size": 2, "precision": "float32", "iterations": 4, "preview_seconds": 0, "lr": 1e-3, "threads": 1}
+    kind = SaehdTrain if net == "saehd" else Quick96Train
+    return TrainStep(
+        str(run), str(pair[0]), str(pair[1]), net, check(kind, values | settings),
+        shape=(TINY if net == "saehd" else {}) if shape is None else shape, stages=list(stages),
+    )
+
+
+class Desk:
+    """A Work that records, and asks at given iterations."""
+
+    def __init__(self, **asks):
+        self.notes, self.progress, self.asks = [], [], {int(k[2:]): v for k, v in asks.items()}
+        self.calls = 0
+        self.work = Work(progress=self._progress, changes=self._changes, note=self._note)
+
+    def _progress(self, done, total=None, note="", **facts):
+        self.progress.append((done, total, note, facts))
+
+    def _note(self, kind, **facts):
+        self.notes.append((kind, facts))
+
+    def _changes(self):
+        wish = self.asks.get(self.calls, [])
+        self.calls += 1
+        if wish == "stop":
+            self.work.stop.ask()
+            return []
+        return wish
+
+    def kinds(self, kind):
+        return [facts for k, facts in self.notes if k == kind]
+
+
+def run(step_, **asks):
+    desk = Desk(**asks)
+    results = list(step_.stream(step_.plan(), desk.work))
+    return desk, results[0][1] if results else None
+
+
+@pytest.fixture(scope="module")
+def trained(pair, tmp_path_factory):
+    """One undisturbed run of six iterations."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    desk, result = run(step(pair, folder, iterations=6, preview_history=True))
+    return folder, desk, result
+
+
+def test_a_run_leaves_everything_in_its_place(trained):
+    folder, desk, result = trained
+    assert result["iterations"] == 6
+    saved = checkpoint.load_latest(folder)
+    assert saved.iteration == 6
+    assert saved.resumable
+    assert saved.extra["ema_updates"] == 6
+    assert saved.state["loss"] == pytest.approx(result["loss_src"] + result["loss_dst"])
+    losses = read_losses(folder / "losses.bin")
+    assert losses["iteration"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert np.isfinite(losses["src"]).all()
+    assert Image.open(folder / "preview" / "latest.png").size == (2 * 5 * 128 + 10, 26 + 22 + 4 * 128)
+    assert (folder / "preview" / "000000006.png").is_file()
+    assert Image.open(folder / "loss.png").size == (960, 420)
+    assert [e["kind"] for e in history.events(folder / "history.jsonl")] == ["start", "end"]
+    assert desk.kinds("save")[-1]["iteration"] == 6
+    assert desk.kinds("start")[0]["preview"].endswith("latest.png")
+    done, total, note, facts = desk.progress[-1]
+    assert (done, total, note) == (6, 6, "training")
+    assert {"loss_src", "loss_dst", "it_per_s", "used_s", "eta_s", "share"} <= set(facts)
+    assert desk.progress[0][2] == "preparing src faces"
+
+
+def test_the_run_remembers_whose_likeness_it_holds(trained, pair):
+    folder = trained[0]
+    extra = json.loads((folder / "run.json").read_text())["extra"]
+    roles = {l["role"]: l for l in extra["likenesses"]}
+    assert roles["source_likeness"]["consent"] == "sha256:" + "1" * 64
+    assert roles["source_likeness"]["where"] == str(pair[0])
+    assert len(roles["target_performer"]["footage_sha256"]) == 1
+    assert extra["data"]["src"]["faces"] == 12
+    assert len(extra["data"]["dst"]["digest"]) == 64
+
+
+def test_losses_fall(pair, tmp_path):
+    folder = tmp_path / "falls"
+    run(step(pair, folder, iterations=24, optimiser="adamw", lr=2e-3, scale=0.02, shift=0.0, rotation_deg=1.0))
+    losses = read_losses(folder / "losses.bin")
+    assert losses["src"][-5:].mean() < 0.6 * losses["src"][:3].mean()
+    assert losses["dst"][-5:].mean() < 0.6 * losses["dst"][:3].mean()
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimiser": "rmsprop", "lr_dropout": 0.3, "lr_schedule": "cycle"}],
+                         ids=["adabelief", "rmsprop with dropout"])
+def test_stopped_at_a_save_and_taken_up_again_is_bit_equal(pair, tmp_path, changes):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(step(pair, whole, iterations=5, **changes))
+    desk, result = run(step(pair, parts, iterations=5, **changes), at3="stop")
+    assert result is None
+    assert desk.kinds("save")[-1]["iteration"] == 3
+    _, result = run(step(pair, parts, iterations=5, **changes))
+    assert result["iterations"] == 5
+    assert (whole / "losses.bin").read_bytes() == (parts / "losses.bin").read_bytes()
+    one, two = (checkpoint.load_latest(p) for p in (whole, parts))
+    for a, b in ((one.weights(), two.weights()), (one.ema(), two.ema())):
+        assert all(torch.equal(a[n], b[n]) for n in a)
+
+
+def test_a_second_stop_ends_at_once_without_a_save(pair, tmp_path):
+    desk = Desk()
+
+    def changes():
+        if desk.calls == 2:
+            desk.work.stop.ask()
+            desk.work.stop.ask()
+        desk.calls += 1
+        return []
+
+    desk.work.changes = changes
+    step_ = step(pair, tmp_path / "run", iterations=9)
+    assert list(step_.stream(step_.plan(), desk.work)) == []
+    assert checkpoint.load_latest(tmp_path / "run") is None
+
+
+def test_a_finished_run_goes_on_when_the_end_is_moved(pair, tmp_path):
+    folder = tmp_path / "run"
+    run(step(pair, folder, iterations=2))
+    desk, result = run(step(pair, folder, iterations=2))
+    assert result["iterations"] == 2
+    assert not desk.kinds("save"), "nothing to do, nothing saved again"
+    _, result = run(step(pair, folder, iterations=4, lr=1e-4))
+    assert result["iterations"] == 4
+    assert read_losses(folder / "losses.bin")["iteration"].tolist() == [1, 2, 3, 4]
+
+
+def test_changes_of_a_running_training(pair, tmp_path):
+    folder = tmp_path / "run"
+    desk, _ = run(
+        step(pair, folder, iterations=5),
+        at1=[{"set": {"lr": 5e-4}}], at2=[{"do": "save"}], at3=[{"do": "preview"}],
+        at4=[{"set": {"optimiser": "adamw"}}, {"set": {"lr": 99}}, {"set": {"nonsense": 1}}],
+    )
+    assert desk.kinds("setting") == [{"iteration": 1, "name": "lr", "before": 1e-3, "now": 5e-4, "by": "user"}]
+    assert [s["iteration"] for s in desk.kinds("save")] == [2, 5]
+    assert 3 in [p["iteration"] for p in desk.kinds("preview")]
+    assert len(desk.kinds("refused")) == 3
+    assert all(r["remedy"] for r in desk.kinds("refused"))
+    assert checkpoint.load_latest(folder).extra["train"]["lr"] == 5e-4
+
+
+def test_the_end_can_be_moved_while_it_runs(pair, tmp_path):
+    _, result = run(step(pair, tmp_path / "run", iterations=9), at2=[{"set": {"iterations": 3}}])
+    assert result["iterations"] == 3
+
+
+def test_a_recipes_stages_come_at_their_share(pair, tmp_path):
+    folder = tmp_path / "run"
+    desk, _ = run(step(pair, folder, iterations=6, stages=[[0.5, {"random_warp": False, "lr": 1e-4}]]))
+    assert {(c["name"], c["iteration"], c["by"]) for c in desk.kinds("setting")} == {
+        ("random_warp", 3, "recipe"), ("lr", 3, "recipe")}
+
+
+def test_a_loss_that_is_no_number_stops_before_the_update(pair, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    run(step(pair, folder, iterations=2))
+    good = checkpoint.load_latest(folder).weights()
+    real = loop.objective
+
+    def broken(name, views, batch, settings, **how):
+        terms = real(name, views, batch, settings, **how)
+        return terms | {"src_mse": terms["src_mse"] * float("nan")}
+
+    monkeypatch.setattr(loop, "objective", broken)
+    seen = {}
+    monkeypatch.setattr(start.Training, "before_step", lambda self, *a: seen.setdefault("updated", True))
+    with pytest.raises(TrainingRefused, match=r"iteration 3.*src_mse"):
+        run(step(pair, folder, iterations=9))
+    assert not seen
+    after = checkpoint.load_latest(folder)
+    assert after.iteration == 2
+    assert all(torch.equal(good[n], w) for n, w in after.weights().items())
+
+
+def test_another_net_or_shape_is_refused(trained, pair):
+    folder = trained[0]
+    with pytest.raises(Mismatch, match="another model"):
+        step(pair, folder, net="quick96").plan()
+    with pytest.raises(SettingRefused, match="locked") as caught:
+        step(pair, folder, shape={"resolution": 96}).plan()
+    assert "new RUN" in caught.value.remedy
+    step(pair, folder, shape={}).plan()
+
+
+def test_nonsense_is_refused_before_anything_is_written(pair, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(SettingRefused, match="resolution"):
+        step(pair, folder, shape=TINY | {"resolution": 80}).plan()
+    with pytest.raises(Mismatch, match="too narrow"):
+        step(pair, folder, shape=TINY | {"face_type": "head"}).plan()
+    with pytest.raises(SettingRefused, match="no device"):
+        step(pair, folder, device="cuda:7").plan()
+    with pytest.raises(SettingRefused):
+        step(pair, folder, stages=[[0.5, {"lr": 7}]]).plan()
+    assert not folder.exists()
+
+
+def test_a_step_is_rebuilt_from_its_job(pair, tmp_path):
+    one = step(pair, tmp_path / "run", net="quick96")
+    text = json.dumps({"args": one.args(), "settings": one.settings.model_dump(mode="json")})
+    again = TrainStep.from_job(**json.loads(text))
+    assert again == one
+    assert type(again.settings) is Quick96Train
+    assert again.inputs() == one.inputs()
+
+
+def test_likenesses_of_both_sides(pair, tmp_path):
+    assert [l.role for l in step(pair, tmp_path / "run").likenesses()] == ["source_likeness", "target_performer"]
+
+
+def test_quick96_shows_every_third_batch_again_unbent():
+    asked = []
+    batches = SimpleNamespace(get=lambda i, s: asked.append((i, s.random_warp)))
+    t = SimpleNamespace(settings=Quick96Train(), batches=batches)
+    for i in range(7):
+        start.Training.batch(t, i)
+    assert asked == [(0, True), (1, True), (2, True), (2, False), (4, True), (5, True), (5, False)]
+
+
+def test_frozen_parts_rest_and_the_clock_ends_a_training(pair, tmp_path):
+    folder = tmp_path / "run"
+    shape = TINY | {"archi": "liae-ud"}
+    _, result = run(step(pair, folder, shape=shape, iterations=0, minutes=0.01, random_warp=False))
+    assert result["iterations"] >= 1
+    assert result["minutes"] >= 0.01
+    initial = build("saehd", step(pair, folder, shape=shape).shape_settings(), seed=0).state_dict()
+    now = checkpoint.load_latest(folder).weights()
+    resting = [n for n in now if n.startswith("inter_AB.")]
+    assert resting
+    assert all(torch.equal(now[n], initial[n]) for n in resting)
+    assert not torch.equal(now["inter_B.dense1.weight"], initial["inter_B.dense1.weight"])
+
+
+def test_without_running_mean(pair, tmp_path):
+    folder = tmp_path / "run"
+    run(step(pair, folder, iterations=1, ema=False))
+    assert checkpoint.load_latest(folder).ema() is None
+    run(step(pair, folder, iterations=2, ema=True))
+    assert checkpoint.load_latest(folder).ema() is not None
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[4])
+from facewright.core.settings import check
+from facewright.core.step import Work
+from facewright.training.loop import TrainStep
+from facewright.training.settings import SaehdTrain
+settings = check(SaehdTrain, {settings})
+step = TrainStep(sys.argv[1], sys.argv[2], sys.argv[3], "saehd", settings, shape={shape})
+asked = iter(range(10**9))
+changes = lambda: [{"do": "save"}] if next(asked) % 3 == 0 else []
+list(step.stream(step.plan(), Work(changes=changes)))
+"""
+
+
+def test_kill_9_costs_at_most_what_was_not_saved(pair, tmp_path):
+    """Killed at some moment, taken up again: the same losses as an undisturbed run, bit for bit."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    step_ = step(pair, whole, iterations=14)
+    run(step_)
+    code = KILLED.replace("{settings}", repr(step_.settings.model_dump())).replace("{shape}", repr(TINY))
+    source = str(Path(loop.__file__).parents[2])
+    process = subprocess.Popen([sys.executable, "-c", code, str(killed), str(pair[0]), str(pair[1]), source],
+                               env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    current = killed / "model" / "CURRENT"
+    while not (current.exists() and current.read_text() > "000000006") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    saved = checkpoint.load_latest(killed)
+    assert 6 <= saved.iteration < 14, "killed in the middle"
+    run(step(pair, killed, iterations=14))
+    assert (whole / "losses.bin").read_bytes() == (killed / "losses.bin").read_bytes()

@@ -1,0 +1,305 @@
+"""The one safe reader of foreign pickles: a closed allow-list of inert stand-ins, and limits on everything.
+
+Rules: consent-and-provenance.md section 6. No class of the pickle is ever imported; arrays are rebuilt by hand
+from their bytes; what comes out are plain Python values and NumPy arrays of numbers or text.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import pickletools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facewright.core.errors import FileRefused
+from facewright.core.files import read_file
+
+OPCODE_LIMIT = 5_000_000
+NESTING_LIMIT = 32
+_NODES_PER_OPCODE = 4
+"""Values in the result, counted once for each place that refers to them: more come only from lists of equal lists
+of equal lists ..., which double at each level."""
+
+_TUPLE_WEIGHT_LIMIT = 1_000_000
+_FORBIDDEN = {
+    "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER",
+    "READONLY_BUFFER", "FROZENSET",
+}
+_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_DTYPE = re.compile(r"[<>|=]?[fiubSU]\d{1,9}")
+_REFUSALS = (
+    pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError,
+    MemoryError, RecursionError,
+)
+
+
+def read_pickle(data: bytes, where: object = None) -> Any:
+    """Bytes of a pickle (protocols 0 to 5) -> None, bool, int, float, str, bytes, list, tuple, set, dict, ndarray.
+
+    Arrays are read-only views of the data. Raises FileRefused for anything outside the allow-list or the limits.
+    """
+    try:
+        opcodes = _scan(data)
+        return _Plain(_NODES_PER_OPCODE * opcodes + 1000).of(_Reader(io.BytesIO(data)).load(), 0)
+    except _REFUSALS as error:
+        raise FileRefused(
+            "The file is not one that facewright reads safely.", why=str(error) or type(error).__name__,
+            remedy="Use a file written by DeepFaceLab itself; do not open it with other programs.", where=where,
+        ) from error
+
+
+def read_pickle_file(path: Path, *, limit_bytes: int = 4 << 30) -> Any:
+    """As `read_pickle`, from a file of at most `limit_bytes`. Raises FileRefused."""
+    return read_pickle(read_file(path, limit_bytes=limit_bytes), path)
+
+
+Size = tuple[int, int]
+"""Of a value on the scanned stack: nesting of tuples, and how many values hashing it would visit."""
+
+_ATOM: Size = (0, 1)
+
+
+def _scan(data: bytes) -> int:
+    """Walk the opcodes without running them; returns their number.
+
+    Refused: forbidden ones, too many, deep or self-multiplying tuples.
+
+    Tuples matter because they can be keys: hashing one is recursive C code without a limit of its own, and a
+    tuple of two equal tuples of two ... doubles its cost at each level.
+    """
+    stack: list[Size] = []
+    marks: list[int] = []
+    memo: dict[int, Size] = {}
+    count = 0
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        name = opcode.name
+        if name in _FORBIDDEN:
+            raise ValueError(f"opcode {name} is not allowed")
+        if count > OPCODE_LIMIT:
+            raise ValueError(f"more than {OPCODE_LIMIT} opcodes")
+        if name == "MARK":
+            marks.append(len(stack))
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            index = len(memo) if name == "MEMOIZE" else int(argument)
+            if index > len(memo) + 1:
+                raise ValueError("a memo index leaps")  # the real reader would allocate all in between
+            memo[index] = stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[int(argument)])
+        elif name == "DUP":
+            stack.append(stack[-1])
+        elif name == "POP" and marks and marks[-1] == len(stack):
+            marks.pop()
+        else:
+            _apply(opcode, stack, marks)
+    return count + 1
+
+
+def _apply(opcode: pickletools.OpcodeInfo, stack: list[Size], marks: list[int]) -> None:
+    """Pop what the opcode takes, push what it leaves."""
+    if opcode.name in _TUPLES:
+        taken = _TUPLES[opcode.name]
+        items = stack[len(stack) - taken :]
+        del stack[len(stack) - taken :]
+        stack.append(_tuple_of(items))
+        return
+    before = opcode.stack_before
+    if pickletools.markobject in before:
+        cut = marks.pop()
+        items = stack[cut:]
+        below = before.index(pickletools.markobject)
+        del stack[cut - below :]
+        stack.extend([_tuple_of(items)] if opcode.name == "TUPLE" else [_ATOM] * len(opcode.stack_after))
+        return
+    if len(stack) < len(before):
+        raise ValueError("the stack runs empty")
+    del stack[len(stack) - len(before) :]
+    stack.extend([_ATOM] * len(opcode.stack_after))
+
+
+def _tuple_of(items: list[Size]) -> Size:
+    size = (1 + max((d for d, _ in items), default=0), 1 + sum(w for _, w in items))
+    if size[0] > NESTING_LIMIT or size[1] > _TUPLE_WEIGHT_LIMIT:
+        raise ValueError("tuples are nested too deeply")
+    return size
+
+
+class _Inert:
+    """An allowed name. Its state cannot be set, so a pickle cannot change it for the next one."""
+
+    __slots__ = ("_call", "_name")
+
+    def __init__(self, name: str, call: Callable[..., Any] | None = None) -> None:
+        self._name, self._call = name, call
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._call is None:
+            raise TypeError(f"{self._name} cannot be called")
+        return self._call(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise TypeError(f"{self._name} has no state")
+
+
+class _Dtype:
+    """numpy.dtype: float, int, uint, bool, bytes or text; no fields, no objects."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, text: Any, align: Any = False, copy: Any = False) -> None:
+        if not isinstance(text, str) or not _DTYPE.fullmatch(text):
+            raise ValueError(f"array type {text!r} is not allowed")
+        self.value = np.dtype(text)
+        if self.value.kind not in "fiubSU" or self.value.itemsize == 0:
+            raise ValueError(f"array type {text!r} is not allowed")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, order, subtype, names, fields, *_ = state
+        if subtype is not None or names is not None or fields is not None:
+            raise ValueError("structured arrays are not allowed")
+        self.value = self.value.newbyteorder(order)
+
+
+class _Array:
+    """An ndarray in the making: filled by BUILD, or by `_frombuffer` of protocol 5."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: np.ndarray | None = None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, data = state
+        self.value = _array(data, dtype, shape, "F" if fortran else "C")
+
+
+def _array(data: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    if not isinstance(dtype, _Dtype) or not isinstance(data, bytes | bytearray) or not isinstance(shape, tuple):
+        raise TypeError("an array of unknown make")
+    if len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape) or order not in ("C", "F"):
+        raise ValueError("an array of impossible shape")
+    if math.prod(shape) * dtype.value.itemsize != len(data):
+        raise ValueError("an array whose size does not fit its data")
+    if not data:
+        return np.zeros(shape, dtype.value)
+    array = np.frombuffer(data, dtype.value).reshape(shape, order=order)  # type: ignore[call-overload]
+    array.flags.writeable = False
+    return array
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
+    if kind is not _NDARRAY:
+        raise TypeError("an array of unknown make")
+    return _Array()
+
+
+def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+    made = _Array()
+    made.value = _array(data, dtype, shape, order)
+    return made
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    return _array(data, dtype, (1,), "C")[0].item()
+
+
+def _encode(text: Any, codec: Any) -> bytes:
+    if not isinstance(text, str) or codec != "latin1":
+        raise ValueError("only latin1 text stands for bytes")
+    return text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    return b""
+
+
+def _bytearray(data: Any = b"") -> bytearray:
+    if not isinstance(data, bytes):
+        raise TypeError("a bytearray of unknown make")
+    return bytearray(data)
+
+
+def _set(items: Any = ()) -> set[Any]:
+    if not isinstance(items, list | tuple):
+        raise TypeError("a set of unknown make")
+    return set(items)
+
+
+def _ordered(pairs: Any = ()) -> dict[Any, Any]:
+    if not isinstance(pairs, list | tuple):
+        raise TypeError("a dict of unknown make")
+    return dict(pairs)
+
+
+def _enum(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError("an enumeration's value is an integer")
+    return value
+
+
+_NDARRAY = _Inert("numpy.ndarray")
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _Inert("numpy.dtype", _Dtype),
+    ("_codecs", "encode"): _Inert("encode", _encode),
+    ("__builtin__", "bytes"): _Inert("bytes", _no_bytes),
+    ("builtins", "bytes"): _Inert("bytes", _no_bytes),
+    ("collections", "OrderedDict"): _Inert("OrderedDict", _ordered),
+    ("samplelib.Sample", "SampleType"): _Inert("SampleType", _enum),
+    ("facelib.FaceType", "FaceType"): _Inert("FaceType", _enum),
+    ("core.imagelib.SegIEPolys", "SegIEPolyType"): _Inert("SegIEPolyType", _enum),
+}
+for _core in ("numpy.core", "numpy._core"):
+    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _Inert("_reconstruct", _reconstruct)
+    _ALLOWED[f"{_core}.multiarray", "scalar"] = _Inert("scalar", _scalar)
+    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _Inert("_frombuffer", _frombuffer)
+for _builtins in ("__builtin__", "builtins"):
+    _ALLOWED[_builtins, "set"] = _Inert("set", _set)
+    _ALLOWED[_builtins, "bytearray"] = _Inert("bytearray", _bytearray)
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """The stand-in for an allowed name; nothing is imported."""
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Never."""
+        raise pickle.UnpicklingError("it refers to outside objects")
+
+
+class _Plain:
+    """Turns stand-ins into values and checks that nothing else is left; counts every visit."""
+
+    def __init__(self, node_limit: int) -> None:
+        self.left = node_limit
+
+    def of(self, value: Any, depth: int) -> Any:
+        self.left -= 1
+        if depth > NESTING_LIMIT or self.left < 0:
+            raise ValueError("values are nested too deeply or too many")
+        kind = type(value)
+        if value is None or kind in (bool, int, float, str, bytes):
+            return value
+        if kind is list:
+            return [self.of(v, depth + 1) for v in value]
+        if kind is dict:
+            return {self.of(k, depth + 1): self.of(v, depth + 1) for k, v in value.items()}
+        if kind is tuple:
+            return tuple(self.of(v, depth + 1) for v in value)
+        if kind is set:
+            return {self.of(v, depth + 1) for v in value}
+        if kind is bytearray:
+            return bytes(value)
+        if kind is _Array and value.value is not None:
+            return value.value
+        raise TypeError(f"a value of unknown kind ({kind.__name__.strip('_')})")

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import tests.media.conftest as made
+from tests.media import conftest as made
 from tests.media.conftest import NTSC, Clip
 
 from facewright.core.errors import FileRefused, NothingFound, SettingRefused

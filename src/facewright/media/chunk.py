@@ -1,22 +1,28 @@
 """Lossless pieces of a film: pictures and masks of at most some dozens of frames in one Matroska file.
 
-FFV1 level 3 with slice checksums; 8 bit as bgr0, more as gbrp16le; the mask is a second, grey stream. Matroska counts
-milliseconds, so pictures are numbered and the exact times stand in a tag of the file.
+FFV1 level 3, 8 bit as bgr0, more as gbrp16le; the mask is a second, grey stream. Matroska counts milliseconds, so
+pictures are numbered there and the exact times stand in a footer, with a checksum per packet: the decoder bridges a
+damaged slice with the picture before it and says nothing (measured, whatever `err_detect` it is given).
+
+Footer: an EBML Void element after the segment, which players skip; its payload is JSON, the JSON's length (4 bytes,
+big-endian) and "FWCHUNK1".
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -24,8 +30,11 @@ from facewright.core.errors import FileRefused
 from facewright.core.files import disk_error, part_file
 from facewright.media.container import local_name, open_film
 
-_TAG = "FACEWRIGHT_CHUNK"
-_OPTIONS = {"level": "3", "slicecrc": "1", "slices": "4", "g": "1", "context": "0"}
+_END = b"FWCHUNK1"
+_VOID, _SIZE_OF_8 = b"\xec", 1 << 56
+_FOOTER_LIMIT = 1 << 20
+_OPTIONS = {"level": "3", "slicecrc": "1", "g": "1"}
+_SLICES_FROM_PX = 32
 _STEP = Fraction(1, 25)
 
 
@@ -41,42 +50,73 @@ def write_chunk(
     All of one size and depth; float masks are rounded to 1/255. Appears whole or not at all. Raises DiskRefused.
     """
     times = [int(p) for p in pts]
-    tag = json.dumps({"pts": times, "time_base": [time_base.numerator, time_base.denominator]})
     with part_file(path) as part:
         try:
             with av.open(local_name(part), "w", format="matroska") as container:
-                container.metadata[_TAG] = tag
-                _write(container, images, masks, len(times))
+                sums = _write(container, images, masks, len(times))
+            footer = {"pts": times, "time_base": [time_base.numerator, time_base.denominator], "crc32": sums}
+            with part.open("ab") as file:
+                file.write(_footer(footer))
         except OSError as error:
             raise disk_error(error, path) from error
 
 
+def _footer(facts: dict[str, Any]) -> bytes:
+    body = json.dumps(facts).encode()
+    payload = body + len(body).to_bytes(4, "big") + _END
+    return _VOID + (_SIZE_OF_8 | len(payload)).to_bytes(8, "big") + payload
+
+
+def _read_footer(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _FOOTER_LIMIT))
+        tail = file.read()
+    if not tail.endswith(_END):
+        raise _refused(path, "Its end is missing.")
+    length = int.from_bytes(tail[-12:-8], "big")
+    try:
+        return json.loads(tail[-12 - length : -12])
+    except ValueError as error:
+        raise _refused(path, "Its end is damaged.") from error
+
+
 def _write(
     container: OutputContainer, images: Iterable[np.ndarray], masks: Iterable[np.ndarray] | None, count: int
-) -> None:
+) -> list[list[int]]:
+    """Encode everything; returns the checksums of the packets of each stream."""
     streams: tuple[VideoStream, ...] = ()
+    sums: list[list[int]] = [[], []]
     written = 0
+
+    def mux(at: int, packets: list[Packet]) -> None:
+        for packet in packets:
+            sums[at].append(zlib.crc32(packet))
+            container.mux(packet)
+
     for image, mask in zip_longest(images, masks if masks is not None else ()):
+        if image is None or (mask is None) == (masks is not None):
+            raise ValueError("a chunk has a mask for every picture, or none")
         if not streams:
             streams = _streams(container, image, mask is not None)
         raws = [_raw(image)] if mask is None else [_raw(image), _raw(_mask_u8(mask))]
-        if len(raws) != len(streams):
-            raise ValueError("a chunk has a mask for every picture, or none")
-        for stream, raw in zip(streams, raws):
+        for at, (stream, raw) in enumerate(zip(streams, raws)):
             raw.pts, raw.time_base = written, _STEP
-            container.mux(stream.encode(raw))
+            mux(at, stream.encode(raw))
         written += 1
     if written != count:
         raise ValueError(f"{written} pictures, {count} times")
-    for stream in streams:
-        container.mux(stream.encode(None))
+    for at, stream in enumerate(streams):
+        mux(at, stream.encode(None))
+    return sums[: len(streams)]
 
 
 def _streams(container: OutputContainer, image: np.ndarray, masked: bool) -> tuple[VideoStream, ...]:
     layouts = ["gbrp16le" if image.dtype == np.uint16 else "bgr0", *(["gray"] if masked else [])]
+    slices = {"slices": "4" if min(image.shape[:2]) >= _SLICES_FROM_PX else "1"}
     made = []
     for layout in layouts:
-        stream = container.add_stream("ffv1", rate=25, options=_OPTIONS)
+        stream = container.add_stream("ffv1", rate=25, options=_OPTIONS | slices)
         stream.height, stream.width = image.shape[:2]
         stream.pix_fmt = layout
         stream.codec_context.time_base = _STEP
@@ -97,29 +137,37 @@ def _raw(image: np.ndarray) -> VideoFrame:
         return VideoFrame.from_ndarray(np.ascontiguousarray(image), format="gbrp16le")
     raw = VideoFrame(image.shape[1], image.shape[0], "bgr0")
     plane = np.frombuffer(memoryview(raw.planes[0]), np.uint8).reshape(image.shape[0], -1, 4)
-    plane[:, : image.shape[1]] = cv2.cvtColor(image, cv2.COLOR_RGB2BGRA)
+    plane[:, : image.shape[1]] = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGRA)
     return raw
 
 
 def read_chunk(path: Path, part: Literal["image", "mask"] = "image") -> Iterator[tuple[int, np.ndarray]]:
-    """(pts, picture (H, W, 3) RGB or mask (H, W) uint8) in order. Raises FileRefused: missing, damaged, incomplete."""
+    """(pts, picture (H, W, 3) RGB or mask (H, W) uint8) in order. Raises FileRefused: missing, damaged, no mask."""
     with open_film(path) as container:
-        streams = container.streams.video
-        if _TAG not in container.metadata or len(streams) <= (part == "mask"):
-            raise _refused(path, f"It holds no {part} of a chunk.")
-        times = json.loads(container.metadata[_TAG])["pts"]
-        stream = streams[1 if part == "mask" else 0]
+        facts, streams, at = _read_footer(path), container.streams.video, 1 if part == "mask" else 0
+        times, sums = facts["pts"], facts["crc32"]
+        if at >= min(len(streams), len(sums)):
+            raise _refused(path, f"It holds no {part}.")
         count = 0
         try:
-            for raw in container.decode(stream):
-                if raw.is_corrupt:
-                    raise _refused(path, f"Picture {count} has a wrong checksum.")
+            for raw in _checked(container, streams[at], sums[at], path):
                 yield times[count], _array(raw)
                 count += 1
-        except (av.error.FFmpegError, IndexError) as error:
+        except av.error.FFmpegError as error:
             raise _refused(path, str(error)) from error
         if count != len(times):
             raise _refused(path, f"{count} of {len(times)} pictures are there.")
+
+
+def _checked(container: Any, stream: VideoStream, sums: list[int], path: Path) -> Iterator[VideoFrame]:
+    stream.thread_type = "SLICE"
+    number = 0
+    for packet in container.demux(stream):
+        if packet.size:
+            if number >= len(sums) or zlib.crc32(packet) != sums[number]:
+                raise _refused(path, f"Picture {number} has a wrong checksum.")
+            number += 1
+        yield from packet.decode()
 
 
 def _array(raw: VideoFrame) -> np.ndarray:

@@ -1,0 +1,41 @@
+/* Z-buffer rasteriser. The twin in raster.py (NumPy) gives the same picture; a test compares the two.
+ * verts: n x 4 float (x_px, y_px, key, w): key is linear on the screen, larger is nearer; w = 1/z (1 for parallel views).
+ * Sample (col, row) sits at (col + 0.5, row + 0.5). Ties keep the earlier triangle. */
+#include <math.h>
+#include <stdint.h>
+
+void raster(const float *verts, const int32_t *tris, int64_t count, int32_t first_id, int32_t height, int32_t width,
+            float *key, int32_t *id, float *bary)
+{
+    for (int64_t t = 0; t < count; t++) {
+        const float *a = verts + 4 * (int64_t)tris[3 * t];
+        const float *b = verts + 4 * (int64_t)tris[3 * t + 1];
+        const float *c = verts + 4 * (int64_t)tris[3 * t + 2];
+        double area = ((double)b[0] - a[0]) * ((double)c[1] - a[1]) - ((double)b[1] - a[1]) * ((double)c[0] - a[0]);
+        if (!(fabs(area) > 1e-9)) continue;
+        float lo_x = fminf(a[0], fminf(b[0], c[0])), hi_x = fmaxf(a[0], fmaxf(b[0], c[0]));
+        float lo_y = fminf(a[1], fminf(b[1], c[1])), hi_y = fmaxf(a[1], fmaxf(b[1], c[1]));
+        if (hi_x < 0 || hi_y < 0 || lo_x > width || lo_y > height) continue;
+        int x0 = (int)fmaxf(0.f, ceilf(lo_x - 0.5f)), x1 = (int)fminf((float)width - 1, floorf(hi_x - 0.5f));
+        int y0 = (int)fmaxf(0.f, ceilf(lo_y - 0.5f)), y1 = (int)fminf((float)height - 1, floorf(hi_y - 0.5f));
+        double inv = 1.0 / area;
+        for (int y = y0; y <= y1; y++) {
+            double py = y + 0.5;
+            for (int x = x0; x <= x1; x++) {
+                double px = x + 0.5;
+                double u = ((b[0] - px) * (c[1] - py) - (b[1] - py) * (c[0] - px)) * inv;
+                double v = ((c[0] - px) * (a[1] - py) - (c[1] - py) * (a[0] - px)) * inv;
+                double s = 1.0 - u - v;
+                if (u < 0 || v < 0 || s < 0) continue;
+                float k = (float)(u * a[2] + v * b[2] + s * c[2]);
+                int64_t at = (int64_t)y * width + x;
+                if (!(k > key[at])) continue;
+                key[at] = k;
+                id[at] = first_id + (int32_t)t;
+                double wu = u * a[3], wv = v * b[3], total = wu + wv + s * c[3];
+                bary[2 * at] = (float)(wu / total);
+                bary[2 * at + 1] = (float)(wv / total);
+            }
+        }
+    }
+}

@@ -61,7 +61,7 @@ def test_iterates_in_order_and_finds(folder, faces):
     assert faceset.file(faces[4]).is_file()
     with pytest.raises(NothingFound, match="no face"):
         faceset.face("nobody")
-    assert len(pickle.loads(pickle.dumps(faceset))) == 7
+    assert len(pickle.loads(pickle.dumps(faceset))) == 7  # noqa: S301  (crosses to a worker process)
 
 
 def test_where_by_frame_and_names(folder, faces):
@@ -179,7 +179,8 @@ def test_one_writer(folder):
             print("held", flush=True)
             sys.stdin.read()
     """)
-    with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    command = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(DiskRefused, match="in use"):
             Faceset.open(folder).set_person("x")

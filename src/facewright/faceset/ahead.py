@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _POLL_S = 0.1
 
 
-def ahead(source: Iterator[T], depth: int = 1) -> Iterator[T]:
+def ahead(source: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
     """The same results in the same order; at most `depth` wait while one more is made.
 
     An exception of the source is raised here, behind the results before it. Closing this generator stops the
@@ -32,10 +31,14 @@ def ahead(source: Iterator[T], depth: int = 1) -> Iterator[T]:
 
     def work() -> None:
         try:
-            with closing(source) if hasattr(source, "close") else _Nothing():
+            try:
                 for value in source:
                     if not put("value", value):
                         return
+            finally:
+                close = getattr(source, "close", None)
+                if close is not None:
+                    close()
             put("end", None)
         except BaseException as error:  # noqa: BLE001  (carried to the consumer's thread, raised there)
             put("error", error)
@@ -55,8 +58,3 @@ def ahead(source: Iterator[T], depth: int = 1) -> Iterator[T]:
         ended.set()
         thread.join()
 
-
-class _Nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...

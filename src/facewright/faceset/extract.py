@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import cv2
 import numpy as np
@@ -50,7 +50,11 @@ class Finder(Protocol):
     """What extraction needs of faces.find.FaceFinder."""
 
     detector_name: str
-    nets: tuple[tuple[str, str], ...]
+
+    @property
+    def nets(self) -> tuple[tuple[str, str], ...]:
+        """(part, net id) of the nets that place a face."""
+        ...
 
     def find(self, frames: list[Frame]) -> list[list[FoundFace]]:
         """The faces of each frame, from image left to right."""
@@ -184,7 +188,7 @@ class ExtractStep:
         """Link people over chunks, complete faceset.json, build the index. Raises NothingFound: no face at all."""
         notes = {one.sha256: _facts(one, records) for one in self.footage}
         stored = header.load(self.folder) or Header()
-        known = {source.sha256: source for source in stored.sources if source.done}
+        known = {source.sha256: source for source in stored.sources if source.done and source.sha256 in notes}
         if not known and not sum(facts["faces"] for facts in notes.values()):
             raise self._nothing(notes)
         with Writer(self.folder) as writer:
@@ -247,8 +251,8 @@ class ExtractStep:
         for one in self.footage:
             indices = [index for chunk in one.chunks for index in chunk.frames]
             for at in np.unique(np.linspace(0, len(indices) - 1, _SAMPLES).round().astype(int)):
-                with closing(read_frames(one.video, indices[at], indices[at] + 1)) as reading:
-                    sides += [frame_side_px(face, kind) for row in finder.find(list(reading)) for face in row]
+                found = finder.find(list(read_frames(one.video, indices[at], indices[at] + 1)))
+                sides += [frame_side_px(face, kind) for row in found for face in row]
         return estimate_side(np.array(sides))
 
     def _begun(self, stored: Header, one: Footage) -> Header:
@@ -310,7 +314,7 @@ def _batches(one: Footage, group: list[Chunk]) -> Iterator[Batch]:
     damage: dict[int, str] = {}
     step = math.gcd(*(chunk.step for chunk in group), *(b.start - a.start for a, b in pairwise(group)))
     reading = read_frames(one.video, group[0].start, group[-1].frames[-1] + 1, step=step, on_damage=damage.__setitem__)
-    with closing(reading):
+    with closing(cast(Generator[Frame, None, None], reading)):
         held: Frame | None = next(reading, None)
         for chunk in group:
             wanted, got = set(chunk.frames), list[Frame]()

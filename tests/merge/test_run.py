@@ -219,6 +219,25 @@ def test_a_folder_of_stills_with_a_damaged_one(world, faceset, tmp_path):
     assert np.array_equal(made[3].image, next(frames(open_video(world.film), 2, 3)).image)
 
 
+def test_runs_as_a_job(world, faceset, painted, tmp_path):
+    from facewright.jobs.run import run_job
+
+    class Open:
+        def allow(self, step):
+            return "permit"
+
+        def record(self, step, job, summary, state):
+            self.state = state
+
+    events = []
+    gate = Open()
+    summary = run_job(painted(world.film, faceset, tmp_path / "out"), gate=gate, on_event=events.append)
+    assert gate.state == "done"
+    assert summary.result["swapped"] == 95
+    assert {e["kind"] for e in events} >= {"started", "progress", "item", "done"}
+    assert len(Merged.open(tmp_path / "out")) == 100
+
+
 def test_a_full_disk_ends_clearly_and_leaves_no_half_chunk(world, faceset, painted, tmp_path, monkeypatch):
     from facewright.core.errors import DiskRefused
     from facewright.merge import chunks

@@ -10,7 +10,7 @@ Mode = Literal["overlay", "hist-match", "seamless", "seamless-hist-match", "raw-
 Mask = Literal[
     "learned-prd*learned-dst", "learned-prd", "learned-dst", "learned-prd+learned-dst", "dst", "full"
 ]  # fmt: skip
-Colour = Literal["rct", "rct-masked", "none", "lct", "mkl", "mkl-m", "idt", "idt-m", "sot-m", "mix-m"]
+Colour = Literal["rct-masked", "rct", "none", "lct", "mkl", "mkl-m", "idt", "idt-m", "sot-m", "mix-m"]
 Sharpen = Literal["none", "box", "gaussian"]
 
 
@@ -38,7 +38,9 @@ class MergeSettings(Settings):
     mask_scale: Literal[1, 2, 4] = knob(
         1, "Mask work is done at this multiple of the net's side; the original's 4 costs 16 times as much."
     )
-    colour: Colour = knob("rct", "Give the predicted face the colours of the frame.")
+    colour: Colour = knob(
+        "rct-masked", "Give the predicted face the colours of the frame; rct is the original's, with its black border."
+    )
     face_scale: float = knob(0.0, "Draw the face smaller (above 0) or larger.", low=-50, high=50, step=1.0, unit="%")
     crop: Literal["auto", "cubic"] = knob(
         "auto", "How the target's face is cut out for the net: auto averages when it shrinks more than twice."

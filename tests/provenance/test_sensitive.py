@@ -65,7 +65,9 @@ def test_a_safe_film_is_clear():
 
 
 def test_skin_that_is_only_sexy_never_blocks():
-    assert Film({}, sexy=0.96).screen(30).state == "clear"
+    verdict = Film({}, sexy=0.96).screen(30)
+    assert verdict.state == "clear"
+    assert verdict.as_dict()["sexiest_milli"] == 960
 
 
 def test_three_hits_within_ten_seconds_refuse():

@@ -236,6 +236,28 @@ def test_stop_gives_up_the_film_and_keeps_the_merge(make_scene, net):
     assert run(scene)[0].frame_count == 60
 
 
+def test_what_a_killed_run_left_is_written_over(make_scene, net):
+    scene = make_scene(count=12)
+    net(SAFE)
+    for name in (".film.unsigned.mp4", "..film.unsigned.part.mp4", ".film.part.mp4"):
+        (scene.merged.parent / name).write_bytes(b"half a film")
+    run(scene)
+    assert litter(scene) == {"film.mp4"}
+
+
+def test_through_the_job_runner(make_scene, net):
+    from facewright.jobs.run import HouseGate, run_job
+
+    scene = make_scene(count=12)
+    net(SAFE)
+    gate = HouseGate(scene.store.folder, scene.ledger.path, "default")
+    step = RenderStep(str(scene.merged), str(scene.merged.parent / "film.mp4"))
+    film = Film.from_summary(run_job(step, gate=gate).result)
+    assert verify_file(film.path).state == "genuine"
+    signed = scene.ledger.find(lambda entry: entry.type == "output.signed")
+    assert [entry.id for entry in signed] == [film.ledger], "one entry, not a second one by the runner"
+
+
 @pytest.mark.parametrize(("suffix", "codec"), [(".mov", "prores-hq"), (".mkv", "ffv1"), (".mkv", "h264")])
 def test_other_containers(make_scene, net, suffix, codec):
     scene = make_scene(count=12)

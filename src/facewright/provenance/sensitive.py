@@ -64,13 +64,15 @@ class Verdict:
     hits: tuple[Sample, ...] = ()
     grey: int = 0
     highest_01: float = 0.0
+    sexiest_01: float = 0.0
     net_sha256: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For ledger and manifest: no floats, no picture."""
         return {
             "state": self.state, "subject": self.subject, "samples": self.samples, "grey": self.grey,
-            "highest_milli": round(self.highest_01 * 1000), "hits": [hit.as_dict() for hit in self.hits[:32]],
+            "highest_milli": round(self.highest_01 * 1000), "sexiest_milli": round(self.sexiest_01 * 1000),
+            "hits": [hit.as_dict() for hit in self.hits[:32]],
             "net": self.net_sha256,
         }
 
@@ -103,7 +105,7 @@ def screen(
     hits = tuple(sorted((s for s in found if s.score_01 >= HIT), key=lambda s: s.time_s))
     verdict = Verdict(
         "clear", subject, duration_s, len(found), hits, sum(GREY <= s.score_01 < HIT for s in found),
-        max((s.score_01 for s in found), default=0.0), net_sha256,
+        max((s.score_01 for s in found), default=0.0), max((s.sexy_01 for s in found), default=0.0), net_sha256,
     )
     if film_is_hit([hit.time_s for hit in hits], len(found)):
         return replace(verdict, state="refused")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -52,9 +53,14 @@ def order(seed: int, side: int, count: int, first: int, n: int) -> np.ndarray:
     out = np.empty(n, np.int64)
     for epoch in np.unique(places // count):
         here = places // count == epoch
-        key = np.random.Philox(key=[seed, _ORDER + side], counter=[0, 0, 0, int(epoch)])
-        out[here] = np.random.Generator(key).permutation(count)[places[here] % count]
+        out[here] = _shuffled(seed, side, count, int(epoch))[places[here] % count]
     return out
+
+
+@lru_cache(maxsize=8)  # a millisecond for 60,000 faces; an epoch lasts thousands of calls
+def _shuffled(seed: int, side: int, count: int, epoch: int) -> np.ndarray:
+    key = np.random.Philox(key=[seed, _ORDER + side], counter=[0, 0, 0, epoch])
+    return np.random.Generator(key).permutation(count)
 
 
 def draws(seed: int, side: int, iteration: int, slot: int) -> tuple[np.ndarray, np.ndarray]:

@@ -226,19 +226,23 @@ class TrainStep:
         if not todo:
             return
         with machine.borrowed(self.settings, machine.device_of(self.settings)):
-            t = self._begin(work)
-            desk = Desk(t, work, self.stages)
-            try:
-                with guard.memory_advice(t.batches.batch, self.settings):
-                    complete = train(t, desk)
-                    if not work.stop.at_once:
-                        desk.close()
-            finally:
-                t.batches.close()
-            summary = self._summary(t, desk)
-            history.note(t.run / HISTORY, "end" if complete else "stop", iteration=t.done)
-        if complete:
+            summary = self._learn(work)
+        if summary is not None:
             yield todo[0], summary
+
+    def _learn(self, work: Work) -> dict[str, Any] | None:
+        """Train; the summary, or None when it was stopped. A call of its own, so that its memory is free after it."""
+        t = self._begin(work)
+        desk = Desk(t, work, self.stages)
+        try:
+            with guard.memory_advice(t.batches.batch, self.settings):
+                complete = train(t, desk)
+                if not work.stop.at_once:
+                    desk.close()
+        finally:
+            t.batches.close()
+        history.note(t.run / HISTORY, "end" if complete else "stop", iteration=t.done)
+        return self._summary(t, desk) if complete else None
 
     def commit(self, item: Item, result: Any) -> dict[str, Any]:
         """The saves are durable already; the record repeats where training ended."""

@@ -64,15 +64,25 @@ def cut_face(loaded: Loaded, face_type: FaceType, side: int, whole_lips: bool) -
     elif mask.dtype == np.uint8:
         mask = mask.astype(np.float32) / 255
     area = _warp_mask(resize(mask, stored_side, "linear"), model_from_stored, side)
-    mouth = mouth_mask(points, image.shape[:2], whole_lips=whole_lips)
-    parts = np.minimum(eyes_mask(points, image.shape[:2]) + mouth, 1)
-    priority = _warp_mask(parts, model_from_stored, side) * (area > 0)
+    priority = _priority(points, stored_side, model_from_stored, side, whole_lips) * (area > 0)
     if priority.max() > 0:
         priority = priority / priority.max()
     out = np.empty((CHANNELS, side, side), np.uint8)
     out[:3] = warp(image, model_from_stored, side, "auto", "replicate")[..., ::-1].transpose(2, 0, 1)
     out[MASK], out[PRIORITY] = np.rint(area * 255), np.rint(priority * 255)
     return out
+
+
+def _priority(
+    points: np.ndarray, stored_side: int, model_from_stored: np.ndarray, side: int, whole_lips: bool
+) -> np.ndarray:
+    """Eyes and mouth, (side, side) float32. Drawn at twice the wanted side where that is smaller than the stored
+    picture: their wide blurs are what preparing costs (10 of 12 ms at 512 px), and they are soft anyway."""
+    drawn_side = min(stored_side, 2 * side)
+    share = drawn_side / stored_side
+    mouth = mouth_mask(points * share, (drawn_side, drawn_side), whole_lips=whole_lips)
+    parts = np.minimum(eyes_mask(points * share, (drawn_side, drawn_side)) + mouth, 1)
+    return _warp_mask(parts, model_from_stored @ np.diag([1 / share, 1 / share, 1.0]), side)
 
 
 def _warp_mask(mask: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:

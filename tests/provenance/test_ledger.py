@@ -53,6 +53,13 @@ def test_vectors_of_the_specification(ledger):
         assert encode(json.loads(line)) == line
 
 
+def test_begin_writes_the_first_entry_once(ledger):
+    ledger.begin()
+    ledger.begin()
+    assert [e.type for e in ledger.entries()] == ["genesis"]
+    assert ledger.append("train.run", {}).seq == 1
+
+
 def test_an_empty_ledger(ledger):
     assert ledger.head.seq == -1
     assert ledger.entries() == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import datetime
@@ -64,6 +65,7 @@ def test_signed_read_altered_stripped(films, tmp_path, identity, suffix):
     assert verdict.facts["consent"]["records"] == ["sha256:" + "0" * 64]
     assert verdict.facts["consent"]["binding"] == "unverified"
     assert verdict.facts["when"] == "2026-06-01T12:00:00Z"
+    assert json.loads(json.dumps(verdict.as_dict()))["state"] == "genuine"
 
     data = bytearray(film.read_bytes())
     middle = bytes(source.read_bytes())[len(source.read_bytes()) // 2:][:16]
@@ -87,6 +89,7 @@ def test_elsewhere_it_is_intact_by_an_unknown_signer(films, tmp_path, now):
     verdict = verify_file(film)
     assert (verdict.state, verdict.signer, verdict.exit_status) == ("genuine", "unknown", 0)
     assert verdict.codes == ("signingCredential.untrusted",)
+    assert verdict.as_dict()["meaning"] == "Intact, signer unknown here."
     assert verify_file(film, root_pem=stranger.root_pem).signer == "this machine"
 
 

@@ -73,6 +73,21 @@ class Verdict:
         """0 genuine, 1 altered, 3 no trace."""
         return {"genuine": 0, "altered": 1, "none": 3}[self.state]
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able: state, what it means in words, signer, actions, facts, codes."""
+        return {
+            "state": self.state, "meaning": self.meaning, "signer": self.signer, "actions": list(self.actions),
+            "facts": dict(self.facts), "codes": list(self.codes),
+        }
+
+    @property
+    def meaning(self) -> str:
+        """One sentence for people."""
+        if self.state == "genuine":
+            known = self.signer == "this machine"
+            return "Intact, signed on this machine." if known else "Intact, signer unknown here."
+        return "Changed after it was signed." if self.state == "altered" else "No signature is found in or beside it."
+
 
 def sidecar_of(path: Path) -> Path:
     """Where the manifest of a container that cannot carry one lies."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import cast
 
 import av
 from av.audio.frame import AudioFrame
@@ -147,7 +148,7 @@ class _Anew:
         if codec == "libopus" and rate not in _OPUS_RATES:
             rate = 48_000
         self._output, self._source = output, source
-        self._made = output.add_stream(codec, rate=rate, layout=_layout(source))
+        self._made = cast(AudioStream, output.add_stream(codec, rate=rate, layout=_layout(source)))
         self._made.time_base = Fraction(1, rate)
         if channel_rate:
             self._made.codec_context.bit_rate = channel_rate * source.codec_context.channels
@@ -155,7 +156,7 @@ class _Anew:
 
     def write(self, packet: Packet) -> None:
         try:
-            sounds = packet.decode()
+            sounds = cast(list[AudioFrame], packet.decode())
         except av.error.FFmpegError:
             return  # a damaged piece of sound stays silent; times of the rest are unaffected
         self._encode(sounds)

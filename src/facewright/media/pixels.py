@@ -6,6 +6,8 @@ Measured on 720p flat patches (libswscale 9.5): its default path has an error of
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
@@ -66,7 +68,7 @@ class ToRgb:
         if is_rgb(raw):
             return np.ascontiguousarray(self._reformat(raw, "rgb24").to_ndarray())
         green, blue, red = _planes(self._reformat(raw, "gbrp"), np.uint8)
-        image = cv2.merge([red, green, blue])
+        image = np.asarray(cv2.merge([red, green, blue]), np.uint8)
         return _stretched(image) if self._limited_grey(raw) else image
 
     def _deep(self, raw: VideoFrame) -> np.ndarray:
@@ -74,10 +76,11 @@ class ToRgb:
         # adding the top bits again at the bottom makes white 65535 (saturating).
         bits, limited = depth_of(raw), self._range == LIMITED and not is_rgb(raw) and not is_grey(raw)
         green, blue, red = _planes(self._reformat(raw, "gbrp16le"), np.uint16)
-        image = cv2.merge([red, green, blue])
+        image = np.asarray(cv2.merge([red, green, blue]), np.uint16)
         if self._limited_grey(raw):
             return _stretched(image)
-        return cv2.add(image, image >> (8 if limited else bits)) if limited or bits < 16 else image
+        low = np.right_shift(image, 8 if limited else bits)
+        return np.asarray(cv2.add(image, low)) if limited or bits < 16 else image
 
     def _limited_grey(self, raw: VideoFrame) -> bool:
         # The converter takes grey as full range whatever the tag says.
@@ -119,12 +122,12 @@ class FromRgb:
             image = image.astype(np.uint16) * 257
         if self._bits == 8 and image.dtype == np.uint16:
             # The converter's own way from 16 to 8 bit is off by one in full-range chroma.
-            image = cv2.convertScaleAbs(image, alpha=1 / 257)
+            image = np.asarray(cv2.convertScaleAbs(image, alpha=1 / 257))
         deep = image.dtype == np.uint16
         if deep and not (self._rgb and self._bits == 16):
             # The converter's 16-bit white: 255 * 256 for YUV whatever the range, a plain shift for RGB.
-            image = image - (image >> (self._bits if self._rgb else 8))
-        raw = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb48le" if deep else "rgb24")
+            image = image - np.right_shift(image, self._bits if self._rgb else 8)
+        raw = VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(image)), format="rgb48le" if deep else "rgb24")
         if self._rgb:
             made = self._converter.reformat(raw, format=self._layout, interpolation=HOW, threads=1)
         else:
@@ -138,8 +141,8 @@ class FromRgb:
 def display_matrix(raw: VideoFrame) -> tuple[int, int, int, int]:
     """How the coded picture is to be shown: (a, b, c, d), each -1, 0 or 1, with x' = a x + c y, y' = b x + d y."""
     for data in raw.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            m = np.frombuffer(bytes(data)[:36], np.int32)
+        if cast(Any, data).type.name == "DISPLAYMATRIX":
+            m = np.frombuffer(bytes(cast(Any, data))[:36], np.int32)
             a, b, c, d = (float(m[i]) for i in (0, 1, 3, 4))
             if abs(a) + abs(d) >= abs(b) + abs(c):
                 return (-1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1)

@@ -9,13 +9,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from facewright.core.errors import FileRefused, NothingFound
-from facewright.core.files import make_folder, read_file, write_atomic
+from facewright.core.errors import DiskRefused, FileRefused, NothingFound
+from facewright.core.files import PART, disk_error, make_folder, read_file, replace_folder, write_atomic
 from facewright.media.frame import ColourTags, Frame, Video
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
@@ -168,3 +169,43 @@ def write_stills(folder: Path, frames: Iterable[Frame], *, suffix: str = ".png")
         write_atomic(folder / f"{frame.index:07d}{suffix}", encode_still(frame.image, suffix), sync=False)
         count += 1
     return count
+
+
+class StillsFolder:
+    """A new folder of pictures, written aside and renamed at the end."""
+
+    def __init__(self, path: Path, suffix: str) -> None:
+        if path.exists():
+            raise DiskRefused(
+                f"{path.name} is there already.", why="A folder of pictures is never replaced.",
+                remedy="Choose a new name, or move the old folder away.", where=path,
+            )
+        self._path, self._suffix, self._count = path, suffix, 0
+        self._part = path.with_name(path.name + PART)
+        _empty(self._part)
+        make_folder(self._part)
+
+    def write(self, image: np.ndarray, pts: int) -> None:
+        """One more picture, numbered from 0; `pts` is not kept. Raises DiskRefused."""
+        file = self._part / f"{self._count:07d}{self._suffix}"
+        try:
+            file.write_bytes(encode_still(image, self._suffix))
+        except OSError as error:
+            raise disk_error(error, self._path) from error
+        self._count += 1
+
+    def end(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Rename, or, after an error, leave nothing."""
+        if error is None:
+            replace_folder(self._part, self._path)
+        else:
+            _empty(self._part)
+
+
+def _empty(part: Path) -> None:
+    if part.is_dir():
+        for file in part.iterdir():
+            file.unlink()
+        part.rmdir()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from facewright.core.settings import check
 from facewright.faces.face import FaceType
 from facewright.training import batches, samples
 from facewright.training.batches import DST, SRC, Batches
+from facewright.training.samples import Samples
 from facewright.training.settings import SaehdTrain
 
 
@@ -132,3 +135,24 @@ def test_held_out_faces_are_never_shown(both):
     assert list(held.held_out()) == [2, 5]
     seen = held.chosen[batches.order(0, SRC, len(held.chosen), 0, 200)]
     assert not set(seen) & {2, 5}
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+def test_memory_does_not_grow_with_the_faces(tmp_path):
+    """60,000 faces (4.9 GB, sparse) are trained from without holding them (X007)."""
+    count, side = 60_000, 128
+    path = tmp_path / "faces.u8"
+    with path.open("wb") as file:
+        file.truncate(count * 5 * side * side)
+    many = Samples(path, side, np.arange(count), np.ones((2, 3)), np.arange(count))
+    maker_ = Batches(many, many, 64, 8, torch.device("cpu"))
+    s = SaehdTrain()
+    maker_.get(0, s)
+    before = resident_bytes()
+    for i in range(1, 150):
+        maker_.get(i, s)
+    assert resident_bytes() - before < 32 << 20

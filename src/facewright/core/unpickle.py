@@ -86,12 +86,12 @@ def _scan(data: bytes) -> int:
         if name == "MARK":
             marks.append(len(stack))
         elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            index = len(memo) if name == "MEMOIZE" else int(argument)
+            index = len(memo) if argument is None else int(argument)
             if index > len(memo) + 1:
                 raise ValueError("a memo index leaps")  # the real reader would allocate all in between
             memo[index] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[int(argument)])
+            stack.append(memo[int(argument or 0)])
         elif name == "DUP":
             stack.append(stack[-1])
         elif name == "POP" and marks and marks[-1] == len(stack):

@@ -99,7 +99,7 @@ class Decoder(nn.Module):
     def __init__(self, archi: str, inputs: int, d: int, d_mask: int) -> None:
         super().__init__()
         letters, act = _letters(archi)
-        self.double = "d" in letters
+        self.doubled = "d" in letters
         widths = (8, 8, 4, 2) if "t" in letters else (8, 4, 2)
         self.levels = len(widths)
         self._add_ups("upscale", inputs, [w * d for w in widths], act)
@@ -107,11 +107,10 @@ class Decoder(nn.Module):
             setattr(self, f"res{i}", Res(width * d, act))
         self._add_ups("upscalem", inputs, [w * d_mask for w in widths], act)
         self.out_conv = Conv(2 * d, 3, 1)
-        if self.double:
-            for i in (1, 2, 3):
-                setattr(self, f"out_conv{i}", Conv(2 * d, 3, 3))
+        if self.doubled:
+            self.out_conv1, self.out_conv2, self.out_conv3 = (Conv(2 * d, 3, 3) for _ in range(3))
             setattr(self, f"upscalem{self.levels}", Up(2 * d_mask, d_mask, act))
-        self.out_convm = Conv(d_mask if self.double else 2 * d_mask, 1, 1)
+        self.out_convm = Conv(d_mask if self.doubled else 2 * d_mask, 1, 1)
 
     def _add_ups(self, name: str, inputs: int, widths: list[int], act: Activation) -> None:
         for i, width in enumerate(widths):
@@ -127,12 +126,12 @@ class Decoder(nn.Module):
         x = code
         for i in range(self.levels):
             x = getattr(self, f"res{i}")(getattr(self, f"upscale{i}")(x))
-        return torch.sigmoid((self._quads(x) if self.double else self.out_conv(x)).float())
+        return torch.sigmoid((self._quads(x) if self.doubled else self.out_conv(x)).float())
 
     def mask(self, code: Tensor) -> Tensor:
         """The mask branch alone: (B, 1, R, R)."""
         x = code
-        for i in range(self.levels + self.double):
+        for i in range(self.levels + self.doubled):
             x = getattr(self, f"upscalem{i}")(x)
         return torch.sigmoid(self.out_convm(x).float())
 
@@ -141,9 +140,9 @@ class Decoder(nn.Module):
 
         Twelve outputs cost about as much as three; the 1x1 kernel sits in the middle of a 3x3 one.
         """
-        convs = [self.out_conv, *(getattr(self, f"out_conv{i}") for i in (1, 2, 3))]
-        weight = torch.cat([F.pad(convs[0].weight, (1, 1, 1, 1)), *(c.weight for c in convs[1:])])
-        bias = torch.cat([c.bias for c in convs])
+        three = (self.out_conv1, self.out_conv2, self.out_conv3)
+        weight = torch.cat([F.pad(self.out_conv.weight, (1, 1, 1, 1)), *(c.weight for c in three)])
+        bias = torch.cat([self.out_conv.bias, *(c.bias for c in three)])
         return depth_to_space(F.conv2d(x, weight, bias, padding=1))
 
 

@@ -48,6 +48,8 @@ class Conv(nn.Conv2d):
     An even kernel grows the picture: k 4, stride 2 on n gives n // 2 + 1, as in the original.
     """
 
+    bias: nn.Parameter  # always there
+
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> None:
         padding = ((kernel - 1) * dilation + 1) // 2
         super().__init__(inputs, outputs, kernel, stride=stride, padding=padding, dilation=dilation)
@@ -55,8 +57,7 @@ class Conv(nn.Conv2d):
     def reset_parameters(self) -> None:
         """Start values: U(-l, l), l = sqrt(6 / (k^2 in + k^2 out)); bias 0."""
         nn.init.xavier_uniform_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
+        nn.init.zeros_(self.bias)
 
 
 class Dense(nn.Linear):
@@ -67,10 +68,10 @@ class Dense(nn.Linear):
         nn.init.xavier_uniform_(self.weight)
         nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """(B, in) any float -> (B, out) float32."""
-        with torch.autocast(x.device.type, enabled=False):
-            return F.linear(x.float(), self.weight, self.bias)
+        with torch.autocast(input.device.type, enabled=False):
+            return F.linear(input.float(), self.weight, self.bias)
 
 
 class TransposedConv(nn.ConvTranspose2d):
@@ -85,10 +86,10 @@ class TransposedConv(nn.ConvTranspose2d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(B, in, H, W) -> (B, out, H stride, W stride)."""
-        h, w = x.shape[-2] * self.stride[0], x.shape[-1] * self.stride[1]
-        return super().forward(x, output_size)[..., :h, :w]
+        h, w = input.shape[-2] * self.stride[0], input.shape[-1] * self.stride[1]
+        return super().forward(input, output_size)[..., :h, :w]
 
 
 class FRNorm(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -41,10 +43,10 @@ class Saehd(Net):
         code_src, code_dst = code[:n_src], code[n_src:]
         # One pass of the source's decoder serves its own face and, when asked, the swap.
         face, mask = self.decoder_src(code if swap else code_src)
-        return Views(
-            face[:n_src], mask[:n_src], *self.decoder_dst(code_dst),
-            *((face[n_src:], mask[n_src:]) if swap else (None, None)),
-        )
+        own, own_mask = self.decoder_dst(code_dst)
+        if not swap:
+            return Views(face, mask, own, own_mask)
+        return Views(face[:n_src], mask[:n_src], own, own_mask, face[n_src:], mask[n_src:])
 
     def _views_liae(self, flat: Tensor, n_src: int, swap: bool) -> Views:
         ab = self.inter_AB(flat)
@@ -54,18 +56,20 @@ class Saehd(Net):
             codes.append(_join(ab_dst, ab_dst))
         face, mask = self.decoder(torch.cat(codes))
         sizes = [len(c) for c in codes]
-        pairs = list(zip(face.split(sizes), mask.split(sizes), strict=True))
-        return Views(*pairs[0], *pairs[1], *(pairs[2] if swap else (None, None)))
+        faces, masks = face.split(sizes), mask.split(sizes)
+        views = Views(faces[0], masks[0], faces[1], masks[1])
+        return replace(views, src_dst=faces[2], src_dst_mask=masks[2]) if swap else views
 
     def swap(self, face: Tensor) -> Swap:
         """See Net."""
         flat = self.encoder(face)
         if self.graph == "df":
             code = self.inter(flat)
-            return Swap(*self.decoder_src(code), self.decoder_dst.mask(code))
+            image, mask = self.decoder_src(code)
+            return Swap(image, mask, self.decoder_dst.mask(code))
         ab = self.inter_AB(flat)
-        own = _join(self.inter_B(flat), ab)
-        return Swap(*self.decoder(_join(ab, ab)), self.decoder.mask(own))
+        image, mask = self.decoder(_join(ab, ab))
+        return Swap(image, mask, self.decoder.mask(_join(self.inter_B(flat), ab)))
 
     def trainable(self, random_warp: bool) -> list[tuple[str, nn.Parameter]]:
         """All; of liae without random warp all but inter_AB (quirk Q4, kept)."""

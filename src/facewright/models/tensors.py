@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -52,8 +53,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
             for tensor in tensors.values():
                 data = _bytes_of(tensor)
                 for start in range(0, len(data), _CHUNK_BYTES):
-                    digest.update(data[start : start + _CHUNK_BYTES])
-                    file.write(data[start : start + _CHUNK_BYTES])
+                    chunk = data[start : start + _CHUNK_BYTES].data
+                    digest.update(chunk)
+                    file.write(chunk)
     except OSError as error:
         raise disk_error(error, path) from error
     return digest.hexdigest()
@@ -69,6 +71,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _bytes_of(tensor: Tensor) -> memoryview:
-    flat = tensor.detach().to("cpu").contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy()).cast("B") if flat.numel() else memoryview(b"")
+def _bytes_of(tensor: Tensor) -> np.ndarray:
+    """(N,) uint8, a view where the tensor is on the CPU and contiguous."""
+    return tensor.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8).numpy()

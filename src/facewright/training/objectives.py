@@ -126,7 +126,7 @@ def _reconstruction(face: Tensor, target: Tensor, cut: Tensor | None, weights: W
     if cut is not None:
         face, target = face * cut, target * cut
     sizes = losses.dssim_sizes(target.shape[-1])
-    dissimilar = sum(losses.dssim(face, target, size) for size in sizes) / len(sizes)
+    dissimilar = torch.stack([losses.dssim(face, target, size) for size in sizes]).mean(0)
     return {"dssim": weights.dssim * dissimilar, "mse": weights.mse * losses.mean_square(face, target)}
 
 

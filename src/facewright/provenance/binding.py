@@ -119,7 +119,7 @@ def _open(binding: Mapping[str, Any], record: Record, folder: Path, size: int) -
     raise ConsentRefused(
         f"The record of {record.name} is bound to a face that cannot be checked here.",
         why="The private half of its binding is missing or was changed.",
-        remedy="Restore the folder `bindings` of the consent store, or make a new record with "
+        remedy="Restore the folder `bindings` of the user data folder, or make a new record with "
                "`facewright consent new`.",
         where=record.id,
     )

@@ -78,8 +78,8 @@ class ConsentStore:
 
     @property
     def bindings(self) -> Path:
-        """Where the private halves of bindings lie."""
-        return self.folder / "bindings"
+        """Where the private halves of bindings lie: with the user, never in a project that is handed over."""
+        return data_folder() / "bindings"
 
     def add(self, envelope: bytes) -> Record:
         """Check and keep a record; the same one again changes nothing. Raises ConsentRefused."""

@@ -22,6 +22,7 @@ from tools.footage import (
     head,
     light,
     motion,
+    native,
     noise,
     person,
     raster,
@@ -40,7 +41,7 @@ def _scene(seed: int, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     return vertices, np.arange(count * 3, dtype=np.int32).reshape(-1, 3)
 
 
-@pytest.mark.skipif(raster.compiled() is None, reason="no C compiler here: only the NumPy rasteriser is used")
+@pytest.mark.skipif(native.library() is None, reason="no C compiler here: only the NumPy twins are used")
 @pytest.mark.parametrize("seed", range(4))
 def test_compiled_and_numpy_rasteriser_agree(seed: int) -> None:
     vertices, triangles = _scene(seed, 120, 48)
@@ -50,6 +51,13 @@ def test_compiled_and_numpy_rasteriser_agree(seed: int) -> None:
     assert (fast.triangle != raster.NOTHING).mean() > 0.3
     np.testing.assert_array_equal(fast.triangle, slow.triangle)
     np.testing.assert_allclose(fast.bary, slow.bary, atol=1e-5)
+
+
+@pytest.mark.skipif(native.library() is None, reason="no C compiler here: only the NumPy twins are used")
+def test_compiled_and_numpy_noise_agree() -> None:
+    points = np.random.default_rng(0).uniform(-40, 40, (500, 3)).astype(np.float32)
+    field = noise.Noise.seeded(1)
+    np.testing.assert_allclose(field.value(points, 1.7), field.value_numpy(points, 1.7), atol=2e-5)
 
 
 def test_nearer_triangle_wins_and_earlier_of_equals() -> None:
@@ -232,7 +240,7 @@ def test_blink_and_jaw_change_the_picture_where_they_should(model: head.HeadMode
 
 
 @pytest.mark.shared
-def test_true_swap_keeps_the_motion_and_changes_the_shape(model: head.HeadModel) -> None:
+def test_source_covers_the_poses_of_the_target(model: head.HeadModel) -> None:
     track = motion.perform(model, demo.MOTION_B)
     assert np.abs(track.pose_deg[:, 0]).max() > 40
     source = motion.perform(model, demo.MOTION_A).pose_deg

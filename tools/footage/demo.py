@@ -16,7 +16,7 @@ PERSON_A = Person(
     identity=identity_of(5, 0),
     skin=SkinLook(tone=(0.80, 0.62, 0.52), lips=(0.66, 0.38, 0.36), redness=0.6, freckles=0.35, stubble=0.55,
                   lines=0.7, moles=5, seed=11),
-    hair=HairLook(style="short", colour=(0.34, 0.23, 0.14), brow_colour=(0.36, 0.26, 0.18), brow_width=1.1, seed=21),
+    hair=HairLook(style="short", colour=(0.34, 0.23, 0.14), brow_colour=(0.31, 0.22, 0.15), brow_width=1.1, seed=21),
     cloth=ClothLook(colour=(0.27, 0.32, 0.40), seed=31),
     iris=(0.38, 0.46, 0.50),
 )  # fmt: skip
@@ -48,8 +48,8 @@ ROOM_B = Scene(
 
 MOTION_A = Motion(
     yaw_deg=49.0, pitch_deg=12.5, roll_deg=7.0, yaw_hz=0.307, pitch_hz=0.71, roll_hz=0.37, yaw_phase=0.49,
-    pitch_phase=0.22, syllables_hz=2.58, loudness=1.08, pauses=((3.0, 3.2),), smiles=((0.9, 1.3), (2.8, 3.4)), blinks=(1.5, 3.5),
-    voice_hz=112.0, seed=915,
+    pitch_phase=0.22, syllables_hz=2.58, loudness=1.08, pauses=((3.0, 3.2),), smiles=((0.9, 1.3), (2.8, 3.4)),
+    blinks=(1.5, 3.5), voice_hz=112.0, seed=915,
 )  # fmt: skip
 MOTION_B = Motion(
     yaw_deg=43.0, pitch_deg=9.0, roll_deg=6.0, yaw_hz=0.26, pitch_hz=0.47, roll_hz=0.31, yaw_phase=0.5,

@@ -137,7 +137,7 @@ def _shade(
     ids = stage.buffer.triangle.reshape(-1)
     bary = stage.buffer.bary.reshape(-1, 2)
     out = np.zeros((len(ids), 3), np.float32)
-    spin = _spins(shape).reshape(-1)
+    spin = _spins(shape, scene.samples).reshape(-1)
     first = stage.offsets[0]
     head = np.flatnonzero((ids >= 0) & (ids < first))
     _shade_head(model, who, stage, weights, head, ids, bary, spin, out)
@@ -163,10 +163,10 @@ def _shade(
     return out.reshape(*shape, 3), (ids >= 0).astype(np.float32).reshape(shape)
 
 
-def _spins(shape: tuple[int, int]) -> np.ndarray:
-    """Angles (h, w) that turn the shadow's sampling pattern, the four samples of a pixel differently."""
-    tile = np.array([[0.0, 2.1], [3.5, 5.3]], np.float32)
-    return np.tile(tile, (-(-shape[0] // 2), -(-shape[1] // 2)))[: shape[0], : shape[1]]
+def _spins(shape: tuple[int, int], side: int) -> np.ndarray:
+    """Angles (h, w) that turn the shadow's sampling pattern, each of a pixel's samples differently."""
+    tile = (np.arange(side * side, dtype=np.float32) * (2 * np.pi * 0.381966)).reshape(side, side)
+    return np.tile(tile, (shape[0] // side, shape[1] // side))
 
 
 def _shade_head(

@@ -224,12 +224,12 @@ def _brows(model: HeadModel, rest: np.ndarray, look: HairLook) -> Strands:
     sides = []
     for numbers in ([21, 20, 19, 18, 17], [22, 23, 24, 25, 26]):
         line = rest[model.landmarks[numbers]].astype(np.float32)
-        t = rng.random(count) ** 0.9 * 3.96
-        cell = t.astype(int)
+        t = rng.random(count) ** 0.9 * 3.9 + rng.normal(0, 0.16, count)
+        cell = np.clip(t, 0, 3).astype(int)
         part = (t - cell)[:, None]
         middle = line[cell] * (1 - part) + line[cell + 1] * part
         along = unit(line[np.minimum(cell + 1, 4)] - line[cell])
-        s = t / 4
+        s = np.clip(t / 4, 0, 1)
         half = look.brow_width * 0.46 * (0.85 + 0.45 * np.sin(np.pi * np.clip(s * 1.2, 0, 1))) * (1 - 0.62 * s**1.6)
         offset = np.clip(rng.normal(0, 0.5, count), -1, 1) * half
         p = middle + np.array([0, 1, 0]) * (offset - 0.12 * look.brow_width)[:, None]

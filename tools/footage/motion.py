@@ -132,7 +132,7 @@ def perform(model: HeadModel, motion: Motion) -> Track:
 def _mouth(model: HeadModel, motion: Motion, syllables: tuple[Syllable, ...], t: np.ndarray) -> np.ndarray:
     smile = spans(t, motion.smiles)
     weights = smile[:, None] * model.weights(
-        {"mouthSmile": 0.55, "cheekSquint": 0.35, "eyeSquint": 0.25, "mouthDimple": 0.2}
+        {"mouthSmile": 0.65, "cheekSquint": 0.35, "eyeSquint": 0.25, "mouthDimple": 0.2}
     )
     for s in syllables:
         shape = dict(VOWELS[s.vowel][0])

@@ -1,23 +1,14 @@
 """Z-buffer: which triangle is seen at each sample, and where on it.
 
-The inner loop is C, compiled once with the machine's own compiler and loaded through ctypes; where there is no compiler
-the NumPy twin does the same work several times slower.
+The inner loop is C (`native.c`); where there is no compiler the NumPy twin gives the same picture more slowly.
 """
 
 from __future__ import annotations
 
-import ctypes
-import functools
-import hashlib
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+from tools.footage import native
 
 NOTHING = -1
 _FRAGMENTS_AT_ONCE = 4_000_000
@@ -41,33 +32,6 @@ class Buffer:
         )
 
 
-@functools.cache
-def compiled() -> ctypes.CDLL | None:
-    """The C rasteriser, or None where no compiler is found (the NumPy twin is used then)."""
-    compiler = next((c for c in (os.environ.get("CC"), "cc", "gcc", "clang") if c and shutil.which(c)), None)
-    if compiler is None:
-        return None
-    source = Path(__file__).with_name("raster.c")
-    mark = hashlib.sha256(source.read_bytes() + sys.platform.encode()).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"facewright-footage-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    library = folder / f"raster-{mark}.so"
-    if not library.exists():
-        part = folder / f"raster-{mark}-{os.getpid()}.part"
-        command = [compiler, "-O3", "-ffp-contract=off", "-shared", "-fPIC", "-o", str(part), str(source), "-lm"]
-        done = subprocess.run(command, capture_output=True, check=False)
-        if done.returncode != 0:
-            return None
-        part.replace(library)
-    loaded = ctypes.CDLL(str(library))
-    loaded.raster.restype = None
-    loaded.raster.argtypes = [
-        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_int32, ctypes.c_int32,
-        ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p,
-    ]  # fmt: skip
-    return loaded
-
-
 def draw(buffer: Buffer, vertices: np.ndarray, triangles: np.ndarray, first_id: int = 0) -> None:
     """Draw triangles into `buffer` (in place), nearest wins.
 
@@ -76,7 +40,7 @@ def draw(buffer: Buffer, vertices: np.ndarray, triangles: np.ndarray, first_id: 
     """
     vertices = np.ascontiguousarray(vertices, np.float32)
     triangles = np.ascontiguousarray(triangles, np.int32)
-    library = compiled()
+    library = native.library()
     if library is None:
         draw_numpy(buffer, vertices, triangles, first_id)
         return

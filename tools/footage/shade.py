@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from tools.footage.head import unit
-from tools.footage.light import Light, Shadow
+from tools.footage.light import Light, Shadow, towards
 from tools.footage.noise import to_linear
 from tools.footage.texture import Colour
 
@@ -46,7 +46,7 @@ def _gloss(
     return lobe * fresnel * np.maximum(0, dot(normals, way))
 
 
-_SKIN_WRAP = np.array([0.34, 0.19, 0.14], np.float32)
+_SKIN_WRAP = np.array([0.30, 0.21, 0.17], np.float32)
 
 
 def skin(
@@ -77,7 +77,7 @@ def skin(
             * np.asarray(getattr(light, name), np.float32)
         )
     # Light bounced between skin and skin is red: occlusion darkens blue more than red.
-    dim = near[:, None] ** np.array([1.1, 1.22, 1.26], np.float32)
+    dim = near[:, None] ** np.array([1.1, 1.17, 1.2], np.float32)
     out += lamps.ambient(fine) * dim
     out *= colour
     shine = _gloss(fine, view, key, 14 + 22 * gloss, 0.028) * lit + 0.45 * _gloss(fine, view, key, 90.0, 0.028) * lit
@@ -152,7 +152,9 @@ def eye(
     out *= colour
     view = unit(lamps.eye - p)
     wet = unit(n + 0.7 * edge_free * (n - pupil))  # the cornea bulges: over the iris the surface turns faster
-    shine = 2.0 * np.clip((dot(wet, unit(view + key)) - 0.984) / 0.006, 0, 1)
+    # The lamp's mirror image, half way down to the camera as an eye light is set, so that the lid does not hide it.
+    lamp = towards(light.key_azimuth_deg * 0.75, light.key_elevation_deg * 0.5)
+    shine = 2.0 * np.clip((dot(wet, unit(view + lamp)) - 0.985) / 0.006, 0, 1)
     window = 0.16 * np.clip((dot(wet, unit(view + light.direction("fill"))) - 0.985) / 0.008, 0, 1)
     shine = shine + window + 0.10 * (1 - np.clip(dot(wet, view), 0, 1)) ** 3
     return out + (shine * np.clip(lid / 0.16, 0, 1))[:, None] * np.array([0.9, 0.9, 0.92], np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 from tools.footage.motion import VOWELS, Motion, Syllable, bump
 
 RATE_HZ = 48_000
-_BANDWIDTH_HZ = (80.0, 110.0, 160.0)
+_BANDWIDTH_HZ = (130.0, 170.0, 260.0)
 
 
 def sing(motion: Motion, syllables: tuple[Syllable, ...]) -> np.ndarray:
@@ -28,7 +28,7 @@ def sing(motion: Motion, syllables: tuple[Syllable, ...]) -> np.ndarray:
     coarse_pitch = np.interp(coarse, t, pitch)
     sound = np.zeros(count)
     for k in range(1, int(4200 / motion.voice_hz)):
-        strength = _response(k * coarse_pitch, formants) / k**0.9
+        strength = _response(k * coarse_pitch, formants) / k**0.4
         sound += np.interp(t, coarse, strength) * np.sin(k * phase + 0.3 * k * k)
     breath = rng.normal(0, 1, count)
     breath = np.convolve(breath, [0.4, -0.2, -0.4, 0.2], "same")
@@ -40,7 +40,7 @@ def sing(motion: Motion, syllables: tuple[Syllable, ...]) -> np.ndarray:
 def _response(frequency: np.ndarray, formants: np.ndarray) -> np.ndarray:
     """(N,) gain of three resonances in parallel at one frequency per moment."""
     gain = np.zeros_like(frequency)
-    for k, level in enumerate((1.0, 0.5, 0.25)):
+    for k, level in enumerate((1.0, 0.55, 0.3)):
         off = (frequency - formants[:, k]) / _BANDWIDTH_HZ[k]
-        gain += level / np.sqrt(1 + off**2)
+        gain += level / (1 + off**2)
     return gain

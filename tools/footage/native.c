@@ -1,6 +1,7 @@
-/* Z-buffer rasteriser. The twin in raster.py (NumPy) gives the same picture; a test compares the two.
- * verts: n x 4 float (x_px, y_px, key, w): key is linear on the screen, larger is nearer; w = 1/z (1 for parallel views).
- * Sample (col, row) sits at (col + 0.5, row + 0.5). Ties keep the earlier triangle. */
+/* The inner loops: a z-buffer rasteriser and value noise. Their NumPy twins (raster.py, noise.py) give the same result;
+ * tests compare them.
+ * raster: verts n x 4 float (x_px, y_px, key, w): key is linear on the screen, larger is nearer; w = 1/z (1 for parallel
+ * views). Sample (col, row) sits at (col + 0.5, row + 0.5). Ties keep the earlier triangle. */
 #include <math.h>
 #include <stdint.h>
 
@@ -37,5 +38,29 @@ void raster(const float *verts, const int32_t *tris, int64_t count, int32_t firs
                 bary[2 * at + 1] = (float)(wv / total);
             }
         }
+    }
+}
+
+/* Value noise on a periodic side^3 lattice, smoothed trilinear; twin of Noise.value in noise.py. */
+void value_noise(const float *points, int64_t count, float frequency, const float *lattice, int32_t side, float *out)
+{
+    for (int64_t i = 0; i < count; i++) {
+        int lo[3], hi[3];
+        float part[3];
+        for (int k = 0; k < 3; k++) {
+            float at = points[3 * i + k] * frequency, cell = floorf(at), t = at - cell;
+            int c = (int)((int64_t)cell % side);
+            lo[k] = c < 0 ? c + side : c;
+            hi[k] = lo[k] + 1 == side ? 0 : lo[k] + 1;
+            part[k] = t * t * (3.0f - 2.0f * t);
+        }
+        float sum = 0;
+        for (int corner = 0; corner < 8; corner++) {
+            int x = corner & 1 ? hi[0] : lo[0], y = corner & 2 ? hi[1] : lo[1], z = corner & 4 ? hi[2] : lo[2];
+            float w = (corner & 1 ? part[0] : 1 - part[0]) * (corner & 2 ? part[1] : 1 - part[1])
+                      * (corner & 4 ? part[2] : 1 - part[2]);
+            sum += w * lattice[((int64_t)x * side + y) * side + z];
+        }
+        out[i] = sum;
     }
 }

@@ -99,7 +99,8 @@ def geometry(s: TrainSettings, side: int, iteration: int, batch: int, resolution
 @dataclass
 class Batches:
     """Makes batch i on `device`. On a GPU the next batch is made on a thread meanwhile, and the faces live on the
-    device where they fit; on a CPU a thread would take its time from the net (measured: no gain)."""
+    device where they fit. On a CPU batches take 3 % of a step (0.6 % at 128 px), and a thread would take them from
+    the net's own cores."""
 
     src: Samples
     dst: Samples

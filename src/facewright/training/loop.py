@@ -290,10 +290,11 @@ class TrainStep:
         return t
 
     def _summary(self, t: Training, desk: Desk) -> dict[str, Any]:
-        src, dst = desk.reports.smoothed()
+        src, dst = (round(loss, 5) if loss == loss else None for loss in desk.reports.smoothed())
         return {
             "net": self.net, "iterations": t.done, "minutes": round(t.clock.used_s / 60, 3), "loss_src": src,
-            "loss_dst": dst, "it_per_s": desk.reports.rate, "preview": str(t.run / PREVIEW / LATEST), **t.facts,
+            "loss_dst": dst, "it_per_s": round(desk.reports.rate, 3), "preview": str(t.run / PREVIEW / LATEST),
+            **t.facts,
         }
 
 

@@ -29,7 +29,8 @@ class Reports:
         self.t, self.work, self.marks = t, work, marks
         make_folder(t.run / PREVIEW)
         self.losses = LossFile(t.run / LOSSES, t.done)
-        self.tail: deque[tuple[float, float]] = deque(maxlen=_TAIL)
+        old = read_losses(t.run / LOSSES)[-_TAIL:]
+        self.tail = deque(zip(old["src"].tolist(), old["dst"].tolist()), maxlen=_TAIL)
         self.rate = 0.0
         self._waiting: list[tuple[int, torch.Tensor]] = []
         self._blow_up = BlowUp()

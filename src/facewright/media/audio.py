@@ -49,7 +49,7 @@ class Sound:
         if not _takes(self._output.format.name, source, stream.index):
             codec, rate = _ANEW.get(self._suffix, _OTHERWISE)
             self.notes.append(
-                f"Sound track {stream.index} ({stream.codec_context.name}) is encoded anew as {_NAMES[codec]}: "
+                f"Sound track {stream.index} ({stream.codec_context.codec.canonical_name}) is encoded anew as {_NAMES[codec]}: "
                 f"{self._suffix[1:]} files do not take it as it is."
             )
             return _Anew(self._output, stream, codec, rate)

@@ -23,6 +23,7 @@ from facewright.media.frame import ColourTags, Video
 from facewright.media.pixels import FromRgb, matrix_of
 
 KEY_EVERY_S = 2
+X265_DELAY = 3
 
 
 class Film:
@@ -39,6 +40,7 @@ class Film:
         tags = output_tags(like, preset)
         self._from_rgb = FromRgb(layout, tags.matrix, full_range=tags.full_range)
         self._step = round(1 / (like.rate * like.time_base))
+        self._times: list[int] = []  # of the first frames only
         make_folder(path.parent)
         with ExitStack() as stack:
             part = stack.enter_context(part_file(path))
@@ -59,6 +61,8 @@ class Film:
         """Encode one picture and the sound up to it."""
         raw = self._from_rgb(image)
         raw.pts, raw.time_base, raw.duration = pts, self._like.time_base, self._step
+        if len(self._times) <= X265_DELAY:
+            self._times.append(pts)
         with self._refusing():
             self._mux(self._stream.encode(raw))
 
@@ -77,11 +81,19 @@ class Film:
             self._kept.__exit__(kind, error, trace)
             return
         with self._kept:
-            self._mux(self._stream.encode(None))
+            packets = self._stream.encode(None)
+            if self._codec == "libx265" and len(self._times) <= X265_DELAY:
+                self._date(packets)
+            self._mux(packets)
             if self._sound is not None:
                 self._sound.feed(None)
         if self._sound is not None:
             self._notes += self._sound.notes
+
+    def _date(self, packets: list[Packet]) -> None:
+        # x265 leaves decoding times unset (whatever memory held) in a film no longer than its reordering delay.
+        for at, packet in enumerate(packets):
+            packet.dts = self._times[0] + (at - X265_DELAY + 1) * self._step
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:

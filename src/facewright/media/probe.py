@@ -32,7 +32,7 @@ def probe(path: Path) -> Video:
                 f"{path.name} holds no frame that can be decoded.", why="Zero frames.",
                 remedy="Check that it plays in a video player, or use another file.", where=path,
             )
-        codec, audio, aspect = stream.codec_context.name, _audio(container), _aspect(stream, first)
+        codec, audio, aspect = stream.codec_context.codec.canonical_name, _audio(container), _aspect(stream, first)
         colour, code = _colour(stream, first), _timecode_text(container, stream)
         named_length_s = _named_length_s(stream, length_s if not audio else 0.0)
     line = timeline(path, index)
@@ -106,7 +106,7 @@ def _explains(line: Timeline, rate: Fraction) -> bool:
 
 def _audio(container: InputContainer) -> tuple[AudioTrack, ...]:
     return tuple(
-        AudioTrack(s.index, sound.name, sound.sample_rate, sound.channels, s.language or "")
+        AudioTrack(s.index, sound.codec.canonical_name, sound.sample_rate, sound.channels, s.language or "")
         for s in container.streams.audio
         if (sound := s.codec_context) is not None
     )

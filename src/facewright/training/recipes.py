@@ -35,30 +35,25 @@ class Recipe:
         return found
 
 
+_SMALL: Mapping[str, Any] = {
+    "archi": "df-ud", "ae_dims": 128, "e_dims": 24, "d_dims": 16, "d_mask_dims": 8, "face_type": "full_face",
+}
+_FAST: Mapping[str, Any] = {
+    "batch_size": 8, "optimiser": "adamw", "lr": 2e-3, "lr_schedule": "cosine",
+    "rotation_deg": 3.0, "scale": 0.04, "shift": 0.015, "warp_strength": 0.5, "warp_independent": True,
+    "random_src_flip": False, "random_dst_flip": False,
+    "eyes_mouth_prio": True, "eyes_mouth_weight": 30.0, "mouth_area": "lips",
+    "match_colour": True, "ema": True, "ema_decay": 0.998,
+}
+_WIDER: Mapping[str, Any] = {"rotation_deg": 5.0, "scale": 0.06, "shift": 0.02, "warp_strength": 0.7}
 RECIPES: dict[str, Recipe] = {
     r.name: r
     for r in (
         Recipe("original", "The original's values, for long trainings"),
-        Recipe(
-            "quick", "The best known use of some minutes of processor time", net="saehd",
-            shape={
-                "resolution": 96, "archi": "df-ud", "ae_dims": 128, "e_dims": 24, "d_dims": 16, "d_mask_dims": 8,
-                "face_type": "full_face",
-            },
-            stages=(
-                (
-                    1.0,
-                    {
-                        "batch_size": 8, "optimiser": "adamw", "lr": 2e-3, "lr_schedule": "cosine",
-                        "rotation_deg": 3.0, "scale": 0.04, "shift": 0.015,
-                        "warp_strength": 0.5, "warp_independent": True,
-                        "random_src_flip": False, "random_dst_flip": False,
-                        "eyes_mouth_prio": True, "eyes_mouth_weight": 30.0, "mouth_area": "lips",
-                        "match_colour": True, "ema": True, "ema_decay": 0.998,
-                    },
-                ),
-            ),
-        ),
+        Recipe("quick", "The best known use of some minutes of processor time", net="saehd",
+               shape={**_SMALL, "resolution": 96}, stages=((1.0, _FAST),)),
+        Recipe("hour", "The best known use of about an hour: more pixels, wider augmentation", net="saehd",
+               shape={**_SMALL, "resolution": 128}, stages=((1.0, {**_FAST, **_WIDER}),)),
     )
 }
 """Name -> recipe."""

@@ -48,8 +48,9 @@ class Sound:
     def _track(self, source: Video, stream: AudioStream) -> _Copied | _Anew:
         if not _takes(self._output.format.name, source, stream.index):
             codec, rate = _ANEW.get(self._suffix, _OTHERWISE)
+            was = stream.codec_context.codec.canonical_name
             self.notes.append(
-                f"Sound track {stream.index} ({stream.codec_context.codec.canonical_name}) is encoded anew as {_NAMES[codec]}: "
+                f"Sound track {stream.index} ({was}) is encoded anew as {_NAMES[codec]}: "
                 f"{self._suffix[1:]} files do not take it as it is."
             )
             return _Anew(self._output, stream, codec, rate)

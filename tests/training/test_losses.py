@@ -21,7 +21,7 @@ M = cf.nchw(cf.mask(2, 32, 32, "opM"))
 E = cf.nchw(cf.emask(2, 32, 32))
 
 
-def exact_dssim(x: torch.Tensor, y: torch.Tensor, size: int) -> np.ndarray:
+def exact_dssim(x: torch.Tensor, y: torch.Tensor, size: int) -> torch.Tensor:
     """The formula of the spec, word for word, in float64 with a two-dimensional window."""
     row = torch.softmax(-0.5 * (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) ** 2 / 1.5**2, 0)
     window = torch.outer(row, row)[None, None].expand(3, 1, -1, -1)
@@ -29,17 +29,27 @@ def exact_dssim(x: torch.Tensor, y: torch.Tensor, size: int) -> np.ndarray:
     mx, my, mxy, mq = (torch.conv2d(t, window, groups=3) for t in (x, y, x * y, x * x + y * y))
     a, b = 2 * mx * my, mx**2 + my**2
     light, structure = (a + 1e-4) / (b + 1e-4), (2 * mxy - a + 9e-4) / (mq - b + 9e-4)
-    return ((1 - (light * structure).mean((2, 3))) / 2).mean(1).numpy()
+    return ((1 - (light * structure).mean((2, 3))) / 2).mean(1)
 
 
 @pytest.mark.parametrize("size", [2, 4, 5, 8, 9, 11, 12, 13, 16, 19, 22, 24, 27, 31])
 def test_dssim(size, ops):
-    exact = exact_dssim(A, B, size)
+    exact = exact_dssim(A, B, size).numpy()
     np.testing.assert_allclose(losses.dssim(A, B, size).numpy(), exact, atol=4e-7, rtol=0)
     np.testing.assert_allclose(losses.dssim(B, A, size).numpy(), exact, atol=4e-7, rtol=0)
     # At 31 the original's own float32 is 3.4e-6 off (four windows, large cancellation).
     tolerance = 4e-6 if size == 31 else 2e-6
     np.testing.assert_allclose(losses.dssim(A, B, size).numpy(), ops[f"dssim_fs{size}"].mean(1), atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("size", [2, 5, 8, 11, 22])
+def test_gradient_of_dssim(size):
+    x, exact_x = (A.clone().requires_grad_() for _ in range(2))
+    weights = torch.tensor([1.0, -3.0])
+    (losses.dssim(x, B, size) * weights).sum().backward()
+    (exact_dssim(exact_x, B, size) * weights).sum().backward()
+    error = float((x.grad - exact_x.grad).abs().max() / exact_x.grad.abs().max())
+    assert error < 1e-4
 
 
 @pytest.mark.parametrize("sigma", [0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 7.0, 8.0])

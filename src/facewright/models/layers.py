@@ -48,7 +48,7 @@ class Conv(nn.Conv2d):
     An even kernel grows the picture: k 4, stride 2 on n gives n // 2 + 1, as in the original.
     """
 
-    bias: nn.Parameter  # always there
+    bias: nn.Parameter  # type: ignore[bad-override-mutable-attribute]  # always there
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> None:
         padding = ((kernel - 1) * dilation + 1) // 2

@@ -219,6 +219,30 @@ def test_a_folder_of_stills_with_a_damaged_one(world, faceset, tmp_path):
     assert np.array_equal(made[3].image, next(frames(open_video(world.film), 2, 3)).image)
 
 
+def test_sixteen_bit_pictures_stay_sixteen_bit(world, tmp_path):
+    from facewright.media.frame import Frame
+    from facewright.media.writer import write_stills
+
+    folder = tmp_path / "deep"
+    deep = [Frame(f.index, f.pts, f.time_base, f.image.astype(np.uint16) * 257 - f.index)
+            for f in frames(open_video(world.film), 10, 13)]
+    write_stills(folder, deep)
+    place = world.fill("deep_faces", frames=range(3), sha=open_video(folder).sha256)
+    summary = run_step(MergeStep(str(folder), str(place), RUN, str(tmp_path / "out")))
+    assert summary["swapped"] == 3
+    for source, made in zip(deep, Merged.open(tmp_path / "out").composites(), strict=True):
+        assert made.image.dtype == np.uint16
+        assert np.array_equal(made.image[made.alpha == 0], source.image[made.alpha == 0])
+
+
+def test_a_job_can_be_resumed_from_any_folder(world, faceset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = MergeStep("film.mp4", "faces", "run", "out", person="Ada").args()
+    assert args == {**{n: str(tmp_path / v) for n, v in
+                       (("input", "film.mp4"), ("faceset", "faces"), ("run", "run"), ("out", "out"))}, "person": "Ada"}
+    assert MergeStep("f", "s", RUN, "o").args()["run"] == RUN
+
+
 def test_runs_as_a_job(world, faceset, painted, tmp_path):
     from facewright.jobs.run import run_job
 

@@ -46,8 +46,10 @@ class MergeStep:
         return Path(self.out)
 
     def args(self) -> dict[str, Any]:
-        """The constructor's arguments without settings."""
-        return {"input": self.input, "faceset": self.faceset, "run": self.run, "out": self.out, "person": self.person}
+        """The constructor's arguments without settings; paths absolute, so that a job resumes from any folder."""
+        paths = {"input": self.input, "faceset": self.faceset, "out": self.out}
+        run = self.run if self.is_null else str(Path(self.run).absolute())
+        return {**{n: str(Path(p).absolute()) for n, p in paths.items()}, "run": run, "person": self.person}
 
     @cached_property
     def video(self) -> Video:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -48,5 +49,18 @@ def test_closing_stops_the_source():
     assert next(found) == 1
     found.close()
     assert closed.wait(5)
-    assert len(made) <= 5
+    assert len(made) <= 3
     assert not [t for t in threading.enumerate() if t.name == "read-ahead"]
+
+
+def test_no_more_is_made_than_there_is_room_for():
+    made = []
+
+    def numbers():
+        for i in range(20):
+            made.append(i)
+            yield i
+
+    for i in ahead(numbers(), depth=1):
+        time.sleep(0.005)
+        assert len(made) <= i + 2

@@ -31,7 +31,7 @@ from facewright.faceset.cut import Cut, Cutting, draw, finish_face, frame_side_p
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.selection import Chunk, runs
-from facewright.faceset.settings import MAX_SIDE_PX, MIN_SIDE_PX, ExtractSettings
+from facewright.faceset.settings import CHUNK_FRAMES, MAX_SIDE_PX, MIN_SIDE_PX, ExtractSettings
 from facewright.faceset.sources import ExtractArguments, Footage, check_header, open_footage
 from facewright.faceset.store import DEBUG, Writer, chunk_folder, foreign_files, is_faceset
 from facewright.media.frame import Frame
@@ -155,7 +155,7 @@ class ExtractStep:
             finder = self._make_finder(self.settings.detection())
             self._side_px = self._side(finder)
             pool = stack.enter_context(ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode"))
-            batches = stack.enter_context(closing(ahead(self._read([item.payload for item in todo]))))
+            batches = stack.enter_context(closing(self._batches([item.payload for item in todo])))
             waiting: ChunkResult | None = None
             seen = faces = 0
             for batch in batches:
@@ -205,12 +205,19 @@ class ExtractStep:
             "already_there": [one.name for one in self.footage if one.sha256 in known],
         }
 
-    def _read(self, todo: list[Chunk]) -> Iterator[Batch]:
+    def _batches(self, todo: list[Chunk]) -> Generator[Batch, None, None]:
+        """Chunks in order, the next one read while this one is worked on, unless frames are so large that two are
+        too many (the reader's own thread then runs a few frames ahead)."""
+        videos = [one.video for one in self.footage]
+        largest = max(v.size_px[0] * v.size_px[1] * (3 if v.bit_depth <= 8 else 6) for v in videos)
+        return self._read(todo) if largest * CHUNK_FRAMES > _HELD_BYTES else ahead(self._read(todo))
+
+    def _read(self, todo: list[Chunk]) -> Generator[Batch, None, None]:
         """Chunks that follow each other are read in one go; frames that could not be decoded are left out and noted."""
         for one in self.footage:
             mine = [chunk for chunk in todo if chunk.source_sha256 == one.sha256]
             for group in runs(mine, list(one.chunks)):
-                yield from _batches(one, group)
+                yield from _read_group(one, group)
 
     def _look(self, batch: Batch, finder: Finder, pool: ThreadPoolExecutor) -> ChunkResult:
         one = self._source_of(batch.chunk)
@@ -309,7 +316,7 @@ def estimate_side(sides_px: np.ndarray) -> int:
     return min(max(wanted, MIN_SIDE_PX), MAX_SIDE_PX)
 
 
-def _batches(one: Footage, group: list[Chunk]) -> Iterator[Batch]:
+def _read_group(one: Footage, group: list[Chunk]) -> Iterator[Batch]:
     """Read the chunks of a group in one pass of the film."""
     damage: dict[int, str] = {}
     step = math.gcd(*(chunk.step for chunk in group), *(b.start - a.start for a, b in pairwise(group)))

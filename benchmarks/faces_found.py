@@ -88,7 +88,7 @@ def elsewhere(found: Found, reference: Found, people: int) -> int:
     """Faces over the true number, or where the reference shows none (in frames in which its number is right)."""
     false = 0
     for row, truth in zip(found, reference):
-        lost = [f for f in row if not any(same_head(f.detection, t.detection) for t in truth)]
+        lost = [f for f in row if not any(same_head(f.detection, t.detection) or _holds(f, t) for t in truth)]
         false += max(len(row) - people, len(lost) if len(truth) == people else 0, 0)
     return false
 
@@ -96,6 +96,12 @@ def elsewhere(found: Found, reference: Found, people: int) -> int:
 def _chunks(stream: Iterator[Frame]) -> Iterator[list[Frame]]:
     while chunk := list(islice(stream, CHUNK)):
         yield chunk
+
+
+def _holds(face: FoundFace, other: FoundFace) -> bool:
+    """Whether a (loosely placed) box holds the middle of another one."""
+    (x0, y0, x1, y1), (a, b, c, d) = face.detection.box_px, other.detection.box_px
+    return x0 <= (a + c) / 2 <= x1 and y0 <= (b + d) / 2 <= y1
 
 
 def pool(clips: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -29,11 +29,15 @@ def _coarse(
     """Only the part of the frame that the square covers, shrunk `step` times -> (picture, its top left corner)."""
     corners = np.array([[0, 0, 1], [net_side, 0, 1], [0, net_side, 1], [net_side, net_side, 1.0]])
     corners = (corners @ frame_from_net.T)[:, :2]
-    low = np.clip(np.floor(corners.min(0)).astype(int) // step * step, 0, None)
-    high = np.minimum(np.ceil(corners.max(0)).astype(int), [image.shape[1], image.shape[0]])
-    count = np.maximum((high - low) // step, 0)
-    if (count == 0).any():
+    # One block more on each side: bilinear sampling reads beyond the square's edge.
+    low = np.clip((np.floor(corners.min(0)).astype(int) // step - 1) * step, 0, None)
+    high = np.minimum(np.ceil(corners.max(0)).astype(int) + step, [image.shape[1], image.shape[0]])
+    count = -(-(high - low) // step)
+    if (high <= low).any():
         return np.zeros((1, 1, 3), np.uint8), (0, 0)
-    part = image[low[1] : low[1] + count[1] * step, low[0] : low[0] + count[0] * step]
+    part = image[low[1] : high[1], low[0] : high[0]]
+    right, bottom = count * step - (high - low)
+    if right or bottom:
+        part = cv2.copyMakeBorder(part, 0, int(bottom), 0, int(right), cv2.BORDER_CONSTANT)
     shrunk = cv2.resize(part, (int(count[0]), int(count[1])), interpolation=cv2.INTER_AREA)
     return shrunk, (int(low[0]), int(low[1]))

@@ -266,7 +266,7 @@ def test_rebuild_from_the_folder(fake, tmp_path):
     assert "film.mp4" in caught.value.why
 
 
-def test_project_jobs_lie_in_the_project(fake, tmp_path):
+def test_project_jobs_lie_in_the_project(fake, tmp_path, tmp_path_factory):
     (tmp_path / "project.toml").write_text('[project]\nname = "film-a"\n')
     out = tmp_path / "facesets" / "src"
     summary = run_job(fake.CountStep(str(out), 2), gate=fake.OpenGate())
@@ -275,6 +275,8 @@ def test_project_jobs_lie_in_the_project(fake, tmp_path):
     assert [job.id for job in list_jobs(out)] == [summary.job.id]
     assert not (out / ".facewright").exists()
     assert HouseGate.at(out).project == "film-a"
+    elsewhere = tmp_path_factory.mktemp("elsewhere")  # a job in the background is run from anywhere
+    assert Job.find(summary.job.id, elsewhere).folder == summary.job.folder
 
 
 def test_jobs_outside_of_projects_are_remembered(fake, tmp_path, monkeypatch):

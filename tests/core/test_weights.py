@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from facewright.core import fetch as fetching
-from facewright.core import weights as table
+from facewright.core import at_hand, catalogue
+from facewright.core import weights as door
+from facewright.core.at_hand import cache_place
 from facewright.core.errors import SettingRefused, WeightsMissing
-from facewright.core.weights import WEIGHTS, Package, Repository, available, cache_place, resolve, verify, weight
+from facewright.core.weights import WEIGHTS, Package, Repository, Weight, available, resolve, verify, weight
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +25,10 @@ def tiny(monkeypatch):
     """The table with one net whose file we can write ourselves."""
     content = b"a net of eleven bytes"
     digest = hashlib.sha256(content).hexdigest()
-    net = table.Weight(
+    net = Weight(
         "tiny", "tiny.onnx", len(content), digest, "MIT", "", "none", "", (Repository("a/b", "0" * 40, ()),), "tests"
     )
-    monkeypatch.setitem(table.WEIGHTS, "tiny", net)
+    monkeypatch.setitem(catalogue.WEIGHTS, "tiny", net)
     return net, content
 
 
@@ -112,7 +113,7 @@ def test_verify_sees_damage(monkeypatch, tmp_path):
 
 def test_resolve_asks_the_carrier_only_when_allowed(monkeypatch):
     asked = []
-    monkeypatch.setattr(fetching, "fetch", lambda name: asked.append(name) or Path("there"))
+    monkeypatch.setattr(door, "fetch", lambda name: asked.append(name) or Path("there"))
     with pytest.raises(WeightsMissing):
         resolve("face_mesh")
     monkeypatch.setenv("FACEWRIGHT_OFFLINE", "0")
@@ -127,7 +128,7 @@ def test_identity_switched_off(way, monkeypatch, tmp_path):
     from facewright.core.places import config_folder
 
     net = WEIGHTS["mobileface_v2"]
-    monkeypatch.setattr(table, "is_file_of", lambda n, path: n is net)
+    monkeypatch.setattr(at_hand, "is_file_of", lambda n, path: n is net)
     assert available("mobileface_v2") is not None
     if way == "environment":
         monkeypatch.setenv("FACEWRIGHT_NO_IDENTITY", "1")

@@ -1,7 +1,7 @@
 """Published formats of two nets (MXNet parameter list + symbol JSON, TF.js layers + shard) -> ONNX opset 13.
 
 Done once on the user's machine, operation for operation, without retraining. With the ONNX library that facewright
-pins, the result is byte-identical to the file whose digest stands in `weights.WEIGHTS`; with another version
+pins, the result is byte-identical to the file whose digest stands in `catalogue.WEIGHTS`; with another version
 `check_numbers` compares stored outputs of the published net on one fixed input.
 """
 

@@ -18,23 +18,18 @@ from typing import IO, Any
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from facewright.core.errors import WeightsMissing
-from facewright.core.files import PART, FolderLock, disk_error, make_folder, sha256_of, write_atomic
-from facewright.core.weights import (
+from facewright.core.at_hand import (
     CONVERSION,
-    WEIGHTS,
-    Package,
-    Part,
-    Repository,
-    Weight,
     available,
     cache_place,
     identity_off,
     missing,
     offline,
-    weight,
     weights_cache,
 )
+from facewright.core.catalogue import WEIGHTS, Package, Part, Repository, Weight, weight
+from facewright.core.errors import WeightsMissing
+from facewright.core.files import PART, FolderLock, disk_error, make_folder, sha256_of, write_atomic
 
 RAW_ADDRESS = "https://raw.githubusercontent.com/{name}/{commit}/{path}"
 """Pattern of a public repository's raw files."""

@@ -188,6 +188,26 @@ def test_a_recipes_stages_come_at_their_share(pair, tmp_path):
         ("random_warp", 3, "recipe"), ("lr", 3, "recipe")}
 
 
+def test_stages_survive_an_interruption_and_leave_later_wishes_alone(pair, tmp_path):
+    folder, stages = tmp_path / "run", [[0.4, {"lr": 1e-4}]]
+    run(step(pair, folder, iterations=6, stages=stages), at4=[{"set": {"lr": 2e-4}}], at5="stop")
+    desk, _ = run(step(pair, folder, iterations=6, stages=stages))
+    assert not desk.kinds("setting")
+    assert checkpoint.load_latest(folder).extra["train"]["lr"] == 2e-4
+    desk, _ = run(step(pair, folder, iterations=7, stages=stages))
+    assert [(c["name"], c["now"], c["iteration"]) for c in desk.kinds("setting")] == [("lr", 1e-4, 6)]
+
+
+def test_a_face_once_learned_stays_in_the_record(pair, drawn, write, tmp_path):
+    folder = tmp_path / "run"
+    run(step(pair, folder, iterations=1))
+    other = write(tmp_path / "other", drawn(4, name="c"), consent="sha256:" + "9" * 64)
+    run(step((other, pair[1]), folder, iterations=2))
+    kept = json.loads((folder / "run.json").read_text())["extra"]["likenesses"]
+    assert [l["consent"][-1] for l in kept if l["role"] == "source_likeness"] == ["1", "9"]
+    assert len(kept) == 3
+
+
 def test_a_loss_that_is_no_number_stops_before_the_update(pair, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     run(step(pair, folder, iterations=2))

@@ -46,19 +46,24 @@ def _set(found: Wishes, values: dict[str, Any], started: TrainSettings) -> None:
             found.changed[name] = (getattr(before, name), getattr(wanted, name))
 
 
-def taken_up(events: Sequence[dict[str, Any]], given: TrainSettings, done: int) -> TrainSettings:
-    """The settings with which an interrupted training goes on: as `given`, with what was changed on the way.
-
-    Only when the run's last start had the same settings and did not come to its end; a recipe's stage counts when
-    the iteration it came at is among the `done` ones (else it comes again by itself).
-    """
+def goes_on(events: Sequence[dict[str, Any]], given: TrainSettings) -> bool:
+    """Whether this start takes up a training of the same settings that did not come to its end."""
     starts = [i for i, e in enumerate(events) if e.get("kind") == "start"]
     if not starts or events[starts[-1]].get("given") != given.model_dump(mode="json"):
+        return False
+    return all(e.get("kind") != "end" for e in events[starts[-1] :])
+
+
+def taken_up(events: Sequence[dict[str, Any]], given: TrainSettings, done: int) -> TrainSettings:
+    """The settings with which a training starts: as `given`, and when it `goes_on`, with what was changed on the way.
+
+    A recipe's stage counts when the iteration it came at is among the `done` ones (else it comes again by itself).
+    """
+    if not goes_on(events, given):
         return given
-    values: dict[str, Any] = dict(events[starts[-1]].get("settings", {}))
-    for event in events[starts[-1] :]:
-        if event.get("kind") == "end":
-            return given
+    last = max(i for i, e in enumerate(events) if e.get("kind") == "start")
+    values: dict[str, Any] = dict(events[last].get("settings", {}))
+    for event in events[last:]:
         if event.get("kind") == "setting" and (event.get("by") == "user" or event["iteration"] <= done):
             values[event["name"]] = event["now"]
     return check(type(given), values)

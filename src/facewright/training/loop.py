@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,24 +14,18 @@ from facewright.core.settings import check
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import FaceType
 from facewright.faceset.faceset import Faceset
-from facewright.models import checkpoint
-from facewright.models.retention import Keep
 from facewright.models.run_folder import RunFolder, is_run
 from facewright.models.settings import SHAPES, ShapeSettings
-from facewright.training import backups, clock, guard, history, machine
-from facewright.training.changes import stage_changes, taken_up, wishes
+from facewright.training import clock, guard, history, machine
+from facewright.training.changes import goes_on, taken_up
+from facewright.training.desk import HISTORY, Desk
 from facewright.training.objectives import Reduction, objective, reported
-from facewright.training.reports import LATEST, PREVIEW, Reports
+from facewright.training.reports import LATEST, PREVIEW
 from facewright.training.settings import TrainSettings, settings_class
 from facewright.training.start import Training, begin, prepare_samples
 from facewright.training.survey import Survey, coverage_warning, likenesses, serves, survey
 
 ITEM = "train"
-HISTORY = "history.jsonl"
-_LOSS_SETTINGS = (
-    "masked_training", "blur_out_mask", "eyes_mouth_prio", "eyes_mouth_weight", "mouth_area", "random_warp",
-    "warp_strength", "warp_independent", "rotation_deg", "scale", "shift", "match_colour",
-)
 
 
 def train(t: Training, desk: Desk) -> bool:
@@ -73,96 +65,6 @@ def train(t: Training, desk: Desk) -> bool:
         figures = reported(terms, t.batches.batch, reduction=how)
         desk.reports.scalars(i + 1, torch.stack([figures["src_loss"], figures["dst_loss"]]))
     raise AssertionError("count() has no end")
-
-
-class Desk:
-    """What happens between two iterations: wishes, stages, saves, previews. Nothing here changes a weight."""
-
-    def __init__(self, t: Training, work: Work, stages: list[list[Any]]) -> None:
-        self.t, self.work, self.stages = t, work, stages
-        self.started = t.settings
-        marks = [(r["iteration"], _mark_text(r)) for r in history.events(t.run / HISTORY, "setting")]
-        self.reports = Reports(t, work, marks)
-        self._saved_s, self._saved_at = time.monotonic(), t.done
-        self._share = clock.share(t.settings, t.done, t.clock.used_s)
-        self._shown = False
-
-    def serve(self, iteration: int) -> None:
-        """Everything that is asked for or due before the next iteration."""
-        asked = wishes(self.work, self.t.settings, self.started, iteration)
-        self._take_over(iteration, asked.settings, asked.changed, "user")
-        self._next_stage(iteration)
-        late = time.monotonic() - self._saved_s >= self.t.settings.save_minutes * 60
-        if asked.save or late:
-            self.save(iteration)
-        # A first picture as soon as there is something to see, so that its path is not a promise.
-        first = not self._shown and iteration > self._saved_at
-        if asked.preview or self.reports.preview_due() or first:
-            self._shown = True
-            path = self.reports.show(iteration)
-            self.work.note("preview", iteration=iteration, path=str(path))
-
-    def _next_stage(self, iteration: int) -> None:
-        now = clock.share(self.t.settings, iteration, self.t.clock.used_s)
-        due = stage_changes(self.stages, self._share, now)
-        self._share = now
-        if due:
-            s = self.t.settings
-            wanted = check(type(s), s.model_dump() | due)
-            changed = {n: (getattr(s, n), getattr(wanted, n)) for n in due if getattr(s, n) != getattr(wanted, n)}
-            self._take_over(iteration, wanted, changed, "recipe")
-
-    def _take_over(
-        self, iteration: int, s: TrainSettings, changed: Mapping[str, tuple[Any, Any]], by: str
-    ) -> None:
-        self.t.settings = s
-        for name, (before, now) in changed.items():
-            record = {"iteration": iteration, "name": name, "before": before, "now": now, "by": by}
-            self.work.note("setting", **record)
-            history.note(self.t.run / HISTORY, "setting", **record)
-            self.reports.marks.append((iteration, _mark_text(record)))
-        if "random_warp" in changed:
-            self.t.freeze_what_rests()
-        if self.t.ema is not None:
-            self.t.ema.decay = s.ema_decay
-
-    def save(self, iteration: int) -> None:
-        """One folder = one moment: weights, running mean, optimiser, counters. Never of weights that are no numbers."""
-        t, s = self.t, self.t.settings
-        if iteration == self._saved_at:
-            return
-        self.reports.flush()
-        guard.weights_are_sound(t.net, iteration, s)
-        src, dst = self.reports.smoothed()
-        extra = {
-            "used_s": t.clock.used_s, "train": s.model_dump(), "ema_updates": t.ema.updates if t.ema else 0,
-            "loss_src": src, "loss_dst": dst, **t.facts,
-        }
-        folder = checkpoint.save(
-            t.run, iteration, t.net, t.optimiser, t.ema.tensors() if t.ema else None,
-            settings=t.net.settings.model_dump(), extra=extra, loss=src + dst if src == src else None,
-            loss_key=loss_key(s), keep=Keep(newest=s.keep),
-        )
-        if backups.due(t.run, s.autobackup_hours):
-            backups.back_up(t.run, folder)
-        self._saved_s, self._saved_at = time.monotonic(), iteration
-        self.work.note("save", iteration=iteration, loss_src=src, loss_dst=dst)
-
-    def close(self) -> None:
-        """The last save and picture of a training that ends well."""
-        self.save(self.t.done)
-        if self.t.done:
-            self.reports.show(self.t.done)
-
-
-def loss_key(s: TrainSettings) -> str:
-    """Digest of the settings that decide how large a loss is: only losses of one key are compared ("best")."""
-    text = repr([(name, getattr(s, name, None)) for name in _LOSS_SETTINGS])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _mark_text(record: Mapping[str, Any]) -> str:
-    return f"{record['name']} {record['now']}"
 
 
 @dataclass
@@ -225,7 +127,9 @@ class TrainStep:
         """Trains; yields the summary when the budget is used up, nothing when it was stopped (and saved)."""
         if not todo:
             return
-        with machine.borrowed(self.settings, machine.device_of(self.settings)):
+        device = machine.device_of(self.settings)
+        batch = machine.batch_of(self.settings, device)
+        with machine.borrowed(self.settings, device), guard.memory_advice(batch, self.settings):
             summary = self._learn(work)
         if summary is not None:
             yield todo[0], summary
@@ -235,10 +139,9 @@ class TrainStep:
         t = self._begin(work)
         desk = Desk(t, work, self.stages)
         try:
-            with guard.memory_advice(t.batches.batch, self.settings):
-                complete = train(t, desk)
-                if not work.stop.at_once:
-                    desk.close()
+            complete = train(t, desk)
+            if not work.stop.at_once:
+                desk.close()
         finally:
             t.batches.close()
         history.note(t.run / HISTORY, "end" if complete else "stop", iteration=t.done)
@@ -272,7 +175,9 @@ class TrainStep:
         shape, run, s = self.shape_settings(), self.home(), self.settings
         (source, target), (src, dst) = self._facesets(), self._surveys()
         folder = RunFolder.open(run, self.net) if is_run(run) else RunFolder.create(run, self.net, shape)
-        people = [_plain(l) for l in self.likenesses()]
+        # A face once learned stays in the weights, so its record stays with the run.
+        known = list(folder.extra.get("likenesses", []))
+        people = known + [p for p in map(_plain, self.likenesses()) if p not in known]
         folder.note(likenesses=people, data={"src": src.as_dict(), "dst": dst.as_dict()})
         sides = [
             prepare_samples(run, faceset, found, name, shape, s,
@@ -280,12 +185,15 @@ class TrainStep:
             for faceset, found, name in ((source, src, "src"), (target, dst, "dst"))
         ]
         t = begin(run, self.net, shape, s, *sides)
-        t.settings = taken_up(history.events(folder.history), s, t.done)
+        before = history.events(folder.history)
+        t.settings = taken_up(before, s, t.done)
+        if not goes_on(before, s):
+            t.share = 0.0  # another budget: the recipe's stages that lie behind come at once
         t.freeze_what_rests()
         for text in filter(None, (coverage_warning(src, dst), *t.warnings)):
             work.note("warning", iteration=t.done, text=text)
         history.note(folder.history, "start", iteration=t.done, given=s.model_dump(), settings=t.settings.model_dump(),
-                     **t.facts)
+                     src=src.digest, dst=dst.digest, **t.facts)
         work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)
         return t
 

@@ -30,7 +30,10 @@ _REUSED_EVERY = 3
 
 @dataclass
 class Training:
-    """One training at work: the moving parts, between `loop.train` and the disk. `done`: iterations learned."""
+    """One training at work: the moving parts, between `loop.train` and the disk.
+
+    done: iterations learned. share: of the budget, up to where a recipe's stages have come.
+    """
 
     run: Path
     net: Net
@@ -43,6 +46,7 @@ class Training:
     generator: torch.Generator
     clock: Clock
     done: int = 0
+    share: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -114,6 +118,7 @@ def begin(run: Path, net_name: str, shape: ShapeSettings, s: TrainSettings, src:
     t = Training(
         run, net, batches, optimiser, ema, s, device, machine.bf16_wanted(s, device), generator,
         Clock(used, s.clock), saved.iteration if saved is not None else 0,
+        float(saved.extra.get("share", 0.0)) if saved is not None else 0.0,
     )
     if saved is not None and saved.damaged:
         t.warnings.append(f"Damaged saves were passed over: {', '.join(saved.damaged)}.")

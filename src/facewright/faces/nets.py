@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +48,9 @@ class LiteNet:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            self._net: Any = Interpreter(str(path), num_threads=threads)
-            self._net.allocate_tensors()
+            with _without_native_chatter():
+                self._net: Any = Interpreter(str(path), num_threads=threads)
+                self._net.allocate_tensors()
         except (ValueError, RuntimeError, OSError) as error:
             raise _broken(path, error) from error
         source = self._net.get_input_details()[0]
@@ -62,6 +67,25 @@ class LiteNet:
             for row, index in zip(found, self._results):
                 row.append(self._net.get_tensor(index)[0])
         return [np.stack(row) if row else np.zeros((0,), np.float32) for row in found]
+
+
+@contextmanager
+def _without_native_chatter() -> Iterator[None]:
+    """LiteRT's C++ part announces its delegate on file descriptor 2 and offers no way to ask it not to."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no stderr at all: nothing to keep quiet
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _broken(path: Path, error: Exception) -> FileRefused:

@@ -109,7 +109,7 @@ def begin(run: Path, net_name: str, shape: ShapeSettings, s: TrainSettings, src:
     """Net, optimiser, running mean and clock: fresh, or as the run's newest sound save left them."""
     device = machine.device_of(s)
     net = build(net_name, shape, seed=s.seed).to(device)
-    generator = torch.Generator(device)
+    generator = torch.Generator(device).manual_seed(s.seed)
     optimiser = make_optimiser(net, s, generator)
     ema = Ema(net.named_parameters(), s.ema_decay) if s.ema else None
     batches = Batches(src, dst, net.resolution, machine.batch_of(s, device), device, s.match_colour)

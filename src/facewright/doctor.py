@@ -162,7 +162,7 @@ def _gpu_remedy() -> str:
 
 
 def _encoders(where: Path) -> Iterator[Finding]:
-    from facewright.media.encoders import probe_encoders
+    from facewright.media.trial import probe_encoders
 
     states = probe_encoders()
     good = [name for name, works in states.items() if works]

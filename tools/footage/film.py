@@ -66,7 +66,10 @@ def frame(
     stage = _stage(model, who, scene, pose_deg, weights)
     linear, covered = _shade(model, who, scene, stage, weights)
     height, width, s = scene.camera.height_px, scene.camera.width_px, scene.samples
-    front = shade.film(linear, scene.light.exposure) * covered[..., None]
+    seen = covered.reshape(-1) > 0  # the curve is costly: only where something was drawn
+    front = np.zeros((covered.size, 3), np.float32)
+    front[seen] = shade.film(linear.reshape(-1, 3)[seen], scene.light.exposure)
+    front = front.reshape(linear.shape)
     size = (width, height)
     front = cv2.resize(front, size, interpolation=cv2.INTER_AREA) if s > 1 else front
     alpha = cv2.resize(covered, size, interpolation=cv2.INTER_AREA)[..., None] if s > 1 else covered[..., None]

@@ -1,4 +1,4 @@
-"""Hair, brows and lashes as strands: curves grown on the head and drawn as thin ribbons."""
+"""Hair and brows as strands: curves grown on the head and drawn as thin ribbons."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _inside(p: np.ndarray, look: HairLook) -> np.ndarray:
 
 
 def grow(model: HeadModel, rest: np.ndarray, look: HairLook) -> list[Strands]:
-    """Scalp hair, brows and nothing else (lashes follow the lids, see `lash_points`)."""
+    """Scalp hair and brows (lashes follow the lids: `lashes.py`); the scalp's hair comes first."""
     return [*_scalp(model, rest, look), _brows(model, rest, look)]
 
 
@@ -256,49 +256,6 @@ def _brows(model: HeadModel, rest: np.ndarray, look: HairLook) -> Strands:
     return Strands(
         points, outward, face[root].astype(np.int32), width, tint, np.full((len(p), knots), 1.0, np.float32), 0.2
     )
-
-
-@dataclass(frozen=True, slots=True)
-class LashPlan:
-    """Lashes: each strand mixes two neighbouring columns of a strip. `left`, `right` (S, K) int32 model vertices,
-    `mix` (S, 1, 1); `reach` (S, 1, 1) scales from the lid's edge outwards; `width` (S, K); `tint` (S, 3)."""
-
-    left: np.ndarray
-    right: np.ndarray
-    mix: np.ndarray
-    reach: np.ndarray
-    width: np.ndarray
-    tint: np.ndarray
-
-    def points(self, posed: np.ndarray) -> np.ndarray:
-        """(S, K, 3) float32 curves for the lids' present shape."""
-        p = posed[self.left] * (1 - self.mix) + posed[self.right] * self.mix
-        return (p[:, :1] + (p - p[:, :1]) * self.reach).astype(np.float32)
-
-
-def plan_lashes(model: HeadModel, look: HairLook) -> LashPlan:
-    """Strands for the four lids; the lower ones are fewer, shorter and finer."""
-    rng = np.random.default_rng(look.seed + 3)
-    left, right, mix, reach, width = [], [], [], [], []
-    for strip in model.lashes:
-        count = 84 if strip.upper else 22
-        t = np.sort(rng.uniform(0.4, 17.6, count))
-        cell = t.astype(int)
-        turn = np.clip(cell + np.round(rng.normal(0, 0.5, count)).astype(int), 0, 17)
-        rows = strip.grid.T  # (19, 6)
-        left.append(rows[cell])
-        right.append(rows[turn + 1])
-        mix.append(t - cell)
-        scale = look.lash_length * (1.0 if strip.upper else 0.5)
-        reach.append(scale * rng.uniform(0.75, 1.1, count))
-        size = 0.042 if strip.upper else 0.022
-        width.append(np.repeat(size * np.linspace(1, 0.25, 6)[None], count, 0))
-    total = sum(len(m) for m in mix)
-    tint = np.repeat(np.array([[0.020, 0.014, 0.011]], np.float32), total, 0)
-    return LashPlan(
-        np.concatenate(left), np.concatenate(right), np.concatenate(mix).astype(np.float32)[:, None, None],
-        np.concatenate(reach).astype(np.float32)[:, None, None], np.concatenate(width).astype(np.float32), tint,
-    )  # fmt: skip
 
 
 def ribbons(points: np.ndarray, width: np.ndarray, eye: np.ndarray) -> np.ndarray:

@@ -21,8 +21,23 @@ void raster(const float *verts, const int32_t *tris, int64_t count, int32_t firs
         int y0 = (int)fmaxf(0.f, ceilf(lo_y - 0.5f)), y1 = (int)fminf((float)height - 1, floorf(hi_y - 0.5f));
         double inv = 1.0 / area;
         for (int y = y0; y <= y1; y++) {
-            double py = y + 0.5;
-            for (int x = x0; x <= x1; x++) {
+            double py = y + 0.5, px0 = x0 + 0.5;
+            /* Thin slanted triangles fill little of their box: each edge says from where to where the row can be inside
+             * (one sample of slack; the exact test below decides). */
+            double edge[3] = {((b[0] - px0) * (c[1] - py) - (b[1] - py) * (c[0] - px0)) * inv,
+                              ((c[0] - px0) * (a[1] - py) - (c[1] - py) * (a[0] - px0)) * inv, 0};
+            double slope[3] = {((double)b[1] - c[1]) * inv, ((double)c[1] - a[1]) * inv, 0};
+            edge[2] = 1.0 - edge[0] - edge[1];
+            slope[2] = -slope[0] - slope[1];
+            double from = 0, to = x1 - x0;
+            for (int e = 0; e < 3; e++) {
+                double zero = -edge[e] / slope[e];
+                if (slope[e] > 1e-12) from = fmax(from, zero - 1);
+                else if (slope[e] < -1e-12) to = fmin(to, zero + 1);
+            }
+            if (!(from <= to)) continue;
+            int last = x0 + (int)to;
+            for (int x = x0 + (int)from; x <= last; x++) {
                 double px = x + 0.5;
                 double u = ((b[0] - px) * (c[1] - py) - (b[1] - py) * (c[0] - px)) * inv;
                 double v = ((c[0] - px) * (a[1] - py) - (c[1] - py) * (a[0] - px)) * inv;

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse.csgraph as graph
 from tools.footage import cloth, hair, light, texture
 from tools.footage.head import HeadModel
+from tools.footage.lashes import LashPlan, plan_lashes
 from tools.footage.parts import PARTS
 from tools.footage.texture import Colour
 
@@ -44,7 +45,7 @@ class Built:
     rest: np.ndarray
     atlas: texture.Atlas
     strands: tuple[hair.Strands, ...]
-    lashes: hair.LashPlan
+    lashes: LashPlan
     shirt: cloth.Shirt
     drawn: np.ndarray
     open_rest: np.ndarray
@@ -78,9 +79,10 @@ def build(model: HeadModel, person: Person, texture_px: int = 1024) -> Built:
         skin = (posed, corner[drawn])
         shade.append(model.smooth(light.openness(posed, normals, [skin, *pieces])[:, None], 1)[:, 0])
     open_shirt = light.openness(shirt.points, shirt.normal, [(rest, corner[drawn]), pieces[0]], 48)
+    lashes = plan_lashes(model, person.hair.lash_length, person.hair.seed)
     return Built(
-        person, rest, atlas, strands, hair.plan_lashes(model, person.hair), shirt, drawn, shade[0], shade[1],
-        open_shirt * shirt.shade, _teeth(model, person.skin.seed),
+        person, rest, atlas, strands, lashes, shirt, drawn, shade[0], shade[1], open_shirt * shirt.shade,
+        _teeth(model, person.skin.seed),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 import av.error
+import numpy as np
 
 from facewright.media.encoders import ENCODERS, Preset
 
@@ -24,7 +25,10 @@ def _works(preset: Preset) -> bool:
         codec.pix_fmt = preset.pixels
         codec.time_base, codec.framerate = Fraction(1, 25), Fraction(25)
         codec.options = dict(preset.options)
-        picture = av.VideoFrame(*_SIZE_PX, preset.pixels)
+        codec.colorspace = preset.matrix or 1
+        # Real samples: memory left as it was can hold values beyond the bit depth, on which some encoders abort.
+        grey = np.full((_SIZE_PX[1], _SIZE_PX[0], 3), 128, np.uint8)
+        picture = av.VideoFrame.from_ndarray(grey, "rgb24").reformat(format=preset.pixels)
         picture.pts = 0
         return bool([*codec.encode(picture), *codec.encode(None)])
     except (av.error.FFmpegError, ValueError, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -18,6 +19,29 @@ def test_round_trip(tmp_path):
     assert is_run(made.path)
     assert opened.note(dst="b").extra == {"src": "a", "dst": "b"}
     assert RunFolder.open(made.path).extra == {"src": "a", "dst": "b"}
+
+
+def test_a_start_that_was_killed_is_no_stranger(tmp_path, monkeypatch):
+    """Whatever instant of `create` the kill hit, the same command starts the run."""
+    from facewright.models import run_folder
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_, **__):
+        raise Killed
+
+    for name in ("write_atomic", "make_folder"):
+        for skip in range(3):
+            folder, acts = tmp_path / f"{name}{skip}", iter([getattr(run_folder, name)] * skip)
+            with monkeypatch.context() as patch, contextlib.suppress(Killed):
+                patch.setattr(run_folder, name, lambda *a, left=acts, **k: next(left, killed)(*a, **k))
+                RunFolder.create(folder, "saehd", SaehdSettings())
+            if folder.is_dir():
+                (folder / "run.json.part").write_text("{")
+            if not is_run(folder):
+                RunFolder.create(folder, "saehd", SaehdSettings())
+            assert RunFolder.open(folder, "saehd").net == "saehd"
 
 
 def test_another_net_is_refused(tmp_path):

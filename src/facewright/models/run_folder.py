@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, SettingRefused
-from facewright.core.files import make_folder, read_file, write_atomic
+from facewright.core.files import PART, make_folder, read_file, write_atomic
 from facewright.core.settings import Settings, merge
 from facewright.models.settings import SHAPES
 
 FORMAT = 1
 _LIMIT_BYTES = 1 << 20
-_PRIVATE = {".facewright", ".cache"}
+_RECORD = "run.json"
+_PRIVATE = {".facewright", ".cache", _RECORD + PART}
+"""What may lie in a folder that is no run yet: jobs, caches, and what a start that was killed left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,10 @@ class RunFolder:
             raise DiskRefused(
                 f"{path.name} is not an empty folder.", remedy="Give the new run another name.", where=path
             )
-        make_folder(path / "model" / "ckpt")
+        make_folder(path)
         folder = cls(path, net, shape, dict(extra or {}))
-        folder._write()
+        folder._write()  # first: killed after it, the folder is a run that has learned nothing yet
+        make_folder(path / "model" / "ckpt")
         return folder
 
     @classmethod

@@ -14,7 +14,7 @@ from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, Nothin
 from facewright.core.files import FolderLock
 from facewright.core.journal import Journal, scan
 from facewright.jobs.control import read_requests, request, watch
-from facewright.jobs.job import Job, job_root, list_jobs, rebuild, unfinished
+from facewright.jobs.job import Job, job_root, list_jobs, rebuild, ulid, unfinished
 from facewright.jobs.run import HouseGate, Stopped, prepare, run_job
 
 
@@ -289,6 +289,19 @@ def test_jobs_outside_of_projects_are_remembered(fake, tmp_path, monkeypatch):
         Job.find("ZZZZ")
     with pytest.raises(NothingFound):
         Job.find("")
+
+
+def test_what_a_killed_start_left_goes_with_the_next(fake, tmp_path):
+    step = fake.CountStep(str(tmp_path / "out"), 1)
+    root = job_root(step.home())
+    left = root / f"{ulid()}-extract"
+    left.mkdir(parents=True)
+    (left / "job.json.part").write_text("{")
+    foreign = root / f"{ulid()}-train"
+    foreign.mkdir()
+    (foreign / "notes.txt").write_text("somebody's")
+    job = Job.create(step)
+    assert sorted(p.name for p in root.iterdir()) == sorted([".locks", job.folder.name, foreign.name])
 
 
 def test_a_stopped_stream_that_did_everything_is_done(fake, tmp_path):

@@ -162,8 +162,11 @@ class FolderLock:
         self._handle: int | None = None
 
     def acquire(self) -> bool:
-        """True when the lock is now ours; False when another process holds it."""
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        """True when the lock is now ours; False when another process holds it. Raises DiskRefused (not writable)."""
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise disk_error(error, self.path) from error
         try:
             _lock(handle)
         except OSError:

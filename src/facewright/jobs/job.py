@@ -10,17 +10,20 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import secrets
+import shutil
 import time
 import typing
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from facewright import __version__
-from facewright.core.errors import FileRefused, Mismatch, NothingFound
-from facewright.core.files import FolderLock, disk_error, make_folder, read_file, write_atomic
+from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
+from facewright.core.files import PART, FolderLock, disk_error, make_folder, read_file, write_atomic
 from facewright.core.journal import scan
 from facewright.core.places import data_folder
 from facewright.core.step import Step
@@ -33,6 +36,8 @@ ENDS: tuple[State, ...] = ("done", "failed", "stopped")
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _KNOWN = "jobs.jsonl"
+_NAME = re.compile(r"[0-9A-Z]{26}-[a-z_]+")
+_LOCK_TRIES, _LOCK_WAIT_S = 100, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,18 @@ class Job:
         """A new job for a step. Raises DiskRefused."""
         root = job_root(step.home())
         name = ulid()
-        folder = make_folder(root / f"{name}-{step.stage}")
         data = {
             "format": FORMAT, "id": name, "stage": step.stage, "home": str(step.home().resolve()), "args": step.args(),
             "settings": step.settings.model_dump(mode="json"), "inputs": step.inputs(), "key": key_of(step),
             "seed": seed, "version": __version__, "permit": permit, "created": _now(),
         }
-        write_atomic(folder / "job.json", _text(data))
+        with _creating(root):
+            folder = make_folder(root / f"{name}-{step.stage}")
+            try:
+                write_atomic(folder / "job.json", _text(data))
+            except DiskRefused:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         _remember(root)
         return cls(folder, data)
 
@@ -228,6 +238,28 @@ def ulid() -> str:
     """26 characters of Crockford's base 32: 48 bits of milliseconds, 80 random bits; sorts by time."""
     number = int(time.time() * 1000) << 80 | secrets.randbits(80)
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+@contextmanager
+def _creating(root: Path) -> Iterator[None]:
+    """One process at a time makes a job here; so a folder without job.json is what a killed one left, and goes."""
+    lock = FolderLock(make_folder(root / ".locks") / "new.lock")
+    for _ in range(_LOCK_TRIES):
+        if lock.acquire():
+            break
+        time.sleep(_LOCK_WAIT_S)
+    else:
+        raise DiskRefused(
+            "Another facewright process is making a job here and does not end.", remedy="Run the same command again.",
+            where=root,
+        )
+    try:
+        for folder in root.iterdir():
+            if _NAME.fullmatch(folder.name) and {p.name for p in folder.iterdir()} <= {"job.json" + PART}:
+                shutil.rmtree(folder, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
 
 
 def _difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:

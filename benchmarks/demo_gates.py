@@ -2,8 +2,8 @@
 
     python -m benchmarks.demo_gates --seeds 0 1 2 [--out DIR] [--cpu-minutes 14]
 
-Trains on the shipped pair with blocks of frames held out (index mod 25 >= 21), merges, and measures: similarity and margin
-(where the identity net is at hand), landmark error, mouth correlation, DSSIM against the true swap in the target's
+Trains on the shipped pair with blocks of frames held out (index mod 25 >= 21), merges, and measures: similarity and
+margin (where the identity net is at hand), landmark error, mouth correlation, DSSIM against the true swap in the target's
 colours, DSSIM of held-out reconstructions. JSON out.
 """
 
@@ -18,14 +18,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-
 from benchmarks.fw_bench import cpu_s
 
 Array = np.ndarray
 SIDE = 128
 GATES = {
-    "sim": (0.77, 9.0), "margin": (0.14, 9.0), "NME": (0.0, 4.5), "mouth_r": (0.70, 1.0), "true_DSSIM": (0.0, 0.055),
-    "held_out_DSSIM_src": (0.0, 0.036), "held_out_DSSIM_dst": (0.0, 0.056),
+    "sim": (0.77, 9.0),
+    "margin": (0.14, 9.0),
+    "NME": (0.0, 4.5),
+    "mouth_r": (0.70, 1.0),
+    "true_DSSIM": (0.0, 0.055),
+    "held_out_DSSIM_src": (0.0, 0.036),
+    "held_out_DSSIM_dst": (0.0, 0.056),
 }
 
 
@@ -93,7 +97,9 @@ def nme_percent(plate: Array, swap: Array) -> float:
 
 def lip_opening(points: Array) -> Array:
     """62-66 over 27-57, (T,)."""
-    return np.linalg.norm(points[:, 62] - points[:, 66], axis=-1) / np.linalg.norm(points[:, 27] - points[:, 57], axis=-1)
+    return np.linalg.norm(points[:, 62] - points[:, 66], axis=-1) / np.linalg.norm(
+        points[:, 27] - points[:, 57], axis=-1
+    )
 
 
 def faceset_crops(path: Path) -> tuple[Array, Array, Array]:
@@ -125,8 +131,16 @@ def held_out(run: Path, src: Path, dst: Path) -> dict[str, float]:
         tensor = torch.from_numpy(np.ascontiguousarray(small[..., ::-1].transpose(0, 3, 1, 2)))
         with torch.inference_mode():
             views = net(tensor, tensor)
-        made = (views.src_src if side == "src" else views.dst_dst).float().clamp(0, 1).numpy().transpose(0, 2, 3, 1)[..., ::-1]
-        large = np.stack([cv2.resize(np.ascontiguousarray(m), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for m in made])
+        made = (
+            (views.src_src if side == "src" else views.dst_dst)
+            .float()
+            .clamp(0, 1)
+            .numpy()
+            .transpose(0, 2, 3, 1)[..., ::-1]
+        )
+        large = np.stack(
+            [cv2.resize(np.ascontiguousarray(m), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for m in made]
+        )
         found[f"held_out_DSSIM_{side}"] = masked_dssim(truth, large, hulls[keep])
     return found
 
@@ -134,6 +148,7 @@ def held_out(run: Path, src: Path, dst: Path) -> dict[str, float]:
 def judge(out: Path, seed: int) -> dict[str, float]:
     """Figures of one trained and merged seed."""
     from benchmarks.fwbench import observe, who
+
     from facewright import demo
     from facewright.media.frame import Frame
     from facewright.media.reader import open_video
@@ -150,22 +165,27 @@ def judge(out: Path, seed: int) -> dict[str, float]:
     plate_faces, _ = crops(plates, points)
     true_faces, true_hulls = crops(truth, dict(zip(points, real.points)))
     in_place, _ = crops(truth, points)
-    moved = in_colours_of(np.concatenate([true_faces, in_place]), np.concatenate([true_hulls, hulls]), plate_faces, hulls)
+    moved = in_colours_of(
+        np.concatenate([true_faces, in_place]), np.concatenate([true_hulls, hulls]), plate_faces, hulls
+    )
     found = {
-        "NME": nme_percent(plate.points, swap.points), "NME_floor": nme_percent(plate.points, real.points),
+        "NME": nme_percent(plate.points, swap.points),
+        "NME_floor": nme_percent(plate.points, real.points),
         "mouth_r": float(np.corrcoef(lip_opening(plate.points), lip_opening(swap.points))[0, 1]),
         "mouth_r_true": float(np.corrcoef(lip_opening(plate.points), lip_opening(real.points))[0, 1]),
         "mouth_gain": float(lip_opening(swap.points).std() / lip_opening(plate.points).std()),
-        "true_DSSIM": masked_dssim(moved[len(true_faces):], swap_faces, hulls),
+        "true_DSSIM": masked_dssim(moved[len(true_faces) :], swap_faces, hulls),
     }
     if plate.vectors is not None and swap.vectors is not None:
         frames = [Frame(i, i, base, p) for i, p in own.items()]
         source = observe.look(own, observe.find_faces(frames))
         c_s, c_t = who.centroid(source.vectors), who.centroid(plate.vectors)
         found |= {
-            "sim": float((swap.vectors @ c_s).mean()), "sim_true": float((real.vectors @ c_s).mean()),
+            "sim": float((swap.vectors @ c_s).mean()),
+            "sim_true": float((real.vectors @ c_s).mean()),
             "sim_plate": float((plate.vectors @ c_s).mean()),
-            "margin": float((swap.vectors @ (c_s - c_t)).mean()), "margin_plate": float((plate.vectors @ (c_s - c_t)).mean()),
+            "margin": float((swap.vectors @ (c_s - c_t)).mean()),
+            "margin_plate": float((plate.vectors @ (c_s - c_t)).mean()),
             "margin_true": float((real.vectors @ (c_s - c_t)).mean()),
         }
     return found
@@ -184,7 +204,9 @@ def main() -> int:
     report = {}
     for seed in words.seeds:
         trained = train_demo(words.out, seed, words.cpu_minutes, extra)
-        figures = judge(words.out, seed) | held_out(words.out / f"model-{seed}", words.out / "faces-source", words.out / "faces-target")
+        figures = judge(words.out, seed) | held_out(
+            words.out / f"model-{seed}", words.out / "faces-source", words.out / "faces-target"
+        )
         holds = {k: low <= figures[k] <= high for k, (low, high) in GATES.items() if k in figures}
         report[seed] = {"trained": trained, "figures": figures, "holds": holds}
         print(seed, json.dumps(figures), [k for k, good in holds.items() if not good], flush=True)

@@ -44,10 +44,26 @@ class Pair:
 PAIRS = {
     p.name: p
     for p in (
-        Pair("R1", "franck_conversation", "webcam_man_take1", (0, 1000), (0, 600), (1000, 1200), (180, 600),
-             ((0, 180), (600, 780))),
-        Pair("R2", "webcam_man_take2", "franck_conversation", (0, 600), (0, 900), (600, 765), (180, 900),
-             ((0, 180), (1000, 1180))),
+        Pair(
+            "R1",
+            "franck_conversation",
+            "webcam_man_take1",
+            (0, 1000),
+            (0, 600),
+            (1000, 1200),
+            (180, 600),
+            ((0, 180), (600, 780)),
+        ),
+        Pair(
+            "R2",
+            "webcam_man_take2",
+            "franck_conversation",
+            (0, 600),
+            (0, 900),
+            (600, 765),
+            (180, 900),
+            ((0, 180), (1000, 1180)),
+        ),
         Pair("S1", "synthetic_person_a", "synthetic_person_b", (0, 100), (0, 100), (100, 125), (0, 100), ((0, 125),)),
     )
 }
@@ -71,8 +87,9 @@ def records(pair: Pair) -> None:
     for name, role in ((pair.source, "source_likeness"), (pair.target, "target_performer")):
         label = f"{name} as {role}"
         if label not in {row["person"] for row in api.consent_list()}:
-            api.consent_new(who="test-footage", use=USE, proof="now", adult_agreed=True, name=label, role=role,
-                            media=(clip(name),))
+            api.consent_new(
+                who="test-footage", use=USE, proof="now", adult_agreed=True, name=label, role=role, media=(clip(name),)
+            )
 
 
 def faces_of(name: str, span: tuple[int, int] | None, folder: Path) -> Path:
@@ -86,7 +103,10 @@ def faces_of(name: str, span: tuple[int, int] | None, folder: Path) -> Path:
     if span is not None:
         times = frame_times(video) * float(video.time_base)
         ends = [*times, times[-1] + 1 / float(video.rate)]
-        values |= {"start": f"{max(0.0, ends[span[0]] - 1e-3):.4f}", "end": f"{ends[min(span[1], len(times))] - 1e-3:.4f}"}
+        values |= {
+            "start": f"{max(0.0, ends[span[0]] - 1e-3):.4f}",
+            "end": f"{ends[min(span[1], len(times))] - 1e-3:.4f}",
+        }
     api.extract([clip(name)], where, settings=values)
     return where
 
@@ -134,6 +154,7 @@ def span(*ranges: tuple[int, int]) -> list[int]:
 def look(name: str, indices: list[int]) -> tuple[dict[int, Any], dict[int, Any], Any]:
     """Pictures of a clip, the meshes that span the squares to look at (plate and swaps alike), and what is seen."""
     from benchmarks.fwbench.observe import find_faces, look
+
     from facewright.media.frame import Frame
     from facewright.media.reader import open_video
 
@@ -215,7 +236,8 @@ def leg_m(pairs: list[Pair], out: Path) -> dict[str, Any]:
 
 LEGS: dict[str, dict[str, Any]] = {
     "T": {
-        "recipe": "quick", "values": {"minutes": 15.0, "clock": "cpu", "threads": 1},
+        "recipe": "quick",
+        "values": {"minutes": 15.0, "clock": "cpu", "threads": 1},
         "shape": {"resolution": 64, "e_dims": 32, "d_dims": 32, "d_mask_dims": 16},
     },
     "L": {"recipe": "hour", "values": {"minutes": 40.0, "clock": "wall"}, "shape": {}},
@@ -232,7 +254,11 @@ def leg_train(leg: str, pairs: list[Pair], out: Path, extra: dict[str, Any]) -> 
         scores = score_pair(pair, made["merged"], judge_of(pair))
         sheet(pair, made["merged"], out / f"{pair.name}.png")
         found[pair.name] = {
-            "settings": values, "recipe": plan["recipe"], "trained": made["trained"], "timings": made["timings"], "scores": scores,
+            "settings": values,
+            "recipe": plan["recipe"],
+            "trained": made["trained"],
+            "timings": made["timings"],
+            "scores": scores,
         }
     return found
 
@@ -253,10 +279,16 @@ def main() -> int:
     pairs = [PAIRS[p] for p in words.pairs]
     begun, cpu = time.monotonic(), cpu_s()
     found = leg_m(pairs, out) if words.leg == "M" else leg_train(words.leg, pairs, out, extra)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     report = {
-        "leg": words.leg, "commit": commit.stdout.strip(), "cpu": platform.processor() or platform.machine(),
-        "wall_s": time.monotonic() - begun, "cpu_s": cpu_s() - cpu, "pairs": found,
+        "leg": words.leg,
+        "commit": commit.stdout.strip(),
+        "cpu": platform.processor() or platform.machine(),
+        "wall_s": time.monotonic() - begun,
+        "cpu_s": cpu_s() - cpu,
+        "pairs": found,
     }
     path = out / f"fw_bench_{words.leg}_{'_'.join(words.pairs)}.json"
     path.write_text(json.dumps(report, indent=1, default=str), encoding="utf-8")

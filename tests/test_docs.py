@@ -29,9 +29,13 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_in_the_docs_exist(page):
-    known = {path.removeprefix("facewright ") for path, _ in docs._walk(docs.typer.main.get_command(_app()), "facewright")}
+    known = {
+        path.removeprefix("facewright ") for path, _ in docs._walk(docs.typer.main.get_command(_app()), "facewright")
+    }
     heads = known | {k.split()[0] for k in known}
-    for words in re.findall(r"^\s*(?:\$ )?facewright ([a-z0-9-]+(?: [a-z0-9-]+)?)", page.read_text("utf-8"), re.MULTILINE):
+    for words in re.findall(
+        r"^\s*(?:\$ )?facewright ([a-z0-9-]+(?: [a-z0-9-]+)?)", page.read_text("utf-8"), re.MULTILINE
+    ):
         first = words.split()[0]
         assert words in known or first in heads, f"{page.name} names `facewright {words}`"
 
@@ -54,7 +58,9 @@ def test_help_is_light():
     assert "Usage: facewright" in done.stdout
 
 
-@pytest.mark.parametrize("command", [["extract"], ["train", "saehd"], ["merge"], ["render"], ["consent", "new"], ["demo"]])
+@pytest.mark.parametrize(
+    "command", [["extract"], ["train", "saehd"], ["merge"], ["render"], ["consent", "new"], ["demo"]]
+)
 def test_help_of_every_command_is_light_and_shows_ranges(command):
     code = (
         "import sys\nfrom facewright.cli.app import main\n"

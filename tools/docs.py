@@ -1,7 +1,7 @@
 """Generate the reference pages from the code; `--check` fails when a committed page is stale.
 
-    python -m tools.docs            write the pages
-    python -m tools.docs --check    compare in memory, exit 1 when one differs
+python -m tools.docs            write the pages
+python -m tools.docs --check    compare in memory, exit 1 when one differs
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def errors_page() -> str:
     kinds = [k for k in vars(errors).values() if inspect.isclass(k) and issubclass(k, errors.FacewrightError)]
     rows = [f"| {k.code} | {k.__name__} | {inspect.cleandoc(k.__doc__ or '').splitlines()[0]} |" for k in kinds]
     text = (
-        "# Errors\n\nAn expected failure says what happened, why, what to do and where, and ends with exit code 2 (stopped: "
-        "130; a bug: 70, with a crash report).\n\n| code | kind | meaning |\n|---|---|---|\n"
+        "# Errors\n\nAn expected failure says what happened, why, what to do and where, and ends with exit code 2 "
+        "(stopped: 130; a bug: 70, with a crash report).\n\n| code | kind | meaning |\n|---|---|---|\n"
     )
     return GENERATED + text + "\n".join(rows) + "\n"
 
@@ -100,8 +100,9 @@ def errors_page() -> str:
 def plugs_page() -> str:
     """Registries and their entries."""
     parts = [
-        GENERATED, "# Plug points\n\nA plug is one function and one registry line; an outside package registers through the "
-        "entry-point group `facewright.plugs`. Each registry has a contract suite under `tests/`.\n"
+        GENERATED,
+        "# Plug points\n\nA plug is one function and one registry line; an outside package registers through the "
+        "entry-point group `facewright.plugs`. Each registry has a contract suite under `tests/`.\n",
     ]
     for title, target in REGISTRIES:
         parts.append(f"\n## {title}\n\n| name | what | licence | weights |\n|---|---|---|---|\n")
@@ -115,13 +116,15 @@ def cards_page() -> str:
     from facewright.core.weights import WEIGHTS
 
     parts = [
-        GENERATED, "# Model cards\n\nfacewright ships no weights of others. Each net below is fetched on request, checked by "
-        "its sha256, and can be left out; `facewright weights list` shows the same.\n"
+        GENERATED,
+        "# Model cards\n\nfacewright ships no weights of others. Each net below is fetched on request, checked by "
+        "its sha256, and can be left out; `facewright weights list` shows the same.\n",
     ]
     for w in WEIGHTS.values():
         parts.append(
-            f"\n## {w.name}\n\n| | |\n|---|---|\n| used for | {w.used_for} |\n| file | `{w.file}` ({w.bytes:,} bytes) |\n"
-            f"| sha256 | `{w.sha256}` |\n| licence | {w.licence}{'; ' + w.licence_note if w.licence_note else ''} |\n"
+            f"\n## {w.name}\n\n| | |\n|---|---|\n| used for | {w.used_for} |\n| file | `{w.file}` "
+            f"({w.bytes:,} bytes) |\n| sha256 | `{w.sha256}` |\n"
+            f"| licence | {w.licence}{'; ' + w.licence_note if w.licence_note else ''} |\n"
             f"| trained on | {w.training_data} |\n| reservations and limits | {w.reservations or 'none known'} |\n"
             f"| source | {'; '.join(str(c) for c in w.carriers)} |\n"
         )
@@ -142,8 +145,23 @@ def architecture_page() -> str:
 
 def tree() -> str:
     """`file  first line of its docstring`, room by room in the order of the layers."""
-    order = ["", "core", "image", "media", "faces", "faceset", "masks", "models", "training", "merge", "render",
-             "provenance", "jobs", "cli", "footage"]
+    order = [
+        "",
+        "core",
+        "image",
+        "media",
+        "faces",
+        "faceset",
+        "masks",
+        "models",
+        "training",
+        "merge",
+        "render",
+        "provenance",
+        "jobs",
+        "cli",
+        "footage",
+    ]
     lines: list[str] = []
     for room in order:
         folder = PACKAGE / room if room else PACKAGE

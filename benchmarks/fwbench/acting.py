@@ -15,8 +15,38 @@ from facewright.faces.landmark import MESH_FOR_68
 Array = np.ndarray
 
 STIFF = np.array(
-    [10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 33, 133, 362, 263, 67, 297, 109, 338, 127, 356, 234, 454, 103, 332, 54, 284,
-     21, 251, 162, 389]
+    [
+        10,
+        151,
+        9,
+        8,
+        168,
+        6,
+        197,
+        195,
+        5,
+        4,
+        33,
+        133,
+        362,
+        263,
+        67,
+        297,
+        109,
+        338,
+        127,
+        356,
+        234,
+        454,
+        103,
+        332,
+        54,
+        284,
+        21,
+        251,
+        162,
+        389,
+    ]
 )
 """Mesh points that expression hardly moves."""
 MOVING = np.array([*range(17, 27), *range(36, 68)])
@@ -54,7 +84,8 @@ def pose(plate: Array, swap: Array) -> dict[str, float]:
     u, _, vt = np.linalg.svd(relative.mean(0))
     bias = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
     return {
-        "PF1": float(np.median(_angle_deg(relative))), "pose_bias": float(_angle_deg(bias)),
+        "PF1": float(np.median(_angle_deg(relative))),
+        "pose_bias": float(_angle_deg(bias)),
         "PF1_without_bias": float(np.median(_angle_deg(bias.T @ relative))),
     }
 
@@ -81,7 +112,9 @@ def expression(plate: Array, swap: Array) -> dict[str, float]:
     mouth = np.arange(48, 68)
     amplitude = rms(a, MOVING)
     return {
-        "E": rms(b - a, MOVING), "amplitude": amplitude, "E_norm": rms(b - a, MOVING) / max(amplitude, 1e-9),
+        "E": rms(b - a, MOVING),
+        "amplitude": amplitude,
+        "E_norm": rms(b - a, MOVING) / max(amplitude, 1e-9),
         "mouth_norm": rms(b - a, mouth) / max(rms(a, mouth), 1e-9),
     }
 
@@ -111,8 +144,11 @@ def likeness(plate: Array, swap: Array, reach: int = 5) -> dict[str, float]:
     lags = range(-reach, reach + 1)
     scores = [_correlation(a, b, lag) for lag in lags]
     return {
-        "r": r, "nmae": float(np.abs(b - a).mean() / max(span, 1e-9)), "gain": float(b.std() / max(a.std(), 1e-9)),
-        "lag": float(lags[int(np.argmax(scores))]), "span": span,
+        "r": r,
+        "nmae": float(np.abs(b - a).mean() / max(span, 1e-9)),
+        "gain": float(b.std() / max(a.std(), 1e-9)),
+        "lag": float(lags[int(np.argmax(scores))]),
+        "span": span,
     }
 
 

@@ -101,8 +101,13 @@ def ciede2000(first: Array, second: Array) -> Array:
     ml, mc = (l1 + l2) / 2, (c1 + c2) / 2
     far = np.abs(h1 - h2) > 180
     mh = np.where(grey, h1 + h2, np.where(far, (h1 + h2 + np.where(h1 + h2 < 360, 360, -360)) / 2, (h1 + h2) / 2))
-    t = (1 - 0.17 * np.cos(np.radians(mh - 30)) + 0.24 * np.cos(np.radians(2 * mh))
-         + 0.32 * np.cos(np.radians(3 * mh + 6)) - 0.20 * np.cos(np.radians(4 * mh - 63)))
+    t = (
+        1
+        - 0.17 * np.cos(np.radians(mh - 30))
+        + 0.24 * np.cos(np.radians(2 * mh))
+        + 0.32 * np.cos(np.radians(3 * mh + 6))
+        - 0.20 * np.cos(np.radians(4 * mh - 63))
+    )
     sl = 1 + 0.015 * (ml - 50) ** 2 / np.sqrt(20 + (ml - 50) ** 2)
     sc, sh = 1 + 0.045 * mc, 1 + 0.015 * mc * t
     turn = np.radians(60 * np.exp(-(((mh - 275) / 25) ** 2)))
@@ -117,7 +122,8 @@ def skin_sectors(plate_lab: Array, where: Zone, u_px: float, sectors: int = 16) 
         here = where.sector == s
         inner = here & (where.distance_px > -0.2 * u_px) & (where.distance_px < -0.1 * u_px)
         outer = here & (where.distance_px > 0.1 * u_px) & (where.distance_px < 0.2 * u_px)
-        if inner.sum() >= 4 and outer.sum() >= 4:
-            if float(ciede2000(plate_lab[inner].mean(0), plate_lab[outer].mean(0))) < 8:
-                found.append(s)
+        if inner.sum() < 4 or outer.sum() < 4:
+            continue
+        if float(ciede2000(plate_lab[inner].mean(0), plate_lab[outer].mean(0))) < 8:
+            found.append(s)
     return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-
 from benchmarks.fwbench.observe import Seen
 from benchmarks.fwbench.score import Arm
+
 from facewright.faces.landmark import OVAL, _square_around
 
 Array = np.ndarray
@@ -31,7 +31,9 @@ def null_arm(images: dict[int, Array], plate: Seen, side_px: int) -> Arm:
         picture = images[index]
         matrix = cv2.getRotationMatrix2D(tuple(centres[k]), np.degrees(angles[k]), side_px / (sides[k] * SPREAD))
         matrix[:, 2] += side_px / 2 - centres[k]
-        face = cv2.warpAffine(picture, matrix, (side_px, side_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        face = cv2.warpAffine(
+            picture, matrix, (side_px, side_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
         back = cv2.warpAffine(face, matrix, picture.shape[1::-1], flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
         a = oval_alpha(plate.meshes[k], picture.shape[:2], float(plate.u_px[k]))
         a[a < 1 / 255] = 0

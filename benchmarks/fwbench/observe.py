@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from benchmarks.fwbench import ground
+
 from facewright.faces import identity
 from facewright.faces.align import pose_deg
 from facewright.faces.find import FaceFinder
@@ -45,8 +45,16 @@ class Seen:
         """The chosen frames only."""
         vectors = None if self.vectors is None else self.vectors[keep]
         chosen = np.flatnonzero(keep)
-        return Seen(self.frames[keep], self.meshes[keep], self.points[keep], self.poses[keep], self.presence[keep],
-                    self.u_px[keep], [self.crops[i] for i in chosen], vectors)
+        return Seen(
+            self.frames[keep],
+            self.meshes[keep],
+            self.points[keep],
+            self.poses[keep],
+            self.presence[keep],
+            self.u_px[keep],
+            [self.crops[i] for i in chosen],
+            vectors,
+        )
 
 
 def find_faces(frames: Sequence[Frame], chunk: int = 32) -> dict[int, Array]:

@@ -34,7 +34,7 @@ def ms_ssim(x: Array, y: Array) -> float:
     weights = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
     value = 1.0
     for scale, weight in enumerate(weights):
-        mx, my, vx, vy, c = _moments(x, y)
+        _mx, _my, vx, vy, c = _moments(x, y)
         contrast = float(((2 * c + C2) / (vx + vy + C2)).mean())
         last = ssim(x, y) if scale == len(weights) - 1 else contrast
         value *= max(last, 0.0) ** weight

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from benchmarks.fwbench import acting, ground, picture, seam, steady, who
 from benchmarks.fwbench.observe import Seen
 
@@ -63,7 +62,11 @@ def identity(plate: Seen, swap: Seen, judge: Judge) -> dict[str, Any]:
     low, high, se = who.bootstrap(margins, 25)
     span = t.margin_source - t.margin_plate
     found["ITR"] = {
-        "value": t.itr, "p5": (low - t.margin_plate) / span, "p95": (high - t.margin_plate) / span, "se": se / span, "plate": 0.0,
+        "value": t.itr,
+        "p5": (low - t.margin_plate) / span,
+        "p95": (high - t.margin_plate) / span,
+        "se": se / span,
+        "plate": 0.0,
     }
     found["sim_source"] = {"value": t.sim_source, "plate": float((p.vectors @ judge.c_source).mean())}
     found["sim_target"] = {"value": t.sim_target, "plate": float((p.vectors @ judge.c_target).mean())}
@@ -82,7 +85,10 @@ def performance(plate: Seen, swap: Seen, duplicates: Array) -> dict[str, Any]:
     for name, opening in (("MAR", acting.mouth_opening), ("EAR", acting.eye_opening)):
         for key, value in acting.likeness(opening(p.points), opening(s.points)).items():
             found[f"{name}_{key}"] = {"value": value, "plate": 1.0 if key in {"r", "gain"} else 0.0}
-    found["blink_F1"] = {"value": acting.blink_f1(acting.eye_opening(p.points), acting.eye_opening(s.points)), "plate": 1.0}
+    found["blink_F1"] = {
+        "value": acting.blink_f1(acting.eye_opening(p.points), acting.eye_opening(s.points)),
+        "plate": 1.0,
+    }
     runs = steady.runs(duplicates[keep], p.frames)
     jp, js = acting.jitter(p.points, p.u_px, runs), acting.jitter(s.points, p.u_px, runs)
     found["T2"] = {"value": js / jp, "swap": js, "plate": jp}
@@ -91,8 +97,9 @@ def performance(plate: Seen, swap: Seen, duplicates: Array) -> dict[str, Any]:
 
 def look_of(arm: Arm, plate: Seen, duplicates: Array) -> dict[str, Any]:
     """CP1-CP5 per frame and T1 over triples."""
-    rows: dict[str, list[float]] = {k: [] for k in ("CP1", "CP1_max", "CP2", "lap1", "lap2", "grain", "F3", "F3_plate",
-                                                    "F3lo", "F3lo_plate")}
+    rows: dict[str, list[float]] = {
+        k: [] for k in ("CP1", "CP1_max", "CP2", "lap1", "lap2", "grain", "F3", "F3_plate", "F3lo", "F3lo_plate")
+    }
     worst_outside, swapped = 0, 0
     keep = plate.valid(60)
     for i, index in enumerate(plate.frames):
@@ -146,9 +153,20 @@ def _frames(values: list[float]) -> dict[str, float]:
     v = np.asarray(values, np.float64)
     v = v[np.isfinite(v)]
     if not len(v):
-        return {"value": float("nan"), "mean": float("nan"), "p5": float("nan"), "p95": float("nan"), "se": float("nan")}
-    return {"value": float(np.median(v)), "mean": float(v.mean()), "p5": float(np.quantile(v, 0.05)),
-            "p95": float(np.quantile(v, 0.95)), "se": who.bootstrap(v, 25)[2]}
+        return {
+            "value": float("nan"),
+            "mean": float("nan"),
+            "p5": float("nan"),
+            "p95": float("nan"),
+            "se": float("nan"),
+        }
+    return {
+        "value": float(np.median(v)),
+        "mean": float(v.mean()),
+        "p5": float(np.quantile(v, 0.05)),
+        "p95": float(np.quantile(v, 0.95)),
+        "se": who.bootstrap(v, 25)[2],
+    }
 
 
 def duplicates_of(plate: dict[int, Array], frames: Array) -> Array:
@@ -170,10 +188,21 @@ def score(arm: Arm, plate: Seen, swap: Seen, judge: Judge | None) -> dict[str, A
 
 
 GATES: dict[str, tuple[str, float, float]] = {
-    "coverage": ("value", 1.0, 1.0), "ITR": ("value", 0.6, 9.0), "sim_source": ("value", 0.5, 1.0), "PF1": ("value", 0.0, 3.0),
-    "E_norm": ("value", 0.0, 0.5), "MAR_r": ("value", 0.9, 1.0), "MAR_lag": ("value", 0.0, 0.0), "F3": ("ratio", 0.0, 1.1),
-    "F3lo": ("ratio", 0.0, 1.1), "lap1": ("value", 0.85, 1.2), "T2": ("value", 0.0, 1.1), "CP1": ("value", 0.0, 1.5),
-    "CP1_max": ("p95", 0.0, 4.0), "CP2": ("value", 0.9, 1.15), "CP3": ("value", 0.0, 0.0),
+    "coverage": ("value", 1.0, 1.0),
+    "ITR": ("value", 0.6, 9.0),
+    "sim_source": ("value", 0.5, 1.0),
+    "PF1": ("value", 0.0, 3.0),
+    "E_norm": ("value", 0.0, 0.5),
+    "MAR_r": ("value", 0.9, 1.0),
+    "MAR_lag": ("value", 0.0, 0.0),
+    "F3": ("ratio", 0.0, 1.1),
+    "F3lo": ("ratio", 0.0, 1.1),
+    "lap1": ("value", 0.85, 1.2),
+    "T2": ("value", 0.0, 1.1),
+    "CP1": ("value", 0.0, 1.5),
+    "CP1_max": ("p95", 0.0, 4.0),
+    "CP2": ("value", 0.9, 1.15),
+    "CP3": ("value", 0.0, 0.0),
 }
 """Gates for a finished film (proposals of the protocol): metric -> (which number, low, high)."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-
 from benchmarks.fwbench import ground
 
 Array = np.ndarray
 
 
-def step_lab(plate_lab: Array, swap_lab: Array, where: ground.Zone, u_px: float, sectors: int = 16) -> tuple[float, float]:
+def step_lab(
+    plate_lab: Array, swap_lab: Array, where: ground.Zone, u_px: float, sectors: int = 16
+) -> tuple[float, float]:
     """CP1: per sector the Lab step of S - P across the border; (median, max) over sectors."""
     difference, d, w = swap_lab - plate_lab, where.distance_px, where.edge_px
     steps = []
@@ -45,7 +46,9 @@ def untouched(plate: Array, swap: Array, alpha: Array) -> int:
     return int(np.abs(swap.astype(np.int32) - plate.astype(np.int32))[outside].max()) if outside.any() else 0
 
 
-def occlusion(plate: Array, swap: Array, alpha: Array, occluder: Array, hull: Array, u_px: float) -> tuple[float, float]:
+def occlusion(
+    plate: Array, swap: Array, alpha: Array, occluder: Array, hull: Array, u_px: float
+) -> tuple[float, float]:
     """(overwritten, left over) shares 0..1: occluder pixels inside the hull that changed by more than 8/255, and
     face pixels within .2u of the occluder that stayed with alpha < .5."""
     hit = occluder & hull

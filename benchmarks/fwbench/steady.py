@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
 from benchmarks.fwbench import ground
 
 Array = np.ndarray
@@ -20,7 +20,9 @@ class Flicker:
     f3lo: float
 
 
-def flicker(lightness: tuple[Array, Array, Array], plate_y: tuple[Array, Array, Array], inside: Array, u_px: float) -> Flicker:
+def flicker(
+    lightness: tuple[Array, Array, Array], plate_y: tuple[Array, Array, Array], inside: Array, u_px: float
+) -> Flicker:
     """T1 of one frame from (before, now, after) of a film's L and the plate's luma.
 
     r_t = L_t - (L_(t-1)(x + w-) + L_(t+1)(x + w+)) / 2, flow from the plate only; F3lo after a Gaussian of .1 u
@@ -52,5 +54,9 @@ def both(
 
 def runs(duplicates: Array, indices: Array) -> list[slice]:
     """Stretches of true neighbours: consecutive frame indices, none a duplicate of the one before. (T,) each."""
-    breaks = [0, *(i for i in range(1, len(indices)) if indices[i] != indices[i - 1] + 1 or duplicates[i]), len(indices)]
-    return [slice(a, b) for a, b in zip(breaks, breaks[1:]) if b - a >= 3]
+    breaks = [
+        0,
+        *(i for i in range(1, len(indices)) if indices[i] != indices[i - 1] + 1 or duplicates[i]),
+        len(indices),
+    ]
+    return [slice(a, b) for a, b in itertools.pairwise(breaks) if b - a >= 3]

@@ -33,8 +33,11 @@ def transfer(swap: Array, plate: Array, source_held_out: Array, c_source: Array,
     axis = c_source - c_target
     m_swap, m_plate, m_source = (float((v @ axis).mean()) for v in (swap, plate, source_held_out))
     return Transfer(
-        (m_swap - m_plate) / (m_source - m_plate), float((swap @ c_source).mean()), float((swap @ c_target).mean()),
-        m_source, m_plate,
+        (m_swap - m_plate) / (m_source - m_plate),
+        float((swap @ c_source).mean()),
+        float((swap @ c_target).mean()),
+        m_source,
+        m_plate,
     )
 
 

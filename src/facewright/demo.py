@@ -46,7 +46,10 @@ class DemoMade:
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
         return {
-            "film": str(self.film), "picture": str(self.picture), "run": str(self.run), "notes": list(self.notes),
+            "film": str(self.film),
+            "picture": str(self.picture),
+            "run": str(self.run),
+            "notes": list(self.notes),
             "seconds": self.seconds,
         }
 
@@ -89,8 +92,11 @@ def train_settings(minutes: float, seed: int) -> dict[str, Any]:
     few = (os.cpu_count() or 1) <= 2 and not torch.cuda.is_available()
     cores = min(2, os.cpu_count() or 1)
     return {
-        "recipe": "quick", "seed": seed, "clock": "cpu" if few else "wall",
-        "minutes": minutes * cores if few else minutes, "preview_seconds": 30.0,
+        "recipe": "quick",
+        "seed": seed,
+        "clock": "cpu" if few else "wall",
+        "minutes": minutes * cores if few else minutes,
+        "preview_seconds": 30.0,
     }
 
 
@@ -123,7 +129,9 @@ def moments(yaw_deg: Sequence[float], count: int = COLUMNS) -> list[int]:
     first, which is the most frontal."""
     yaw = np.abs(np.asarray(yaw_deg, np.float64))
     pieces = np.array_split(np.arange(len(yaw)), count)
-    picks = [int(p[np.argmin(yaw[p])]) if i % 2 == 0 else int(p[np.argmax(yaw[p])]) for i, p in enumerate(pieces) if len(p)]
+    picks = [
+        int(p[np.argmin(yaw[p])]) if i % 2 == 0 else int(p[np.argmax(yaw[p])]) for i, p in enumerate(pieces) if len(p)
+    ]
     return picks
 
 

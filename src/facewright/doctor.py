@@ -50,7 +50,15 @@ def examine(where: Path | None = None) -> Report:
     """Every check in turn; a check that itself breaks is a finding, never a crash."""
     place = where or Path.cwd()
     checks: list[Callable[[Path], Iterator[Finding]]] = [
-        _python, _packages, _processor, _memory, _devices, _encoders, _weights, _disk, _model,
+        _python,
+        _packages,
+        _processor,
+        _memory,
+        _devices,
+        _encoders,
+        _weights,
+        _disk,
+        _model,
     ]
     found: list[Finding] = []
     for check in checks:
@@ -66,7 +74,9 @@ def _python(where: Path) -> Iterator[Finding]:
     version = platform.python_version()
     good = (3, 11) <= sys.version_info[:2] <= (3, 13)
     yield Finding(
-        "python", "ok" if good else "fail", f"{version} on {platform.system()} {platform.release()}",
+        "python",
+        "ok" if good else "fail",
+        f"{version} on {platform.system()} {platform.release()}",
         "" if good else "Use Python 3.11 or 3.12.",
     )
 
@@ -74,13 +84,17 @@ def _python(where: Path) -> Iterator[Finding]:
 def _packages(where: Path) -> Iterator[Finding]:
     wanted = ("torch", "numpy", "opencv-python-headless", "av", "onnxruntime", "ai-edge-litert", "c2pa-python")
     missing = [n for n in wanted if not _version(n)]
-    cv = [d.metadata["Name"] for d in metadata.distributions() if (d.metadata["Name"] or "").lower().startswith("opencv")]
+    cv = [
+        d.metadata["Name"] for d in metadata.distributions() if (d.metadata["Name"] or "").lower().startswith("opencv")
+    ]
     text = ", ".join(f"{n} {_version(n)}" for n in wanted if n not in missing)
     if missing:
         yield Finding("packages", "fail", f"missing: {', '.join(missing)}", "Run `make setup`.")
     elif len(cv) != 1 or _version(cv[0]).startswith("5."):
         yield Finding(
-            "packages", "fail", f"OpenCV is installed as {', '.join(cv)}",
+            "packages",
+            "fail",
+            f"OpenCV is installed as {', '.join(cv)}",
             "Keep only opencv-python-headless 4.x: two builds overwrite each other, 5.x interpolates differently.",
         )
     else:
@@ -111,7 +125,8 @@ def memory_bytes() -> int:
 
         class Status(ctypes.Structure):
             _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
-                (n, ctypes.c_ulonglong) for n in ("total", "free", "page", "page_free", "virtual", "virtual_free", "extra")
+                (n, ctypes.c_ulonglong)
+                for n in ("total", "free", "page", "page_free", "virtual", "virtual_free", "extra")
             ]
 
         status = Status(length=ctypes.sizeof(Status))
@@ -148,7 +163,8 @@ def _devices(where: Path) -> Iterator[Finding]:
         facts = torch.cuda.get_device_properties(index)
         free, total = torch.cuda.mem_get_info(index)
         yield Finding(
-            f"gpu cuda:{index}", "ok",
+            f"gpu cuda:{index}",
+            "ok",
             f"{facts.name}, {total / GIB:.0f} GiB ({free / GIB:.0f} free), CUDA {torch.version.cuda}",
         )
 
@@ -181,7 +197,9 @@ def _weights(where: Path) -> Iterator[Finding]:
             yield Finding(f"net {name}", "ok", f"{weight.used_for} ({weight.licence})")
         else:
             yield Finding(
-                f"net {name}", "warn", f"{weight.used_for}: not here",
+                f"net {name}",
+                "warn",
+                f"{weight.used_for}: not here",
                 f"Run `facewright weights fetch {name}`, or put {weight.file} into {cache_folder() / 'weights'}.",
             )
 
@@ -203,8 +221,15 @@ def practical_model() -> str:
 
     if torch.cuda.is_available():
         gib = max(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())) / GIB
-        table = ((23, "saehd liae-udt 384, batch 8"), (15, "saehd liae-udt 320, batch 8"), (10.5, "saehd df-udt 288"),
-                 (7.5, "saehd df-ud 256"), (5.5, "saehd df-ud 192"), (3.5, "saehd df-ud 128"), (0, "quick96"))
+        table = (
+            (23, "saehd liae-udt 384, batch 8"),
+            (15, "saehd liae-udt 320, batch 8"),
+            (10.5, "saehd df-udt 288"),
+            (7.5, "saehd df-ud 256"),
+            (5.5, "saehd df-ud 192"),
+            (3.5, "saehd df-ud 128"),
+            (0, "quick96"),
+        )
         return next(name for least, name in table if gib >= least)
     cores, total = os.cpu_count() or 1, memory_bytes() / GIB
     if cores >= 16 and total >= 30:

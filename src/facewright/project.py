@@ -53,7 +53,9 @@ class Project:
         found = films + ([folder] if stills else [])
         if not found:
             raise NothingFound(
-                f"There is no footage of the {_WHO[side]} yet.", remedy=f"Put a film or photos into {folder}.", where=folder
+                f"There is no footage of the {_WHO[side]} yet.",
+                remedy=f"Put a film or photos into {folder}.",
+                where=folder,
             )
         return found
 
@@ -70,7 +72,8 @@ class Project:
         runs = sorted((p for p in (self.root / "runs").glob("*/run.json")), key=lambda p: p.stat().st_mtime)
         if not runs:
             raise NothingFound(
-                "There is no trained model in this project yet.", remedy="Run `facewright train quick96` first.",
+                "There is no trained model in this project yet.",
+                remedy="Run `facewright train quick96` first.",
                 where=self.root / "runs",
             )
         return runs[-1].parent
@@ -92,7 +95,9 @@ def new(root: Path) -> Project:
     """Make a project. Raises FileRefused when the folder already is one, DiskRefused when it cannot be written."""
     if (root / FILE).exists():
         raise FileRefused(
-            f"{root.name} is a facewright project already.", remedy="Go on with it, or choose another folder.", where=root
+            f"{root.name} is a facewright project already.",
+            remedy="Go on with it, or choose another folder.",
+            where=root,
         )
     for place in ("footage/src", "footage/dst", "facesets", "runs", "merged", "films", "consent"):
         make_folder(root / place)
@@ -109,12 +114,17 @@ def load(root: Path) -> Project:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FileRefused(
-            "The project file cannot be read.", why=str(error), remedy="Correct that line, or restore a backup.", where=path
+            "The project file cannot be read.",
+            why=str(error),
+            remedy="Correct that line, or restore a backup.",
+            where=path,
         ) from error
     head = data.pop("project", {})
     if not isinstance(head, dict) or not all(isinstance(v, dict) for v in data.values()):
         raise FileRefused(
-            "The project file has a value outside of a table.", remedy="Put settings under [stage] headings.", where=path
+            "The project file has a value outside of a table.",
+            remedy="Put settings under [stage] headings.",
+            where=path,
         )
     return Project(root.resolve(), str(head.get("name", root.name)), data)
 
@@ -133,7 +143,8 @@ def here_or_refuse(what: str) -> Project:
     found = find(Path.cwd())
     if found is None:
         raise FileRefused(
-            f"{what} is missing.", why="Paths may be left out only inside a project.",
+            f"{what} is missing.",
+            why="Paths may be left out only inside a project.",
             remedy="Name it, or make a project with `facewright new DIR` and work inside.",
         )
     return found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from benchmarks.fwbench import acting
+
 from facewright.faces.align import canonical_mesh
 from facewright.faces.landmark import MESH_FOR_68
 

@@ -23,9 +23,16 @@ def weights_list() -> list[dict[str, Any]]:
 
     return [
         {
-            "name": w.name, "used_for": w.used_for, "file": w.file, "bytes": w.bytes, "sha256": w.sha256,
-            "licence": w.licence, "licence_note": w.licence_note, "training_data": w.training_data,
-            "reservations": w.reservations, "path": str(available(w.name) or ""),
+            "name": w.name,
+            "used_for": w.used_for,
+            "file": w.file,
+            "bytes": w.bytes,
+            "sha256": w.sha256,
+            "licence": w.licence,
+            "licence_note": w.licence_note,
+            "training_data": w.training_data,
+            "reservations": w.reservations,
+            "path": str(available(w.name) or ""),
         }
         for w in WEIGHTS.values()
     ]

@@ -31,8 +31,10 @@ def extractions(paths: Sequence[Path]) -> list[tuple[list[Path], Path]]:
     """(inputs, faceset) pairs: as given, or both sides of the project when nothing is given."""
     if len(paths) == 1:
         raise FileRefused(
-            "FACESET is missing.", why="The last path is the faceset to fill.",
-            remedy="facewright extract INPUT... FACESET", where=paths[0],
+            "FACESET is missing.",
+            why="The last path is the faceset to fill.",
+            remedy="facewright extract INPUT... FACESET",
+            where=paths[0],
         )
     if paths:
         return [(list(paths[:-1]), paths[-1])]
@@ -41,8 +43,14 @@ def extractions(paths: Sequence[Path]) -> list[tuple[list[Path], Path]]:
 
 
 def extract(
-    inputs: Sequence[Path], faceset: Path, *, settings: Mapping[str, Any], person: str = "", consent: str = "",
-    background: bool = False, on_event: OnEvent = lambda event: None,
+    inputs: Sequence[Path],
+    faceset: Path,
+    *,
+    settings: Mapping[str, Any],
+    person: str = "",
+    consent: str = "",
+    background: bool = False,
+    on_event: OnEvent = lambda event: None,
 ) -> dict[str, Any]:
     """Faces of films and picture folders -> a faceset."""
     from facewright.faceset.extract import ExtractStep
@@ -58,9 +66,18 @@ def extract(
 
 
 def train(
-    net: str, run: Path | None, src: Path | None, dst: Path | None, *, settings: Mapping[str, Any],
-    shape: Mapping[str, Any] | None = None, recipe: str = "", src_person: str = "", dst_person: str = "",
-    background: bool = False, on_event: OnEvent = lambda event: None,
+    net: str,
+    run: Path | None,
+    src: Path | None,
+    dst: Path | None,
+    *,
+    settings: Mapping[str, Any],
+    shape: Mapping[str, Any] | None = None,
+    recipe: str = "",
+    src_person: str = "",
+    dst_person: str = "",
+    background: bool = False,
+    on_event: OnEvent = lambda event: None,
 ) -> dict[str, Any]:
     """Two facesets -> a run. Layers: default < recipe < project.toml < stored in the RUN < argument."""
     from facewright.training import history
@@ -73,7 +90,8 @@ def train(
     if chosen is not None and chosen.net and chosen.net != net:
         raise SettingRefused(
             f"The recipe {recipe} is for {chosen.net}, not for {net}.",
-            remedy=f"Run `facewright train {chosen.net} --recipe {recipe}`.", where="--recipe",
+            remedy=f"Run `facewright train {chosen.net} --recipe {recipe}`.",
+            where="--recipe",
         )
     cls = settings_class(net)
     project = {k: v for k, v in _stored(run, "train").items() if k in cls.model_fields}
@@ -83,7 +101,15 @@ def train(
     shapes = {**(chosen.shape if chosen is not None and not stored else {}), **(shape or {})}
     stages = chosen.later(settings) if chosen is not None else []
     step = TrainStep(
-        str(run), str(src), str(dst), net, values, shape=shapes, src_person=src_person, dst_person=dst_person, stages=stages
+        str(run),
+        str(src),
+        str(dst),
+        net,
+        values,
+        shape=shapes,
+        src_person=src_person,
+        dst_person=dst_person,
+        stages=stages,
     )
     return perform(step, background=background, on_event=on_event)
 
@@ -102,8 +128,10 @@ def merge_places(paths: Sequence[Path]) -> tuple[Path, Path, Path, Path]:
         return paths[0], paths[1], paths[2], paths[3]
     if paths:
         raise FileRefused(
-            "merge needs four paths.", why=f"{len(paths)} were given.",
-            remedy="facewright merge INPUT FACESET RUN OUT, or none of them inside a project.", where=paths[-1],
+            "merge needs four paths.",
+            why=f"{len(paths)} were given.",
+            remedy="facewright merge INPUT FACESET RUN OUT, or none of them inside a project.",
+            where=paths[-1],
         )
     project = here_or_refuse("INPUT")
     film = project.footage("dst")[0]
@@ -111,8 +139,15 @@ def merge_places(paths: Sequence[Path]) -> tuple[Path, Path, Path, Path]:
 
 
 def merge(
-    source: Path, faceset: Path, run: Path, out: Path, *, settings: Mapping[str, Any], person: str = "",
-    background: bool = False, on_event: OnEvent = lambda event: None,
+    source: Path,
+    faceset: Path,
+    run: Path,
+    out: Path,
+    *,
+    settings: Mapping[str, Any],
+    person: str = "",
+    background: bool = False,
+    on_event: OnEvent = lambda event: None,
 ) -> dict[str, Any]:
     """Film + its faceset + run -> composed frames in OUT."""
     from facewright.merge.run import MergeStep
@@ -129,8 +164,10 @@ def render_places(paths: Sequence[Path], audio_from: Path | None) -> tuple[Path,
         return paths[0], paths[1], audio_from
     if paths:
         raise FileRefused(
-            "render needs two paths.", why=f"{len(paths)} were given.",
-            remedy="facewright render OUT VIDEO --audio-from INPUT, or none inside a project.", where=paths[-1],
+            "render needs two paths.",
+            why=f"{len(paths)} were given.",
+            remedy="facewright render OUT VIDEO --audio-from INPUT, or none inside a project.",
+            where=paths[-1],
         )
     project = here_or_refuse("OUT")
     film = project.footage("dst")[0]
@@ -139,7 +176,12 @@ def render_places(paths: Sequence[Path], audio_from: Path | None) -> tuple[Path,
 
 
 def render(
-    merged: Path, video: Path, *, audio_from: Path | None, settings: Mapping[str, Any], background: bool = False,
+    merged: Path,
+    video: Path,
+    *,
+    audio_from: Path | None,
+    settings: Mapping[str, Any],
+    background: bool = False,
     on_event: OnEvent = lambda event: None,
 ) -> dict[str, Any]:
     """Composed frames -> a screened, signed film with sound."""

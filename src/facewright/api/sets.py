@@ -14,7 +14,9 @@ def faces_info(faceset: Path) -> dict[str, Any]:
     faces = Faceset.open(faceset)
     if len(faces) == 0:
         raise NothingFound(
-            f"The faceset {faceset.name} is empty.", remedy="Run `facewright extract INPUT FACESET` first.", where=faceset
+            f"The faceset {faceset.name} is empty.",
+            remedy="Run `facewright extract INPUT FACESET` first.",
+            where=faceset,
         )
     return faces.info().as_dict()
 

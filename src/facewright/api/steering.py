@@ -68,7 +68,8 @@ def jobs_set(id: str, changes: Mapping[str, str]) -> dict[str, Any]:
     if job.stage != "train":
         raise SettingRefused(
             f"Job {job.id} is a {job.stage}: only trainings can be changed while they run.",
-            remedy="Stop it and start it again with other settings.", where=job.id,
+            remedy="Stop it and start it again with other settings.",
+            where=job.id,
         )
     cls = settings_class(str(job.data["args"]["net"]))
     now = check(cls, job.data["settings"])

@@ -50,15 +50,30 @@ def _row(listed: Any) -> dict[str, Any]:
     now = datetime.now(UTC)
     state = "revoked" if listed.revoked else "expired" if now >= after else "not yet" if now < first else "valid"
     return {
-        "id": record.id, "person": record.name, "role": record.role, "basis": record.basis,
-        "until": after.date().isoformat(), "state": state, "uses": list(record.uses), "reference": record.reference,
+        "id": record.id,
+        "person": record.name,
+        "role": record.role,
+        "basis": record.basis,
+        "until": after.date().isoformat(),
+        "state": state,
+        "uses": list(record.uses),
+        "reference": record.reference,
         "shipped": listed.shipped,
     }
 
 
 def consent_new(
-    *, who: str, use: str, proof: str, adult_agreed: bool | None, name: str = "", role: str = "source_likeness",
-    project: str = "", days: int = 365, uses: Sequence[str] = (), media: Sequence[Path] = (),
+    *,
+    who: str,
+    use: str,
+    proof: str,
+    adult_agreed: bool | None,
+    name: str = "",
+    role: str = "source_likeness",
+    project: str = "",
+    days: int = 365,
+    uses: Sequence[str] = (),
+    media: Sequence[Path] = (),
     faceset: Path | None = None,
 ) -> dict[str, Any]:
     """Record a person's consent and note it in the ledger; with `faceset`, bind the two by identity vectors.
@@ -77,16 +92,31 @@ def consent_new(
     if who in {"invented", "test-footage"} and faceset is not None and not digests:
         digests = tuple(_open_faceset(faceset).footage())
     answers = Answers(
-        who=who, use=use, proof=proof, adult_agreed=adult_agreed, name=name, role=role, project=project or trust.project,
-        days=days, media=digests, binding=binding, **({"uses": tuple(uses)} if uses else {}),
+        who=who,
+        use=use,
+        proof=proof,
+        adult_agreed=adult_agreed,
+        name=name,
+        role=role,
+        project=project or trust.project,
+        days=days,
+        media=digests,
+        binding=binding,
+        **({"uses": tuple(uses)} if uses else {}),
     )
     record = new_record(answers, store=store, key=machine_key(), now=utc_now())
     _ledger(trust).append("consent.added", {"record": record.reference})
     if faceset is not None:
         _open_faceset(faceset).set_consent(record.reference)
     return {
-        "id": record.id, "reference": record.reference, "person": record.name, "role": record.role, "basis": record.basis,
-        "uses": ", ".join(record.uses), "until": record.term[1].date().isoformat(), "kept in": str(store.folder),
+        "id": record.id,
+        "reference": record.reference,
+        "person": record.name,
+        "role": record.role,
+        "basis": record.basis,
+        "uses": ", ".join(record.uses),
+        "until": record.term[1].date().isoformat(),
+        "kept in": str(store.folder),
         "binding": "made" if binding else "none (bind later with `facewright faces consent`)" if faceset else "none",
         "withdraw with": f"facewright consent revoke {record.id}",
     }
@@ -146,8 +176,10 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     found = _store(trust).revoke(record, reason, machine_key(), utc_now())
     _ledger(trust).append("consent.revoked", {"record": found.reference, "reason": reason})
     return {
-        "id": found.id, "person": found.name, "state": "revoked",
-        "note": "Films already delivered are not touched, and a trained model does not forget: retire models trained on it.",
+        "id": found.id,
+        "person": found.name,
+        "state": "revoked",
+        "note": "Films already delivered are not touched; a trained model does not forget: retire it.",
     }
 
 
@@ -175,9 +207,13 @@ def ledger_verify() -> dict[str, Any]:
     trust = trust_at(Path.cwd())
     report = _ledger(trust).verify()
     return {
-        "state": "whole" if report.intact else "broken", "entries": report.entries, "ledger": str(trust.ledger),
-        "broken at": report.broken_seq if report.broken_seq is not None else "-", "signed heads": report.signed_heads,
-        "recovered gaps": len(report.gaps), "head": f"{report.head.seq}:{report.head.hash[:16]}",
+        "state": "whole" if report.intact else "broken",
+        "entries": report.entries,
+        "ledger": str(trust.ledger),
+        "broken at": report.broken_seq if report.broken_seq is not None else "-",
+        "signed heads": report.signed_heads,
+        "recovered gaps": len(report.gaps),
+        "head": f"{report.head.seq}:{report.head.hash[:16]}",
     }
 
 

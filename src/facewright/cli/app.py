@@ -64,7 +64,10 @@ def _farewell(end: BaseException, *, as_json: bool) -> int:
     if isinstance(end, click.ClickException):
         end.show()
         return show.EXIT_EXPECTED
-    if isinstance(end, KeyboardInterrupt | click.exceptions.Abort) or getattr(end, "exit_status", 0) == show.EXIT_STOPPED:
+    if (
+        isinstance(end, KeyboardInterrupt | click.exceptions.Abort)
+        or getattr(end, "exit_status", 0) == show.EXIT_STOPPED
+    ):
         show.say(str(end) or "Stopped.")
         return show.EXIT_STOPPED
     if isinstance(end, BrokenPipeError):

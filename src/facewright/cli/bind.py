@@ -39,7 +39,8 @@ def command(
         hints = get_type_hints(function, include_extras=True)
         own = [
             p.replace(annotation=hints[p.name])
-            for p in inspect.signature(function).parameters.values() if p.name not in {"given", "as_json"}
+            for p in inspect.signature(function).parameters.values()
+            if p.name not in {"given", "as_json"}
         ]
         taken = {p.name for p in own} | set(skip)
         extra: list[inspect.Parameter] = []
@@ -85,6 +86,8 @@ def split(given: dict[str, Any], cls: type[Settings]) -> dict[str, Any]:
 
 def group(app: typer.Typer, name: str, help: str) -> typer.Typer:
     """A sub-command group that shows its help when called bare."""
-    child = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    child = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
+    )
     app.add_typer(child, name=name, help=help)
     return child

@@ -53,10 +53,16 @@ def weights_list() -> Shown:
         for row in rows:
             place = row["path"] or "not here"
             show.result(f"{row['name']}: {row['used_for']}")
-            show.facts({
-                "  file": f"{row['file']} ({row['bytes']:,} bytes)", "  sha256": row["sha256"], "  licence": row["licence"],
-                "  trained on": row["training_data"], "  reservations": row["reservations"] or "none known", "  place": place,
-            })
+            show.facts(
+                {
+                    "  file": f"{row['file']} ({row['bytes']:,} bytes)",
+                    "  sha256": row["sha256"],
+                    "  licence": row["licence"],
+                    "  trained on": row["training_data"],
+                    "  reservations": row["reservations"] or "none known",
+                    "  place": place,
+                }
+            )
 
     return Shown(rows, text)
 
@@ -87,7 +93,8 @@ def weights_verify() -> Shown:
     rows = api.weights_verify()
     bad = any(r["state"] == "damaged" for r in rows)
     return Shown(
-        rows, lambda: show.table([[r["name"], r["state"], r["path"] or ""] for r in rows], ["net", "state", "place"]),
+        rows,
+        lambda: show.table([[r["name"], r["state"], r["path"] or ""] for r in rows], ["net", "state", "place"]),
         2 if bad else 0,
     )
 
@@ -115,7 +122,8 @@ def _info_text(info: dict[str, Any]) -> None:
 
 
 def faces_consent(
-    faceset: Faceset, record: Annotated[str, typer.Argument(metavar="RECORD", help="Reference, id or name of a record.")]
+    faceset: Faceset,
+    record: Annotated[str, typer.Argument(metavar="RECORD", help="Reference, id or name of a record.")],
 ) -> Shown:
     """Tie a faceset to the consent record of the person it shows (checked by identity vectors where possible)."""
     from facewright import api
@@ -140,5 +148,3 @@ def verify(file: Annotated[Path, typer.Argument(metavar="FILE", help="A film or 
         raise SettingRefused(f"There is no file {file.name}.", remedy="Check the path.", where=file)
     verdict = api.verify(file)
     return Shown(verdict, lambda: show.facts(verdict), {"genuine": 0, "altered": 1, "none": 3}[verdict["state"]])
-
-

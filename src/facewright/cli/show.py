@@ -65,8 +65,13 @@ def error(problem: FacewrightError, *, as_json: bool) -> None:
 def crash(bug: BaseException, *, as_json: bool) -> None:
     """A bug: write a report that a user can send, say where it is."""
     report = "\n".join(
-        [f"facewright {__version__}, Python {platform.python_version()}, {platform.platform()}",
-         f"cores {os.cpu_count()}", f"command {' '.join(sys.argv)}", "", *traceback.format_exception(bug)]
+        [
+            f"facewright {__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"cores {os.cpu_count()}",
+            f"command {' '.join(sys.argv)}",
+            "",
+            *traceback.format_exception(bug),
+        ]
     )
     path = data_folder() / "crashes" / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +138,9 @@ class Bar:
         if event.get("rate"):
             bits.append(f"{event['rate']:.3g}/s")
         bits.append(f"ETA {seconds(event.get('eta_s'))}")
-        bits += [f"{k} {v:.3g}" for k, v in (event.get("facts") or {}).items() if k in _SHOWN and isinstance(v, int | float)]
+        bits += [
+            f"{k} {v:.3g}" for k, v in (event.get("facts") or {}).items() if k in _SHOWN and isinstance(v, int | float)
+        ]
         if event.get("note"):
             bits.append(str(event["note"]))
         self._draw("  ".join(bits))

@@ -37,9 +37,14 @@ def consent_new(
         bool | None, typer.Option("--adult/--not-adult", help="The person shown is 18 or older and agreed.")
     ] = None,
     role: Annotated[
-        str, typer.Option(help="source_likeness (face put in) or target_performer (face replaced). [default source_likeness]")
+        str,
+        typer.Option(
+            help="source_likeness (face put in) or target_performer (face replaced). [default source_likeness]"
+        ),
     ] = "source_likeness",
-    uses: Annotated[str, typer.Option(help="Comma list of train, preview, merge, export_model. [default the first three]")] = "",
+    uses: Annotated[
+        str, typer.Option(help="Comma list of train, preview, merge, export_model. [default the first three]")
+    ] = "",
     days: Annotated[int, typer.Option(help="How long it is valid. [1..3650 days; default 365]")] = 365,
     project: Annotated[str, typer.Option(help="Project it is for; default: this one.")] = "",
     media: Annotated[list[Path] | None, typer.Option(help="Film it is limited to (repeatable).")] = None,
@@ -50,8 +55,17 @@ def consent_new(
 
     who, use, proof, name, adult = _ask(who, use, proof, name, adult)
     made = api.consent_new(
-        who=who, use=use, proof=proof, name=name, adult_agreed=adult, role=role, project=project, days=days,
-        uses=tuple(u.strip() for u in uses.split(",") if u.strip()), media=tuple(media or ()), faceset=faceset,
+        who=who,
+        use=use,
+        proof=proof,
+        name=name,
+        adult_agreed=adult,
+        role=role,
+        project=project,
+        days=days,
+        uses=tuple(u.strip() for u in uses.split(",") if u.strip()),
+        media=tuple(media or ()),
+        faceset=faceset,
     )
     return Shown(made, lambda: show.facts(made))
 
@@ -63,8 +77,8 @@ def _ask(who: str, use: str, proof: str, name: str, adult: bool | None) -> tuple
         if missing:
             raise ConsentRefused(
                 f"The record is not complete: {', '.join(missing)} missing.",
-                remedy='facewright consent new --who adult --adult --name NAME '
-                       '--use "FILM, SCENE AND WHAT IS DONE" --proof RELEASE.pdf',
+                remedy="facewright consent new --who adult --adult --name NAME "
+                '--use "FILM, SCENE AND WHAT IS DONE" --proof RELEASE.pdf',
             )
         return who, use, proof, name, adult
     who = who or typer.prompt("1 Whose face? me / adult (who agreed) / protect / invented", default="adult", err=True)
@@ -106,7 +120,8 @@ def consent_check(
 
 
 def consent_revoke(
-    record: Record, reason: Annotated[str, typer.Option(help="Why: withdrawn, expired, mistake, dispute.")] = "withdrawn"
+    record: Record,
+    reason: Annotated[str, typer.Option(help="Why: withdrawn, expired, mistake, dispute.")] = "withdrawn",
 ) -> Shown:
     """Withdraw consent: every use is denied from now on."""
     from facewright import api
@@ -122,7 +137,9 @@ def ledger_show(last: Annotated[int, typer.Option(help="How many entries from th
     entries = api.ledger_show(last)
 
     def text() -> None:
-        show.table([[e["seq"], e["ts"], e["type"], _short(e["body"])] for e in entries], ["seq", "time", "type", "what"])
+        show.table(
+            [[e["seq"], e["ts"], e["type"], _short(e["body"])] for e in entries], ["seq", "time", "type", "what"]
+        )
 
     return Shown(entries, text)
 

@@ -42,8 +42,8 @@ def new(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
     return Shown(
         {"project": str(project.root), "name": project.name},
         lambda: show.result(
-            f"Made the project {project.name} in {project.root}.\nNext: put films into footage/src and footage/dst, record "
-            "consent with `facewright consent new`, then run `facewright extract` inside the folder."
+            f"Made the project {project.name} in {project.root}.\nNext: put films into footage/src "
+            "and footage/dst, record consent with `facewright consent new`, then run `facewright extract` inside the folder."
         ),
     )
 
@@ -89,11 +89,16 @@ def extract(
 
     jobs = api.extractions(paths or [])
     done = [
-        _lasting(f"extract {target.name}", as_json, lambda on, i=inputs, t=target: api.extract(
-            i, t, settings=given or {}, person=person, consent=consent, background=background, on_event=on))
+        _lasting(
+            f"extract {target.name}",
+            as_json,
+            lambda on, i=inputs, t=target: api.extract(
+                i, t, settings=given or {}, person=person, consent=consent, background=background, on_event=on
+            ),
+        )
         for inputs, target in jobs
     ]
-    return Shown(done if len(done) > 1 else done[0], lambda: [_summary(d) for d in done])
+    return Shown(done if len(done) > 1 else done[0], lambda: _summaries(done))
 
 
 def train_saehd(
@@ -127,16 +132,37 @@ def train_quick96(
 
 
 def _train(
-    net: str, run: Path | None, src: Path | None, dst: Path | None, persons: tuple[str, str], recipe: str,
-    background: bool, as_json: bool, given: dict[str, Any],
+    net: str,
+    run: Path | None,
+    src: Path | None,
+    dst: Path | None,
+    persons: tuple[str, str],
+    recipe: str,
+    background: bool,
+    as_json: bool,
+    given: dict[str, Any],
 ) -> Shown:
     from facewright import api
 
     shape = split(given, SaehdSettings if net == "saehd" else Quick96Settings)
     settings = {k: v for k, v in given.items() if k not in shape}
-    done = _lasting("train", as_json, lambda on: api.train(
-        net, run, src, dst, settings=settings, shape=shape, recipe=recipe, src_person=persons[0], dst_person=persons[1],
-        background=background, on_event=on))
+    done = _lasting(
+        "train",
+        as_json,
+        lambda on: api.train(
+            net,
+            run,
+            src,
+            dst,
+            settings=settings,
+            shape=shape,
+            recipe=recipe,
+            src_person=persons[0],
+            dst_person=persons[1],
+            background=background,
+            on_event=on,
+        ),
+    )
     return Shown(done, lambda: _summary(done))
 
 
@@ -154,8 +180,11 @@ def merge(
     from facewright import api
 
     places = api.merge_places(paths or [])
-    done = _lasting("merge", as_json, lambda on: api.merge(
-        *places, settings=given or {}, person=person, background=background, on_event=on))
+    done = _lasting(
+        "merge",
+        as_json,
+        lambda on: api.merge(*places, settings=given or {}, person=person, background=background, on_event=on),
+    )
     return Shown(done, lambda: _summary(done))
 
 
@@ -172,14 +201,24 @@ def render(
     from facewright import api
 
     merged, video, sound = api.render_places(paths or [], audio_from)
-    done = _lasting("render", as_json, lambda on: api.render(
-        merged, video, audio_from=sound, settings=given or {}, background=background, on_event=on))
+    done = _lasting(
+        "render",
+        as_json,
+        lambda on: api.render(
+            merged, video, audio_from=sound, settings=given or {}, background=background, on_event=on
+        ),
+    )
     return Shown(done, lambda: _summary(done))
 
 
 def _lasting(label: str, as_json: bool, work: Any) -> dict[str, Any]:
     with show.Bar(label, quiet=as_json) as bar:
         return work(bar.event)
+
+
+def _summaries(many: list[dict[str, Any]]) -> None:
+    for data in many:
+        _summary(data)
 
 
 def _summary(data: Mapping[str, Any]) -> None:

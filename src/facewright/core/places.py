@@ -33,6 +33,8 @@ def _place(kind: str) -> Path:
     import platformdirs
 
     folder = {
-        "data": platformdirs.user_data_path, "cache": platformdirs.user_cache_path, "config": platformdirs.user_config_path
+        "data": platformdirs.user_data_path,
+        "cache": platformdirs.user_cache_path,
+        "config": platformdirs.user_config_path,
     }[kind]("facewright", appauthor=False)
     return make_folder(folder)

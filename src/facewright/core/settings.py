@@ -45,7 +45,7 @@ def knob(
     float one only moves a slider. `lock="after_start"`: cannot change once the run has begun.
     `shown_when`: another knob's name (or `name=value`) that makes this one matter; forms hide it otherwise.
     """
-    extra = {"step": step, "unit": unit, "lock": lock, "shown_when": shown_when}
+    extra: Any = {"step": step, "unit": unit, "lock": lock, "shown_when": shown_when}
     multiple = int(step) if isinstance(step, int) and not isinstance(step, bool) and step > 1 else None
     return Field(
         default=default, description=help, ge=low, le=high, multiple_of=multiple, json_schema_extra={"knob": extra}
@@ -234,4 +234,4 @@ def to_markdown(cls: type[Settings]) -> str:
 
 
 def _plain(value: Any) -> str:
-    return {True: "on", False: "off", None: "-"}.get(value, str(value)) if isinstance(value, bool | None) else str(value)
+    return {"True": "on", "False": "off", "None": "-"}.get(str(value), str(value))

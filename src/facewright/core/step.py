@@ -91,7 +91,11 @@ class Step(Protocol):
     that a job can be rebuilt from its `job.json` in another process: `Cls(**args, settings=settings)`."""
 
     stage: str
-    settings: Settings
+
+    @property
+    def settings(self) -> Settings:
+        """What the user chose; frozen into job.json."""
+        ...
 
     def home(self) -> Path:
         """The output folder: job folder and lock live near it."""

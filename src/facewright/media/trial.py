@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import av
 import av.error
@@ -20,7 +21,7 @@ def probe_encoders() -> dict[str, bool]:
 
 def _works(preset: Preset) -> bool:
     try:
-        codec = av.CodecContext.create(preset.codec, "w")
+        codec: Any = av.CodecContext.create(preset.codec, "w")
         codec.width, codec.height = _SIZE_PX
         codec.pix_fmt = preset.pixels
         codec.time_base, codec.framerate = Fraction(1, 25), Fraction(25)

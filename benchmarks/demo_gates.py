@@ -3,8 +3,8 @@
     python -m benchmarks.demo_gates --seeds 0 1 2 [--out DIR] [--cpu-minutes 14]
 
 Trains on the shipped pair with blocks of frames held out (index mod 25 >= 21), merges, and measures: similarity and
-margin (where the identity net is at hand), landmark error, mouth correlation, DSSIM against the true swap in the target's
-colours, DSSIM of held-out reconstructions. JSON out.
+margin (where the identity net is at hand), landmark error, mouth correlation, DSSIM against the true
+swap in the target's colours, DSSIM of held-out reconstructions. JSON out.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ def new(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
     return Shown(
         {"project": str(project.root), "name": project.name},
         lambda: show.result(
-            f"Made the project {project.name} in {project.root}.\nNext: put films into footage/src "
-            "and footage/dst, record consent with `facewright consent new`, then run `facewright extract` inside the folder."
+            f"Made the project {project.name} in {project.root}.\nNext: put films into footage/src and footage/dst, "
+            "run `facewright extract` inside the folder, then record consent with `facewright consent new`."
         ),
     )
 

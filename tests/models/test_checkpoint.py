@@ -44,6 +44,24 @@ def make(kind: type, net: nn.Module) -> torch.optim.Optimizer:
     return kind(net.named_parameters(), lr=1e-2, **extra)
 
 
+def test_a_run_moves_to_a_device_with_other_dice(tmp_path):
+    """The state of a CPU's generator has 5,056 bytes, that of a GPU's 16; a stand-in plays the other device."""
+    net = tiny_net()
+    optimiser = make(AdaBelief, net)
+    learn(net, optimiser)
+    kept = optimiser.generator
+    optimiser.generator = SimpleNamespace(get_state=lambda: torch.zeros(16, dtype=torch.uint8))
+    checkpoint.save(tmp_path, 2, net, optimiser)
+    optimiser.generator = kept
+    twin = tiny_net(seed=1)
+    twin_optimiser = make(AdaBelief, twin)
+    before = twin_optimiser.generator.get_state()
+    checkpoint.load_latest(tmp_path).restore(twin, twin_optimiser)
+    assert torch.equal(twin_optimiser.generator.get_state(), before)
+    assert twin_optimiser.param_groups[0]["iterations"] == 2
+    assert torch.equal(twin_optimiser.state[twin[0].weight]["ms"], optimiser.state[net[0].weight]["ms"])
+
+
 @pytest.mark.parametrize("kind", [AdaBelief, RMSprop, AdamW])
 def test_resume_is_bit_equal(kind, tmp_path):
     net = tiny_net()

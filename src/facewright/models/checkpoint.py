@@ -327,7 +327,10 @@ def _unpack(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], pla
             group["iterations"] = iterations
     generator = getattr(optimiser, "generator", None)
     if generator is not None and plain["generator"]:
-        generator.set_state(_decode(plain["generator"]))
+        state = _decode(plain["generator"])
+        # A GPU's dice and a CPU's have states of different sizes: a run that moves to another device rolls fresh ones.
+        if state.numel() == generator.get_state().numel():
+            generator.set_state(state)
 
 
 def _encode(state: Tensor) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,20 @@ def test_numbers_pass():
     finite = guard.FiniteCheck(torch.device("cpu"))
     finite.watch(torch.tensor(3.0))
     finite.confirm(1, {}, SaehdTrain())
+
+
+def test_the_copy_is_awaited_on_the_device_that_trains(monkeypatch):
+    """On cuda:1 an event of the current device, cuda:0, would be over before the loss has arrived."""
+    recorded = []
+    zeros = torch.zeros
+    event = SimpleNamespace(record=lambda stream=None: recorded.append(stream), synchronize=lambda: None)
+    monkeypatch.setattr(guard.torch, "zeros", lambda *size, pin_memory=False: zeros(*size))
+    monkeypatch.setattr(guard.torch.cuda, "Event", lambda: event)
+    monkeypatch.setattr(guard.torch.cuda, "current_stream", lambda device=None: ("stream of", device))
+    finite = guard.FiniteCheck(torch.device("cuda", 1))
+    finite.watch(torch.tensor(3.0))
+    finite.confirm(1, {}, SaehdTrain())
+    assert recorded == [("stream of", torch.device("cuda", 1))]
 
 
 def test_broken_weights_are_never_saved():

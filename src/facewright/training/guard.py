@@ -30,12 +30,14 @@ class FiniteCheck:
         self._cuda = device.type == "cuda"
         self._host = torch.zeros(1, pin_memory=self._cuda)
         self._event = torch.cuda.Event() if self._cuda else None
+        self._device = device
 
     def watch(self, loss: torch.Tensor) -> None:
         """Take the total loss (scalar tensor) of this iteration."""
         self._host.copy_(loss.detach().view(1), non_blocking=True)
         if self._event is not None:
-            self._event.record()
+            # On the net's own device, which need not be the process's current one.
+            self._event.record(torch.cuda.current_stream(self._device))
 
     def confirm(self, iteration: int, terms: Mapping[str, torch.Tensor], s: TrainSettings) -> None:
         """Raise TrainingRefused when the loss is not a number; nothing was updated yet."""

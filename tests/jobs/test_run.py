@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -198,6 +199,20 @@ def test_set_and_preview_reach_the_step(fake, tmp_path):
     thread.join()
     assert not errors
     assert step.seen == [{"set": {"lr": "0.1"}}, {"do": "preview"}]
+
+
+def test_a_request_is_written_in_binary(fake, tmp_path, monkeypatch):
+    """Windows opens files as text unless told, and a text's line ends spoil the checksum."""
+    from facewright.jobs import control
+
+    job = Job.create(fake.CountStep(str(tmp_path / "out"), 1))
+    flags, opened = [], os.open
+    monkeypatch.setattr(control.os, "O_BINARY", 1 << 30, raising=False)
+    monkeypatch.setattr(control.os, "open", lambda path, flag, mode: (
+        flags.append(flag), opened(path, flag & ~(1 << 30), mode))[1])
+    monkeypatch.setattr(Job, "state", lambda self: "running")
+    request(job, {"do": "save"})
+    assert flags[0] & 1 << 30
 
 
 def test_requests_of_an_earlier_session_are_over(fake, tmp_path):

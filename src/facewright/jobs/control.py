@@ -42,7 +42,9 @@ def request(job: Job, wish: Mapping[str, Any]) -> None:
         )
     body = json.dumps(wish, sort_keys=True).encode()
     try:
-        handle = os.open(job.changes, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        # Binary on Windows too: a "\r" that the system puts before each newline would spoil the checksum.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        handle = os.open(job.changes, flags, 0o644)
         try:
             # A newline first: a line that a killed client tore cannot swallow this one.
             os.write(handle, b"\n%08x %s\n" % (zlib.crc32(body), body))

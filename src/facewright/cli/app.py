@@ -14,7 +14,12 @@ import typer
 
 from facewright import __version__
 from facewright.cli import jobs, look, show, trust, work
-from facewright.core.errors import FacewrightError
+from facewright.core.errors import FacewrightError, SettingRefused
+
+# Newer releases of Typer carry their own copy of click, whose errors are not those of the package `click`.
+_CLICK = (click.ClickException, *(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"))
+_EXITS = (click.exceptions.Exit, typer.Exit)
+_ABORTS = (KeyboardInterrupt, click.exceptions.Abort, typer.Abort)
 
 app = typer.Typer(
     name="facewright",
@@ -59,20 +64,43 @@ def _farewell(end: BaseException, *, as_json: bool) -> int:
         return end.exit_status
     if isinstance(end, SystemExit):
         return end.code if isinstance(end.code, int) else show.EXIT_DONE
-    if isinstance(end, click.exceptions.Exit):
-        return end.exit_code
-    if isinstance(end, click.ClickException):
-        end.show()
-        return show.EXIT_EXPECTED
-    if (
-        isinstance(end, KeyboardInterrupt | click.exceptions.Abort)
-        or getattr(end, "exit_status", 0) == show.EXIT_STOPPED
-    ):
-        show.say(str(end) or "Stopped.")
-        return show.EXIT_STOPPED
+    if isinstance(end, _EXITS):
+        return int(getattr(end, "exit_code", show.EXIT_DONE))
+    if isinstance(end, _CLICK):
+        return _misspelt(end, as_json=as_json)
+    if isinstance(end, _ABORTS) or getattr(end, "exit_status", 0) == show.EXIT_STOPPED:
+        return _stopped(end, as_json=as_json)
     if isinstance(end, BrokenPipeError):
         # The reader (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return show.EXIT_DONE
     show.crash(end, as_json=as_json)
     return show.EXIT_BUG
+
+
+def _misspelt(end: BaseException, *, as_json: bool) -> int:
+    """A command line that cannot be understood, in the house's four lines; a group called bare shows its help."""
+    context = getattr(end, "ctx", None)
+    path = context.command_path if context is not None else "facewright"
+    if type(end).__name__ == "NoArgsIsHelpError" and context is not None and not as_json:
+        show.say(context.get_help())
+        return show.EXIT_EXPECTED
+    what = "A command is missing." if type(end).__name__ == "NoArgsIsHelpError" else _sentence(end)
+    show.error(SettingRefused(what, remedy=f"Read `{path} --help`.", where=path), as_json=as_json)
+    return show.EXIT_EXPECTED
+
+
+def _sentence(end: BaseException) -> str:
+    words = getattr(end, "format_message", lambda: str(end))()
+    text = " ".join(str(words).split())
+    return text if text.endswith((".", "?", "!")) else text + "."
+
+
+def _stopped(end: BaseException, *, as_json: bool) -> int:
+    """Somebody asked to stop: said to people on stderr, to programs as the one document."""
+    words = str(end) or "Stopped."
+    if as_json:
+        summary = getattr(end, "summary", None)
+        show.document({"stopped": summary.as_dict() if summary is not None else {}})
+    show.say(words)
+    return show.EXIT_STOPPED

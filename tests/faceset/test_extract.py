@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import random
@@ -199,6 +200,32 @@ def test_a_full_disk_is_a_clear_end_and_can_go_on(film, undisturbed, tmp_path):
     assert "full" in broken.stdout
     assert not list((tmp_path / "set").rglob("*.part"))
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert tree(tmp_path / "set") == tree(undisturbed)
+
+
+@pytest.mark.parametrize("write", [0, 1])
+def test_killed_while_finishing_people_are_known_after_the_next_run(film, undisturbed, tmp_path, monkeypatch, write):
+    """A film that is called done without its people would never get them: both stand in one write."""
+    from facewright.faceset import store
+
+    class Killed(BaseException):
+        pass
+
+    step, records, writes = step_for(film, tmp_path / "set"), {}, iter(range(99))
+    for item, result in step.stream(step.plan(), Work()):
+        records[item.id] = step.commit(item, result)
+    real = store.Writer.update_header
+
+    def update(self, change):
+        if next(writes) == write:
+            raise Killed
+        return real(self, change)
+
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(store.Writer, "update_header", update)
+        step.finish(records, Work())
+    again = step_for(film, tmp_path / "set")
+    again.finish({k: v for k, v in records.items() if k in {item.id for item in again.plan()}}, Work())
     assert tree(tmp_path / "set") == tree(undisturbed)
 
 

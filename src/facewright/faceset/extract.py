@@ -193,10 +193,11 @@ class ExtractStep:
             raise self._nothing(notes)
         with Writer(self.folder) as writer:
             writer.sweep()
-            head = writer.update_header(lambda before: self._ended(before, notes))
             faceset = Faceset.open(self.folder)
-            linked = people.link(faceset) if len(known) < len(notes) else head.people
-            head = writer.update_header(lambda before: dataclasses.replace(before, people=linked))
+            linked = people.link(faceset) if len(known) < len(notes) else stored.people
+            # One write: killed before it, the film is not done yet; after it, its people are known.
+            head = writer.update_header(
+                lambda before: dataclasses.replace(self._ended(before, notes), people=linked))
         return {
             "faceset": str(self.folder), "faces": len(faceset), "side_px": head.side_px, "face_type": head.face_type,
             "people": [person.name for person in linked],

@@ -62,3 +62,21 @@ def test_consents_of_the_person(world):
     record = "sha256:" + "12" * 32
     assert cast(Faceset.open(world.fill("agreed", consent=record)), world.sha256, "f").consents() == [record]
     assert cast(Faceset.open(world.fill("silent")), world.sha256, "f").consents() == [""]
+
+
+def test_a_name_of_the_whole_set_does_not_cover_a_bystander(world):
+    """`extract --person Ada` names every face of the film Ada, whoever else walks through it."""
+    faceset = Faceset.open(world.fill("claimed", second=range(40, 42), person="Ada"))
+    for person in ("", "Ada"):
+        with pytest.raises(Mismatch, match="Frame 40") as caught:
+            cast(faceset, world.sha256, "drawn.mkv", person)
+        assert "without --person" in caught.value.remedy
+    assert len(cast(Faceset.open(world.fill("alone", person="Ada")), world.sha256, "f").face_ids()) == 100
+
+
+def test_another_extraction_is_another_input(world):
+    one, again = (cast(Faceset.open(world.fill(name)), world.sha256, "f") for name in ("first", "copy"))
+    assert one.digest() == again.digest()
+    flagged = cast(Faceset.open(world.fill("other", flags=("low_presence",))), world.sha256, "f")
+    assert flagged.face_ids() == one.face_ids()
+    assert flagged.digest() != one.digest()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facewright.core.errors import FileRefused, Mismatch, NothingFound
+from facewright.core.errors import ConsentRefused, FileRefused, Mismatch, NothingFound
 from facewright.core.step import Work
 from facewright.media.reader import frames, open_video, read_still
 from facewright.merge import line as line_file
@@ -241,6 +241,41 @@ def test_a_job_can_be_resumed_from_any_folder(world, faceset, tmp_path, monkeypa
     assert args == {**{n: str(tmp_path / v) for n, v in
                        (("input", "film.mp4"), ("faceset", "faces"), ("run", "run"), ("out", "out"))}, "person": "Ada"}
     assert MergeStep("f", "s", RUN, "o").args()["run"] == RUN
+
+
+def test_a_run_that_names_no_source_is_refused(world, faceset, tmp_path):
+    from facewright.models.run_folder import RunFolder
+    from facewright.models.settings import SaehdSettings
+
+    RunFolder.create(tmp_path / "run", "saehd", SaehdSettings())
+    step = MergeStep(str(world.film), str(faceset), str(tmp_path / "run"), str(tmp_path / "out"))
+    with pytest.raises(ConsentRefused, match="whose face"):
+        step.likenesses()
+
+
+def test_only_the_person_s_own_faces_are_compared_with_the_record(world, monkeypatch, tmp_path):
+    from facewright.faceset.faceset import Faceset
+    from facewright.merge.result import likeness_from, likeness_record
+
+    both = world.fill("vectors_two", second=range(20, 30), people=True)
+    asked = []
+    monkeypatch.setattr(Faceset, "vectors", lambda self, ids=None, **_: asked.append(ids))
+    step = MergeStep(str(world.film), str(both), RUN, str(tmp_path / "out"), person="Bob")
+    (target,) = step.likenesses()
+    target.vectors()
+    likeness_from(likeness_record(target)).vectors()
+    assert asked[0] == asked[1]
+    assert len(asked[0]) == 10
+    assert all(face_id.endswith("_1") for face_id in asked[0])
+
+
+def test_a_likeness_is_found_from_any_folder(world, monkeypatch, tmp_path):
+    from facewright.merge.result import likeness_record
+
+    place = world.fill("elsewhere")
+    monkeypatch.chdir(place.parent)
+    (target,) = MergeStep(str(world.film), "elsewhere", RUN, str(tmp_path / "out")).likenesses()
+    assert likeness_record(target)["where"] == str(place)
 
 
 def test_runs_as_a_job(world, faceset, painted, tmp_path):

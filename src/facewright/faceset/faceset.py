@@ -137,8 +137,8 @@ class Faceset:
         """The face's own name, else the set's, else the name of the person whose track it belongs to, else ""."""
         return self.namer()(face)
 
-    def namer(self) -> Callable[[Face], str]:
-        """`person_of` with faceset.json read once: for loops."""
+    def namer(self) -> Callable[[Face | Row], str]:
+        """`person_of` with faceset.json read once: for loops over faces or rows."""
         header = self.header
         by_track = {track: person.name for person in header.people for track in person.tracks}
         return lambda face: face.person or header.person or by_track.get(face.track, "")

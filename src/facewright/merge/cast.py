@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 from facewright.core.errors import Mismatch, NothingFound
 from facewright.faces.face import Face
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.index import Row
 from facewright.merge.composite import motion
 from facewright.merge.paste import Target
 
@@ -55,13 +57,25 @@ class Cast:
 
     def face_ids(self) -> list[str]:
         """Every face of this film that belongs to the person, in order."""
-        header = self.faceset.header
-        by_track = {track: p.name for p in header.people for track in p.tracks}
+        return [row.face_id for row in self._rows()]
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the person's faces as they lie on disk: names, places, angles, sizes of the files.
+
+        Another extraction gives the same names to other landmarks, and a merge that was interrupted must not go on
+        with those.
+        """
+        found = hashlib.sha256(self.person.encode())
+        query = "SELECT path, bytes FROM faces WHERE source_sha256 = ?"
+        size = dict(self.faceset.index.select(query, (self.source_sha256,)))
+        for row in self._rows():
+            found.update(f"\n{row} {size[row.path]}".encode("utf-8", "surrogatepass"))
+        return found.hexdigest()
+
+    def _rows(self) -> Iterator[Row]:
+        name = self.faceset.namer()
         rows = self.faceset.rows(source_sha256=self.source_sha256)
-        return [
-            row.face_id for row in rows
-            if not self.person or (row.person or header.person or by_track.get(row.track, "")) == self.person
-        ]
+        return (row for row in rows if not self.person or name(row) == self.person)
 
     def consents(self) -> list[str]:
         """References of the records that the person's faces name, each once; [""] when none is named."""
@@ -112,16 +126,26 @@ def cast(faceset: Faceset, source_sha256: str, film: str, person: str = "") -> C
             remedy=f"Say whom to replace, for example --person {names[0]!r}.", where=faceset.path,
         )
     chosen = person or (names[0] if names else "")
-    crowded = _crowded(rows_by_frame=[row.frame_index for row in rows])
-    if not chosen and crowded is not None:
-        raise Mismatch(
-            f"Frame {crowded} of {film} shows more than one face, and nobody is named.",
-            why="facewright would not know whom to replace; bystanders are never touched.",
-            remedy="Extract again with --max-faces 1, or with the identity net at hand so that people are told apart "
-            "(`facewright weights fetch`), and give --person.",
-            where=faceset.path,
-        )
+    _refuse_crowd(faceset, rows, chosen, film)
     return Cast(faceset, source_sha256, chosen)
+
+
+def _refuse_crowd(faceset: Faceset, rows: list[Row], chosen: str, film: str) -> None:
+    """Two faces at once are two people: a name that was given to a whole set does not tell which of them is meant.
+    Names that people gave to tracks do."""
+    whole_set = faceset.header.person
+    named = [row for row in rows if not chosen or (row.person or whole_set) == chosen]
+    crowded = _crowded(rows_by_frame=[row.frame_index for row in named])
+    if crowded is None:
+        return
+    whose = f"and the whole set was extracted as {chosen}" if chosen else "and nobody is named"
+    raise Mismatch(
+        f"Frame {crowded} of {film} shows more than one face, {whose}.",
+        why="facewright would not know whom to replace; bystanders are never touched.",
+        remedy="Extract again with --max-faces 1, or without --person and with the identity net at hand so that people "
+        "are told apart (`facewright weights fetch`), and give merge the --person.",
+        where=faceset.path,
+    )
 
 
 def _crowded(rows_by_frame: list[int]) -> int | None:

@@ -111,26 +111,31 @@ def save_record(folder: Path, record: dict[str, Any]) -> None:
 
 
 def likeness_record(likeness: Likeness) -> dict[str, Any]:
-    """JSON-able form without the vectors."""
+    """JSON-able form without the vectors. The place is absolute: found from any folder, else nobody could check it."""
     return {
-        "role": likeness.role, "consent": likeness.consent, "person": likeness.person, "where": str(likeness.where),
-        "footage_sha256": list(likeness.footage_sha256),
+        "role": likeness.role, "consent": likeness.consent, "person": likeness.person,
+        "where": str(likeness.where.absolute()), "footage_sha256": list(likeness.footage_sha256),
     }
 
 
 def likeness_from(entry: dict[str, Any], face_ids: list[str] | None = None) -> Likeness:
-    """The reverse; identity vectors come from the faceset it names, while that is there."""
-    where = Path(entry["where"])
+    """The reverse; identity vectors come from the faceset it names, while that is there: of these faces, or of all
+    that belong to its person and come from its films."""
+    where, person, films = Path(entry["where"]), str(entry["person"]), tuple(map(str, entry["footage_sha256"]))
 
     def vectors() -> tuple[np.ndarray, str] | None:
         try:
             faceset = Faceset.open(where)
         except FileRefused:
             return None  # moved or deleted: the binding stays unverified, and the film says so
-        found = faceset.vectors(face_ids, limit=200)
+        found = faceset.vectors(_faces_of(faceset, person, films) if face_ids is None else face_ids, limit=200)
         return None if found is None else (found.matrix, found.net_sha256)
 
-    return Likeness(
-        str(entry["role"]), str(entry["consent"]), str(entry["person"]), where,
-        tuple(map(str, entry["footage_sha256"])), vectors,
-    )
+    return Likeness(str(entry["role"]), str(entry["consent"]), person, where, films, vectors)
+
+
+def _faces_of(faceset: Faceset, person: str, films: tuple[str, ...]) -> list[str]:
+    """The other people of a set must not be compared with this one's record: they would be taken for strangers."""
+    name = faceset.namer()
+    return [row.face_id for row in faceset.rows()
+            if (not person or name(row) == person) and (not films or row.source_sha256 in films)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 import cv2
 
-from facewright.core.errors import Mismatch
+from facewright.core.errors import ConsentRefused, Mismatch
 from facewright.core.files import make_folder
 from facewright.core.step import Item, Likeness, Work
 from facewright.faceset.faceset import Faceset
@@ -72,7 +71,7 @@ class MergeStep:
         return self.run.partition(":")[0] == NULL
 
     def likenesses(self) -> list[Likeness]:
-        """The source as the run recorded it, and the person who is replaced."""
+        """The source as the run recorded it, and the person who is replaced. Raises ConsentRefused (none recorded)."""
         who = self.cast
         ids = who.face_ids()
         target = [
@@ -89,12 +88,20 @@ class MergeStep:
         from facewright.merge.trained import run_record
 
         recorded = run_record(Path(self.run)).get("likenesses", [])
-        return [result.likeness_from(entry) for entry in recorded if entry["role"] == "source_likeness"]
+        found = [result.likeness_from(entry) for entry in recorded if entry["role"] == "source_likeness"]
+        if not found:
+            # An empty list would let the film pass with the target's record alone.
+            raise ConsentRefused(
+                f"The run {Path(self.run).name} does not say whose face it learned.",
+                why="Without that, no record of consent can be asked.",
+                remedy="Go on training it with `facewright train`, which notes the people, then merge again.",
+                where=Path(self.run),
+            )
+        return found
 
     def inputs(self) -> dict[str, str]:
         """Digests of film, faces and weights."""
-        faces = hashlib.sha256("\n".join([self.cast.person, *self.cast.face_ids()]).encode()).hexdigest()
-        return {"video": self.video.sha256, "faces": faces, "run": self.swapper.identity}
+        return {"video": self.video.sha256, "faces": self.cast.digest(), "run": self.swapper.identity}
 
     def plan(self) -> list[Item]:
         """Chunks of 48 frames. Raises early what would fail late."""

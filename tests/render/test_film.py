@@ -318,3 +318,11 @@ def test_every_film_encoder_is_a_choice():
     codec = next(o for o in options(RenderSettings) if o.name == "codec")
     assert set(codec.choices) == {n for n in ENCODERS.names() if ENCODERS.load(n).suffixes}
     assert not any("mark" in o.name or "sign" in o.name or "gate" in o.name for o in options(RenderSettings))
+
+
+def test_a_job_can_be_resumed_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = RenderStep("merged", "film.mp4", "sound.mkv").args()
+    assert args == {"merged": str(tmp_path / "merged"), "video": str(tmp_path / "film.mp4"),
+                    "audio_from": str(tmp_path / "sound.mkv")}
+    assert RenderStep("m", "f.mp4").args()["audio_from"] == ""

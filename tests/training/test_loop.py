@@ -261,6 +261,12 @@ def test_a_step_is_rebuilt_from_its_job(pair, tmp_path):
     assert again.inputs() == one.inputs()
 
 
+def test_a_job_can_be_resumed_from_any_folder(pair, tmp_path, monkeypatch):
+    monkeypatch.chdir(pair[0].parent)
+    args = TrainStep("run", pair[0].name, str(pair[1]), "saehd", SaehdTrain()).args()
+    assert (args["run"], args["src"], args["dst"]) == (str(pair[0].parent / "run"), str(pair[0]), str(pair[1]))
+
+
 def test_likenesses_of_both_sides(pair, tmp_path):
     assert [l.role for l in step(pair, tmp_path / "run").likenesses()] == ["source_likeness", "target_performer"]
 

@@ -90,8 +90,9 @@ class RenderStep:
         return Path(self.merged)
 
     def args(self) -> dict[str, Any]:
-        """The constructor's arguments without settings."""
-        return {"merged": self.merged, "video": self.video, "audio_from": self.audio_from}
+        """The constructor's arguments without settings; paths absolute, so that a job resumes from any folder."""
+        paths = {"merged": self.merged, "video": self.video, "audio_from": self.audio_from}
+        return {name: str(Path(path).absolute()) if path else "" for name, path in paths.items()}
 
     def likenesses(self) -> list[Likeness]:
         """Whose faces are in the film."""

@@ -99,9 +99,9 @@ class TrainStep:
         return Path(self.run)
 
     def args(self) -> dict[str, Any]:
-        """See core.step.Step."""
-        names = ("run", "src", "dst", "net", "shape", "src_person", "dst_person", "stages")
-        return {name: getattr(self, name) for name in names}
+        """See core.step.Step; paths absolute, so that a job resumes from any folder."""
+        paths = {name: str(Path(getattr(self, name)).absolute()) for name in ("run", "src", "dst")}
+        return paths | {name: getattr(self, name) for name in ("net", "shape", "src_person", "dst_person", "stages")}
 
     def likenesses(self) -> list[Likeness]:
         """The source's face is put in, the target's is replaced."""
@@ -209,8 +209,8 @@ class TrainStep:
 def _plain(likeness: Likeness) -> dict[str, Any]:
     """A likeness as the run keeps it, so that merge and export can carry it on."""
     return {
-        "role": likeness.role, "consent": likeness.consent, "person": likeness.person, "where": str(likeness.where),
-        "footage_sha256": list(likeness.footage_sha256),
+        "role": likeness.role, "consent": likeness.consent, "person": likeness.person,
+        "where": str(likeness.where.absolute()), "footage_sha256": list(likeness.footage_sha256),
     }
 
 

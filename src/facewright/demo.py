@@ -57,11 +57,17 @@ class DemoMade:
 WORDS = {
     "faces of the source": "1/5 finding the faces of the source",
     "faces of the target": "2/5 finding the faces of the target",
-    "training": "3/5 training (stop with Ctrl-C, the same command goes on)",
+    "training": "3/5 training: {minutes:g} minutes of {clock} (stop with Ctrl-C, the same command goes on)",
     "merge": "4/5 putting the new face into every frame",
     "film": "5/5 encoding, screening and signing the film",
 }
 """What is said when each stage begins."""
+
+
+def words(stage: str, choice: dict[str, Any]) -> str:
+    """The line that announces a stage; of training it says which clock counts."""
+    clock = "processor time" if choice["clock"] == "cpu" else "wall-clock time"
+    return WORDS[stage].format(minutes=choice["minutes"], clock=clock)
 
 
 def footage() -> Footage:

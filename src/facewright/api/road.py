@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facewright.api.steering import OnEvent, perform
-from facewright.api.trust import new_project_entry
+from facewright.api.trust import new_project_entry, standing
 from facewright.core.errors import FileRefused, SettingRefused
 from facewright.core.settings import merge as layered
 from facewright.project import Project, find, here_or_refuse
@@ -62,7 +62,8 @@ def extract(
         consent = str(consent_show(consent)["standing"]["reference"])
     values = layered(ExtractSettings, _stored(faceset, "extract"), settings)
     step = ExtractStep([str(p) for p in inputs], str(faceset), values, person=person, consent=consent)
-    return perform(step, background=background, on_event=on_event)
+    done = perform(step, background=background, on_event=on_event)
+    return done if background else done | {"record": standing(faceset)}
 
 
 def train(
@@ -80,12 +81,13 @@ def train(
     on_event: OnEvent = lambda event: None,
 ) -> dict[str, Any]:
     """Two facesets -> a run. Layers: default < recipe < project.toml < stored in the RUN < argument."""
+    from facewright.models.run_folder import RunFolder, is_run
     from facewright.training import history
     from facewright.training.loop import HISTORY, TrainStep
     from facewright.training.recipes import recipe as recipe_called
     from facewright.training.settings import settings_class
 
-    run, src, dst = _train_places(run, src, dst)
+    run, src, dst = _train_places(net, run, src, dst)
     chosen = recipe_called(recipe) if recipe else None
     if chosen is not None and chosen.net and chosen.net != net:
         raise SettingRefused(
@@ -95,6 +97,8 @@ def train(
         )
     cls = settings_class(net)
     project = {k: v for k, v in _stored(run, "train").items() if k in cls.model_fields}
+    if is_run(run):
+        RunFolder.open(run, net)  # refuses the run of another net, before its settings are taken for ours
     stored = {k: v for k, v in history.stored_settings(run / HISTORY).items() if k in cls.model_fields}
     started = chosen.start() if chosen is not None and not stored else {}
     values = layered(cls, started, project, stored, settings)
@@ -114,12 +118,12 @@ def train(
     return perform(step, background=background, on_event=on_event)
 
 
-def _train_places(run: Path | None, src: Path | None, dst: Path | None) -> tuple[Path, Path, Path]:
+def _train_places(net: str, run: Path | None, src: Path | None, dst: Path | None) -> tuple[Path, Path, Path]:
     if run is not None and src is not None and dst is not None:
         return run, src, dst
     missing = "RUN" if run is None else "--src" if src is None else "--dst"
     project = here_or_refuse(missing)
-    return run or project.run(), src or project.faceset("src"), dst or project.faceset("dst")
+    return run or project.run(net), src or project.faceset("src"), dst or project.faceset("dst")
 
 
 def merge_places(paths: Sequence[Path]) -> tuple[Path, Path, Path, Path]:
@@ -205,7 +209,7 @@ def demo(out: Path, *, minutes: float = 7.0, seed: int = 0, on_event: OnEvent = 
 
     def timed(name: str, verb: Any, *words: Any, **named: Any) -> dict[str, Any]:
         begun = time.monotonic()
-        on_event({"kind": "note", "text": plan.WORDS[name]})
+        on_event({"kind": "note", "text": plan.words(name, choice)})
         done = verb(*words, on_event=on_event, **named)
         seconds[name] = round(time.monotonic() - begun, 1)
         return done

@@ -104,6 +104,17 @@ def test_films_speak_for_themselves(store, own_key, now):
             allow("train", [dataclasses.replace(SRC, footage_sha256=footage)], store=store, now=now)
 
 
+def test_one_person_s_record_for_a_film_does_not_cover_the_others_in_it(store, own_key, now, tmp_path):
+    """Ada agreed for this film; Bob walks through it and is named nowhere."""
+    answers = Answers("adult", USE, "now", True, name="Ada", role="target_performer", project="film-a", media=[FILM])
+    record = new_record(answers, store=store, key=own_key, now=now)
+    bob = dataclasses.replace(DST, consent="", person="Bob", footage_sha256=(FILM,))
+    with pytest.raises(ConsentRefused, match="Bob"):
+        allow("merge", [bob], store=store, now=now, project="film-a")
+    ada = dataclasses.replace(bob, consent=record.reference, person="Ada")
+    assert allow("merge", [ada], store=store, now=now, project="film-a").records == (record.reference,)
+
+
 def test_test_footage_is_marked_and_stays(store, own_key, now):
     clip = sorted(footage_clips())[0]
     for role in ("source_likeness", "target_performer"):

@@ -143,10 +143,14 @@ class ConsentStore:
         return record
 
     def find(self, role: str, footage_sha256: Iterable[str], now: datetime, project: str, use: str) -> Record | None:
-        """The first usable record that names all these films in its media and fits the role, or None."""
+        """The first usable record of these films (shipped people, test clips) that fits the role, or None.
+
+        A person's own record that is limited to a film says nothing of the others who are seen in it: it must be named.
+        """
         footage = set(footage_sha256)
         for record in (entry.record for entry in self.list() if footage):
-            if footage <= set(record.media) and self._why_not(record, role, use, now, project, footage) is None:
+            covers = record.basis in MEDIA_ONLY and footage <= set(record.media)
+            if covers and self._why_not(record, role, use, now, project, footage) is None:
                 return record
         return None
 

@@ -86,6 +86,24 @@ def test_where_by_frame_and_names(folder, faces):
     assert Faceset.open(folder).consent == "sha256:" + "1" * 64
 
 
+def test_a_new_record_takes_the_place_of_the_set_s_old_one(tmp_path, picture):
+    """`extract --consent` writes the record into set and faces: a later one must reach the faces too."""
+    old, new, own = ("sha256:" + digit * 64 for digit in "123")
+    faces = [make_face(0, consent=old), make_face(1, consent=own), make_face(2)]
+    with Writer(tmp_path) as writer:
+        writer.add_chunk(SHA, 0, files_of(faces[:1], picture, np.full((32, 32), 255, np.uint8)))
+        writer.add_chunk(SHA, 32, files_of(faces[1:], picture))
+        writer.update_header(lambda _: Header("whole_face", 64, consent=old))
+    faceset = Faceset.open(tmp_path)
+    pixels = faceset.image(faces[0])
+    faceset.set_consent(new)
+    assert faceset.consent == new
+    assert [row.consent for row in faceset.rows()] == [new, own, ""]
+    assert same_face(faceset.face(faces[0].face_id), dataclasses.replace(faces[0], consent=new))
+    assert np.array_equal(faceset.image(faces[0]), pixels)
+    assert faceset.mask(faces[0]).max() == 1.0
+
+
 def test_info_counts(folder):
     info = Faceset.open(folder).info()
     assert (info.count, info.frames, info.masks, info.labels) == (7, 4, 2, 0)

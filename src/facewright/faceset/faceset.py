@@ -148,8 +148,21 @@ class Faceset:
         return collect(self.path, self.index, self.header)
 
     def set_consent(self, reference: str) -> None:
-        """Name the consent record of the whole set ("" removes it)."""
+        """Name the consent record of the whole set ("" removes it).
+
+        Faces that carry the set's record so far (`extract --consent`) carry this one from now on, else it would have no
+        effect on them; faces under a record of their own keep it.
+        """
+        before = self.consent
+        stale = [row for row in self.index.rows() if row.consent == before != reference] if before else []
+        with Writer(self.path) as writer:
+            for row in stale:
+                path = self.path / row.path
+                face = dataclasses.replace(record.read_face(path), consent=reference)
+                writer.write_face(path, face, record.read_mask(path))
         self._change(lambda header: dataclasses.replace(header, consent=reference))
+        if stale:
+            self.index.refresh()
 
     def set_person(self, name: str, *, instead_of: str = "") -> None:
         """Name the one person of the whole set, or rename one of several (`instead_of="person-2"`).

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,17 +64,26 @@ class Project:
         """Where that side's faces live."""
         return self.root / "facesets" / side
 
-    def run(self, name: str = "main") -> Path:
-        """The folder of a model in training."""
+    def facesets(self) -> list[Path]:
+        """Both sides' facesets, those that exist. Raises NothingFound."""
+        found = [path for path in (self.faceset("src"), self.faceset("dst")) if path.is_dir()]
+        if not found:
+            raise NothingFound(
+                "There is no faceset in this project yet.", remedy="Run `facewright extract` first.", where=self.root
+            )
+        return found
+
+    def run(self, name: str) -> Path:
+        """The folder of a model in training; a net's own name unless the user gives another."""
         return self.root / "runs" / name
 
     def latest_run(self) -> Path:
         """The run that was trained last. Raises NothingFound with the step that is missing."""
-        runs = sorted((p for p in (self.root / "runs").glob("*/run.json")), key=lambda p: p.stat().st_mtime)
+        runs = sorted((self.root / "runs").glob("*/run.json"), key=_last_trained)
         if not runs:
             raise NothingFound(
                 "There is no trained model in this project yet.",
-                remedy="Run `facewright train quick96` first.",
+                remedy="Run `facewright train quick96` (or `saehd`) first.",
                 where=self.root / "runs",
             )
         return runs[-1].parent
@@ -91,6 +101,12 @@ _WHO = {"src": "source person (src)", "dst": "target film (dst)"}
 _STILLS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr"}
 
 
+def _last_trained(record: Path) -> float:
+    """When the run of this run.json last learned something: every start and end is a line in its history."""
+    history = record.with_name("history.jsonl")
+    return max(p.stat().st_mtime for p in (record, history) if p.exists())
+
+
 def new(root: Path) -> Project:
     """Make a project. Raises FileRefused when the folder already is one, DiskRefused when it cannot be written."""
     if (root / FILE).exists():
@@ -101,7 +117,8 @@ def new(root: Path) -> Project:
         )
     for place in ("footage/src", "footage/dst", "facesets", "runs", "merged", "films", "consent"):
         make_folder(root / place)
-    name = re.sub(r"[^a-z0-9]+", "-", root.resolve().name.lower()).strip("-") or "project"
+    plain = unicodedata.normalize("NFD", root.resolve().name).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "project"
     write_atomic(root / "footage" / "README.txt", _README.encode())
     write_atomic(root / FILE, _TEMPLATE.format(name=name).encode())
     return load(root)

@@ -159,7 +159,8 @@ def merge(
 
     values = layered(MergeSettings, _stored(out, "merge"), settings)
     step = MergeStep(str(source), str(faceset), str(run), str(out), values, person=person)
-    return perform(step, background=background, on_event=on_event)
+    done = perform(step, background=background, on_event=on_event)
+    return done if background else done | {"input": str(source), "faceset": str(faceset), "run": str(run)}
 
 
 def render_places(paths: Sequence[Path], audio_from: Path | None) -> tuple[Path, Path, Path | None]:

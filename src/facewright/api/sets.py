@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from facewright.api.trust import standing
+
 
 def faces_info(faceset: Path) -> dict[str, Any]:
-    """Counts, coverage, quality, persons and consent, JSON-able. Raises FileRefused, NothingFound (empty)."""
+    """Counts, coverage, quality, persons and consent, JSON-able. Raises FileRefused, NothingFound (empty).
+
+    `record`: the consent record that covers these faces (a row of consent_list), None where there is none.
+    """
     from facewright.core.errors import NothingFound
     from facewright.faceset.faceset import Faceset
 
@@ -18,7 +23,7 @@ def faces_info(faceset: Path) -> dict[str, Any]:
             remedy="Run `facewright extract INPUT FACESET` first.",
             where=faceset,
         )
-    return faces.info().as_dict()
+    return faces.info().as_dict() | {"record": standing(faceset)}
 
 
 def faces_forget_identity(faceset: Path) -> dict[str, Any]:

@@ -41,11 +41,13 @@ def jobs_list() -> list[dict[str, Any]]:
 
 
 def jobs_watch(id: str) -> Iterator[dict[str, Any]]:
-    """A job's events until it ends."""
+    """A job's events until it ends; the first says of which stage it is."""
     from facewright.jobs.control import watch
     from facewright.jobs.job import Job
 
-    yield from watch(Job.find(id))
+    job = Job.find(id)
+    yield {"kind": "started", "job": job.id, "stage": job.stage, "output": str(job.home), "preview": str(job.preview)}
+    yield from watch(job)
 
 
 def jobs_request(id: str, wish: Mapping[str, Any]) -> dict[str, Any]:

@@ -183,6 +183,23 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     }
 
 
+def standing(faceset: Path) -> dict[str, Any] | None:
+    """The record that covers a faceset: the one it names, else a valid one for its films; None where there is none."""
+    from facewright.provenance.moment import utc_now
+
+    trust, faces = trust_at(faceset), _open_faceset(faceset)
+    store = _store(trust)
+    rows = {row["reference"]: row for row in map(_row, store.list())}
+    if faces.consent:
+        return rows.get(faces.consent)
+    films = tuple(faces.footage())
+    for role in ("source_likeness", "target_performer"):
+        found = store.find(role, films, utc_now(), trust.project, "train")
+        if found is not None:
+            return rows[found.reference]
+    return None
+
+
 def faces_consent(faceset: Path, record: str) -> dict[str, Any]:
     """Tie a faceset to a record; where the record is bound to a face and the net is at hand, they must match."""
     from facewright.provenance.binding import check_binding

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from facewright.cli import show
+from facewright.cli import made, seen, show
 from facewright.cli.bind import Shown, command, group
 from facewright.core.errors import SettingRefused
 
@@ -27,24 +28,43 @@ def register(app: typer.Typer) -> None:
 
 
 def jobs_list() -> Shown:
-    """Jobs of this project, or of this user outside projects, newest last."""
+    """Jobs of this project (outside of one: all of yours), newest last."""
     from facewright import api
 
     rows = api.jobs_list()
-    heads = ["id", "stage", "state", "progress", "output"]
-    return Shown(rows, lambda: show.table([[r[h] for h in heads] for r in rows], heads))
+    return Shown(rows, lambda: seen.jobs(rows))
 
 
 def jobs_watch(id: Id, as_json: bool = False) -> Shown:
-    """Follow a running job until it ends (Ctrl-C stops watching, not the job)."""
+    """Follow a job until it ends; Ctrl-C stops watching, not the job."""
     from facewright import api
 
     last: dict[str, Any] = {}
     with show.Bar("watch", quiet=as_json) as bar:
-        for event in api.jobs_watch(id):
-            bar.event(event)
-            last = event
-    return Shown(last, lambda: show.result(f"{last.get('kind', 'nothing to watch')}"))
+        try:
+            for event in api.jobs_watch(id):
+                bar.event(event)
+                # The latest progress may be read after the end: it is not how the job ended.
+                last = event if event["kind"] != "progress" or not last else last
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("Stopped watching; the job goes on.") from None
+    return Shown(last, lambda: _ended(id, last))
+
+
+def _ended(id: str, last: dict[str, Any]) -> None:
+    """How the watched job ended."""
+    kind = last.get("kind", "")
+    if kind == "failed":
+        error = last.get("error") or {}
+        show.result(f"The job failed: {error.get('what', '')}")
+        show.result(f"  do:    {error.get('remedy') or 'Send us ' + str(error.get('where', 'its folder'))}")
+    elif kind == "done":
+        show.result("The job is done.")
+    elif kind:
+        show.result(f"The job is {kind}.")
+        made.following(f"facewright jobs resume {id}")
+    else:
+        show.result("There is nothing to watch.")
 
 
 def _request(id: str, what: dict[str, Any], words: str) -> Shown:
@@ -55,8 +75,11 @@ def _request(id: str, what: dict[str, Any], words: str) -> Shown:
 
 
 def jobs_stop(id: Id) -> Shown:
-    """Ask a job to end after its current item, with a save; a second time: at once."""
-    return _request(id, {"do": "stop"}, "Asked to stop after the item in hand")
+    """Ask a job to end with a save; asked twice, it ends at once.
+
+    It finishes the part in hand first. The second request drops that part; what was saved stays.
+    """
+    return _request(id, {"do": "stop"}, "Asked to stop: it finishes the part in hand, saves and ends")
 
 
 def jobs_save(id: Id) -> Shown:
@@ -65,17 +88,22 @@ def jobs_save(id: Id) -> Shown:
 
 
 def jobs_preview(id: Id) -> Shown:
-    """Ask a training to draw its preview now; prints where the picture is."""
+    """Ask a training to draw its preview now; prints its path."""
     from facewright import api
 
     job = api.jobs_request(id, {"do": "preview"})
-    return Shown(job, lambda: show.result(job["preview"] or "This job draws no preview."))
+    text = f"Asked for a preview: {show.name_of(Path(job['folder']) / 'preview.png')}"
+    return Shown(job, lambda: show.result(text if job["stage"] == "train" else "Only trainings draw a preview."))
 
 
 def jobs_set(
     id: Id, pairs: Annotated[list[str], typer.Argument(metavar="key=value", help="Settings to change while it runs.")]
 ) -> Shown:
-    """Change settings of a running training; applied between two iterations, written into its history."""
+    """Change settings of a running training.
+
+    Applied between two iterations and written into the run's history. What can be set: the options of
+    `facewright train`, those apart that are read at the start (batch-size, device, precision, threads ...).
+    """
     from facewright import api
 
     changes = {}
@@ -94,7 +122,7 @@ def jobs_resume(id: Id, as_json: bool = False) -> Shown:
 
     with show.Bar("resume", quiet=as_json) as bar:
         done = api.jobs_resume(id, on_event=bar.event)
-    return Shown(done, lambda: show.facts({k: v for k, v in done.items() if not isinstance(v, list | dict)}))
+    return Shown(done, lambda: made.summary(done))
 
 
 def jobs_run(id: Id) -> Shown:

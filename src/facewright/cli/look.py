@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from facewright.cli import show
+from facewright.cli import seen, show
 from facewright.cli.bind import Shown, command, group
 from facewright.core.errors import SettingRefused
 
@@ -17,7 +17,7 @@ Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a fa
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     command(app, "doctor")(doctor)
-    weights = group(app, "weights", "Pretrained nets: licences, sources, hashes; fetch and verify them.")
+    weights = group(app, "weights", "Pretrained nets: licences, sources, hashes; fetch, verify.")
     command(weights, "list")(weights_list)
     command(weights, "fetch")(weights_fetch)
     command(weights, "verify")(weights_verify)
@@ -29,7 +29,10 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor() -> Shown:
-    """Check Python, torch, devices, encoders, nets, disk and memory; every finding has a remedy."""
+    """Check this machine; every finding has a remedy.
+
+    Python, torch, devices, encoders, pretrained nets, disk, memory, and the largest practical model.
+    """
     from facewright import api
 
     report = api.doctor()
@@ -44,34 +47,22 @@ def doctor() -> Shown:
 
 
 def weights_list() -> Shown:
-    """Every pretrained net: what for, licence, what it was trained on, whether it is here."""
+    """Every net: purpose, licence, training data, and whether it is here."""
     from facewright import api
 
     rows = api.weights_list()
 
-    def text() -> None:
-        for row in rows:
-            place = row["path"] or "not here"
-            show.result(f"{row['name']}: {row['used_for']}")
-            show.facts(
-                {
-                    "  file": f"{row['file']} ({row['bytes']:,} bytes)",
-                    "  sha256": row["sha256"],
-                    "  licence": row["licence"],
-                    "  trained on": row["training_data"],
-                    "  reservations": row["reservations"] or "none known",
-                    "  place": place,
-                }
-            )
-
-    return Shown(rows, text)
+    return Shown(rows, lambda: seen.weights(rows))
 
 
 def weights_fetch(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME ...]", help="Nets to fetch; none: all.")] = None,
     as_json: bool = False,
 ) -> Shown:
-    """Bring nets to this machine, resumably; every file is checked by its sha256."""
+    """Bring nets to this machine; every file is checked by its sha256.
+
+    An interrupted fetch goes on where it was. Without a network the error says which file to put where.
+    """
     from facewright import api
 
     with show.Bar("weights", quiet=as_json) as bar:
@@ -99,33 +90,36 @@ def weights_verify() -> Shown:
     )
 
 
-def faces_info(faceset: Faceset) -> Shown:
-    """Count, types, sizes, frames, pose coverage, sharpness, labels, masks, persons, consent."""
+def faces_info(
+    faceset: Annotated[
+        Path | None, typer.Argument(metavar="[FACESET]", help="Folder of a faceset; left out: both of the project.")
+    ] = None,
+) -> Shown:
+    """What a faceset holds: people, films, sizes, sharpness, consent, poses.
+
+    Poses: yaw is the turn to the side, pitch the nod. What the source never shows, the swap cannot learn.
+    """
     from facewright import api
+    from facewright.project import here_or_refuse
 
-    info = api.faces_info(faceset)
-    return Shown(info, lambda: _info_text(info))
+    folders = [faceset] if faceset is not None else here_or_refuse("FACESET").facesets()
+    infos = [api.faces_info(folder) for folder in folders]
 
+    def text() -> None:
+        for info in infos:
+            seen.faceset(info)
 
-def _info_text(info: dict[str, Any]) -> None:
-    show.facts({k: v for k, v in info.items() if not isinstance(v, dict | list)})
-    for key, value in info.items():
-        if isinstance(value, dict) and value:
-            show.result(f"{key}:")
-            show.facts({f"  {k}": v for k, v in value.items()})
-        elif isinstance(value, list) and value and isinstance(value[0], list):
-            show.result(f"{key}:")
-            for row in value:
-                show.result("  " + " ".join(f"{cell:>5}" for cell in row))
-        elif isinstance(value, list) and value:
-            show.result(f"{key}: " + ", ".join(str(v) for v in value))
+    return Shown(infos if len(infos) > 1 else infos[0], text)
 
 
 def faces_consent(
     faceset: Faceset,
     record: Annotated[str, typer.Argument(metavar="RECORD", help="Reference, id or name of a record.")],
 ) -> Shown:
-    """Tie a faceset to the consent record of the person it shows (checked by identity vectors where possible)."""
+    """Tie a faceset to the consent record of the person it shows.
+
+    Where the record is bound to a face and the identity net is at hand, the faces must be that person's.
+    """
     from facewright import api
 
     done = api.faces_consent(faceset, record)
@@ -133,7 +127,10 @@ def faces_consent(
 
 
 def faces_forget(faceset: Faceset) -> Shown:
-    """Delete the identity vectors (biometric data) of a faceset; they are made again only when needed."""
+    """Delete a faceset's identity vectors (biometric data).
+
+    They are made again only when a step needs them.
+    """
     from facewright import api
 
     done = api.faces_forget_identity(faceset)
@@ -141,10 +138,15 @@ def faces_forget(faceset: Faceset) -> Shown:
 
 
 def verify(file: Annotated[Path, typer.Argument(metavar="FILE", help="A film or picture.")]) -> Shown:
-    """Does this file carry facewright's trace, and is it unaltered? Exit code 0 genuine, 1 altered, 3 no trace."""
+    """Was this file made by facewright, and is it unaltered?
+
+    Exit code 0 genuine, 1 altered, 3 no trace.
+    """
     from facewright import api
 
     if not file.exists():
         raise SettingRefused(f"There is no file {file.name}.", remedy="Check the path.", where=file)
     verdict = api.verify(file)
-    return Shown(verdict, lambda: show.facts(verdict), {"genuine": 0, "altered": 1, "none": 3}[verdict["state"]])
+    known = {row["reference"]: row for row in api.consent_list()}
+    status = {"genuine": 0, "altered": 1, "none": 3}[verdict["state"]]
+    return Shown(verdict, lambda: seen.verdict(file, verdict, known), status)

@@ -74,8 +74,11 @@ def crash(bug: BaseException, *, as_json: bool) -> None:
         ]
     )
     path = data_folder() / "crashes" / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report, encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(report, encoding="utf-8")
+    except OSError:  # a disk that takes no report must not hide the bug
+        say(report)
     if as_json:
         document({"error": {"code": "bug", "what": repr(bug), "where": str(path)}})
     say(f"This is a bug in facewright: {type(bug).__name__}: {bug}")
@@ -91,14 +94,14 @@ def seconds(value: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-_SHOWN = ("loss_src", "loss_dst", "faces")
-"""Facts of a progress event that fit on the line; the rest is in the job's files."""
+_UNITS = {"extract": "frame", "train": "iteration", "merge": "frame", "render": "frame"}
+_PLAIN_NOTES = ("training", "encode", "")
 
 
 class Bar:
     """A progress line on stderr: rewritten in place in a terminal, a line every 10 s elsewhere.
 
-    Fed with the runner's events; silent for work that ends within 2 s.
+    Fed with the runner's events; the line is silent for work that ends within 2 s. With `quiet` only warnings are said.
     """
 
     def __init__(self, label: str, *, quiet: bool = False) -> None:
@@ -106,18 +109,24 @@ class Bar:
         self._start = self._last = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._drawn = False
+        self._unit = ""
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """One event of the runner: kinds progress, note, done; others are ignored."""
+        """One event of the runner: kinds started, progress, note; others are ignored."""
         kind = event.get("kind")
         if kind == "progress":
             self._progress(event)
-        elif kind == "note" and event.get("text"):
-            self.line(str(event["text"]))
+        elif kind == "started":
+            self._unit = _UNITS.get(str(event.get("stage")), "")
+            if event.get("resumed") and event.get("done"):
+                self.line(f"Going on: {event['done']} of {event['total']} parts were done before.")
+        elif kind == "note":
+            text, urgent = note_text(event)
+            self.line(text, urgent=urgent)
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, *, urgent: bool = False) -> None:
         """A sentence above the bar."""
-        if self.quiet:
+        if not text or (self.quiet and not urgent):
             return
         self._wipe()
         say(text)
@@ -128,22 +137,7 @@ class Bar:
         if self.quiet or now - self._start < 2 or now - self._last < wait:
             return
         self._last = now
-        done, total = float(event.get("done") or 0), event.get("total")
-        share = min(1.0, done / total) if total else None
-        bits = [self.label]
-        if share is not None:
-            filled = round(24 * share)
-            bits.append(f"[{'#' * filled}{'.' * (24 - filled)}] {share:4.0%}")
-        bits.append(f"{done:g}" + (f"/{float(total):g}" if total else "") + f" {event.get('unit', '')}".rstrip())
-        if event.get("rate"):
-            bits.append(f"{event['rate']:.3g}/s")
-        bits.append(f"ETA {seconds(event.get('eta_s'))}")
-        bits += [
-            f"{k} {v:.3g}" for k, v in (event.get("facts") or {}).items() if k in _SHOWN and isinstance(v, int | float)
-        ]
-        if event.get("note"):
-            bits.append(str(event["note"]))
-        self._draw("  ".join(bits))
+        self._draw("  ".join([self.label, *progress_bits(event, self._unit)]))
 
     def _draw(self, text: str) -> None:
         if self._terminal:
@@ -173,3 +167,60 @@ def name_of(path: Path | str) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def progress_bits(event: Mapping[str, Any], unit: str) -> list[str]:
+    """What a progress event says, in the order of the line: bar, place, pace, time left, losses."""
+    done, total, facts = float(event.get("done") or 0), event.get("total"), event.get("facts") or {}
+    note = str(event.get("note") or "")
+    unit = "face" if note.startswith("preparing") else str(event.get("unit") or unit)
+    bits = []
+    if total:
+        share = min(1.0, done / total)
+        filled = round(24 * share)
+        bits.append(f"[{'#' * filled}{'.' * (24 - filled)}] {share:4.0%}")
+    if unit == "bytes":
+        bits.append(f"{done / 1e6:.1f}" + (f" of {total / 1e6:.1f}" if total else "") + " MB")
+    else:
+        bits.append(f"{unit} {done:,.0f}".strip() + (f" of {float(total):,.0f}" if total else ""))
+        rate = event.get("rate")
+        if rate:
+            bits.append(f"{rate:.3g}/s" if rate >= 1 else f"{1 / rate:.3g} s each")
+    left = facts.get("eta_s", event.get("eta_s"))
+    if left is not None or total:
+        bits.append(f"ETA {seconds(left)}")
+    if "loss_src" in facts and "loss_dst" in facts:
+        bits.append(f"loss source {facts['loss_src']:.3g} target {facts['loss_dst']:.3g}")
+    if facts.get("faces") is not None:
+        bits.append(f"{facts['faces']:,.0f} faces")
+    if note not in _PLAIN_NOTES:
+        bits.append(note)
+    return bits
+
+
+def note_text(event: Mapping[str, Any]) -> tuple[str, bool]:
+    """A job's note as sentences, "" for those that only clients need; and whether it must be seen in any case."""
+    what, at = event.get("what"), event.get("iteration")
+    if what == "warning":
+        return f"Warning: {event.get('text')}", True
+    if what == "refused":
+        return f"Refused: {event.get('text')}", True
+    if what == "setting":
+        return f"From iteration {at:,} on: {event['name']} = {event['now']} (was {event['before']}).", False
+    if what == "save":
+        return f"Saved at iteration {at:,}.", False
+    if what == "start":
+        return _start_text(event), False
+    return str(event.get("text") or ""), False
+
+
+def _start_text(event: Mapping[str, Any]) -> str:
+    many = event.get("threads")
+    threads = f" with {many} thread{'' if many == 1 else 's'}" if event.get("device") == "cpu" else ""
+    weights = float(event.get("parameters") or 0) / 1e6
+    return (
+        f"Training from iteration {event.get('iteration', 0):,} on {event.get('device')}{threads}, "
+        f"{event.get('precision')}, batch {event.get('batch')}, {weights:.1f} million weights.\n"
+        f"Preview, renewed while it trains: {event.get('preview')}\n"
+        "Ctrl-C stops with a save and the same command goes on; `facewright jobs` in a second terminal steers it."
+    )

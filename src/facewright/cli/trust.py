@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from facewright.cli import show
+from facewright.cli import seen, show
 from facewright.cli.bind import Shown, command, group
 from facewright.core.errors import ConsentRefused
 
@@ -17,7 +17,7 @@ Record = Annotated[str, typer.Argument(metavar="RECORD", help="Reference, id or 
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    consent = group(app, "consent", "Records of who agreed to what; training and merging refuse without one.")
+    consent = group(app, "consent", "Records of who agreed to what; work on a face needs one.")
     command(consent, "new")(consent_new)
     command(consent, "list")(consent_list)
     command(consent, "show")(consent_show)
@@ -136,16 +136,7 @@ def ledger_show(last: Annotated[int, typer.Option(help="How many entries from th
 
     entries = api.ledger_show(last)
 
-    def text() -> None:
-        show.table(
-            [[e["seq"], e["ts"], e["type"], _short(e["body"])] for e in entries], ["seq", "time", "type", "what"]
-        )
-
-    return Shown(entries, text)
-
-
-def _short(body: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {str(v)[:24]}" for k, v in body.items())[:100]
+    return Shown(entries, lambda: seen.ledger(entries))
 
 
 def ledger_verify() -> Shown:
@@ -153,4 +144,4 @@ def ledger_verify() -> Shown:
     from facewright import api
 
     report = api.ledger_verify()
-    return Shown(report, lambda: show.facts(report), 0 if report["state"] == "whole" else 2)
+    return Shown(report, lambda: seen.ledger_report(report), 0 if report["state"] == "whole" else 2)

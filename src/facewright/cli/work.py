@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from facewright.cli import show
+from facewright.cli import made, show
 from facewright.cli.bind import Shown, command, group, split
 from facewright.core.errors import SettingRefused
 from facewright.faceset.settings import ExtractSettings
@@ -18,7 +17,7 @@ from facewright.render.settings import RenderSettings
 from facewright.training.settings import Quick96Train, SaehdTrain
 
 Person = Annotated[str, typer.Option(help="Name of the person whose faces count, where a faceset holds several.")]
-Recipe = Annotated[str, typer.Option(help="Values for a purpose: quick (minutes), original. [default: original]")]
+Recipe = Annotated[str, typer.Option(help="Values for a purpose: quick (minutes), hour, original. [default original]")]
 Background = Annotated[bool, typer.Option("--background", help="Start the job and return; watch it with `jobs watch`.")]
 
 
@@ -35,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def new(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the new project.")]) -> Shown:
-    """Make a project folder in which later commands find their paths by themselves."""
+    """Make a project folder, in which paths may be left out."""
     from facewright import api
 
     project = api.new(directory)
@@ -54,22 +53,25 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the training. [default 0]")] = 0,
     as_json: bool = False,
 ) -> Shown:
-    """The whole road on two synthetic people that come with the package: faces, training, merge, signed film."""
+    """The whole road on two synthetic people from the package.
+
+    Faces, training, merge, and a signed film with a picture of the result; asks nothing.
+    """
     from facewright import api
 
     if not 0.2 <= minutes <= 600:
         raise SettingRefused("--minutes is out of range.", remedy="Allowed: 0.2..600; default 7.", where="--minutes")
     with show.Bar("demo", quiet=as_json) as bar:
-        made = api.demo(out, minutes=minutes, seed=seed, on_event=bar.event)
-    return Shown(made.as_dict(), lambda: _demo_text(made))
+        done = api.demo(out, minutes=minutes, seed=seed, on_event=bar.event)
+    return Shown(done.as_dict(), lambda: _demo_text(done))
 
 
-def _demo_text(made: Any) -> None:
-    show.result(f"film     {show.name_of(made.film)}")
-    show.result(f"picture  {show.name_of(made.picture)}")
-    for line in made.notes:
+def _demo_text(done: Any) -> None:
+    show.result(f"film     {show.name_of(done.film)}")
+    show.result(f"picture  {show.name_of(done.picture)}")
+    for line in done.notes:
         show.result(f"note     {line}")
-    show.result("Next:    facewright verify " + show.name_of(made.film))
+    show.result("Next:    facewright verify " + show.name_of(done.film))
     show.result("         facewright new MYFILM    (your own footage, with a record of consent)")
 
 
@@ -84,7 +86,11 @@ def extract(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Find every face of films or pictures and keep them, aligned, as a faceset."""
+    """Find the faces of films or pictures; keep them as a faceset.
+
+    A faceset is a folder of upright face pictures with landmarks, pose and origin inside. Inside a project,
+    without paths: both sides of footage/ into facesets/. Run again, it does only what is missing.
+    """
     from facewright import api
 
     jobs = api.extractions(paths or [])
@@ -98,7 +104,7 @@ def extract(
         )
         for inputs, target in jobs
     ]
-    return Shown(done if len(done) > 1 else done[0], lambda: _summaries(done))
+    return Shown(done if len(done) > 1 else done[0], lambda: made.summaries(done))
 
 
 def train_saehd(
@@ -112,7 +118,11 @@ def train_saehd(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Train SAEHD: encoder, inter and decoders of the DF or LIAE kind, at 64 to 640 px."""
+    """The adjustable net: DF or LIAE kind, 64 to 640 px.
+
+    Trains until --iterations or --minutes are reached, else until you stop it (Ctrl-C saves). The same
+    command goes on. Inside a project the paths may be left out: runs/saehd, facesets/src, facesets/dst.
+    """
     return _train("saehd", run, src, dst, (src_person, dst_person), recipe, background, as_json, given or {})
 
 
@@ -127,7 +137,11 @@ def train_quick96(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Train Quick96: one small fixed net, nothing to choose."""
+    """The small fixed net: 96 px, nothing to choose.
+
+    Trains until --iterations or --minutes are reached, else until you stop it (Ctrl-C saves). The same
+    command goes on. Inside a project the paths may be left out: runs/quick96, facesets/src, facesets/dst.
+    """
     return _train("quick96", run, src, dst, (src_person, dst_person), recipe, background, as_json, given or {})
 
 
@@ -163,7 +177,7 @@ def _train(
             on_event=on,
         ),
     )
-    return Shown(done, lambda: _summary(done))
+    return Shown(done, lambda: made.summary(done))
 
 
 def merge(
@@ -176,7 +190,11 @@ def merge(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Put the model's faces into the frames of a film."""
+    """Put the model's faces into the frames of a film.
+
+    Frames without a face of that person pass unchanged and are counted. Inside a project the paths may be
+    left out: the film in footage/dst and the run trained last.
+    """
     from facewright import api
 
     places = api.merge_places(paths or [])
@@ -185,7 +203,7 @@ def merge(
         as_json,
         lambda on: api.merge(*places, settings=given or {}, person=person, background=background, on_event=on),
     )
-    return Shown(done, lambda: _summary(done))
+    return Shown(done, lambda: made.summary(done))
 
 
 def render(
@@ -197,7 +215,10 @@ def render(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Encode the merged frames as a film with sound, screen it, sign it."""
+    """Make the film: sound, content check, signature.
+
+    Inside a project the paths may be left out: films/NAME.mp4 with the sound of the film in footage/dst.
+    """
     from facewright import api
 
     merged, video, sound = api.render_places(paths or [], audio_from)
@@ -208,25 +229,9 @@ def render(
             merged, video, audio_from=sound, settings=given or {}, background=background, on_event=on
         ),
     )
-    return Shown(done, lambda: _summary(done))
+    return Shown(done, lambda: made.summary(done))
 
 
 def _lasting(label: str, as_json: bool, work: Any) -> dict[str, Any]:
     with show.Bar(label, quiet=as_json) as bar:
         return work(bar.event)
-
-
-def _summaries(many: list[dict[str, Any]]) -> None:
-    for data in many:
-        _summary(data)
-
-
-def _summary(data: Mapping[str, Any]) -> None:
-    flat = {k: v for k, v in data.items() if not isinstance(v, list | dict) and v not in ("", None)}
-    show.facts(flat)
-    for key, value in data.items():
-        if isinstance(value, dict) and value:
-            show.result(f"{key}: " + ", ".join(f"{k} {v}" for k, v in value.items()))
-        elif isinstance(value, list) and value:
-            for line in value[:20]:
-                show.result(f"{key}: {line}")

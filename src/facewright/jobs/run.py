@@ -77,7 +77,7 @@ class Stopped(Exception):
     exit_status = 130
 
     def __init__(self, summary: Summary) -> None:
-        super().__init__(f"Stopped; `facewright jobs resume {summary.job.id}` goes on.")
+        super().__init__(f"Stopped; the same command goes on, or `facewright jobs resume {summary.job.id}`.")
         self.summary = summary
 
 

@@ -30,7 +30,8 @@ def wishes(work: Work, now: TrainSettings, started: TrainSettings, iteration: in
             try:
                 _set(found, request["set"], started)
             except FacewrightError as error:
-                work.note("refused", iteration=iteration, what=error.what, remedy=error.remedy)
+                # `what` is the note's own kind: the sentence goes under `text`, which clients show.
+                work.note("refused", iteration=iteration, text=f"{error.what} {error.remedy}", remedy=error.remedy)
         found.save |= request.get("do") == "save"
         found.preview |= request.get("do") == "preview"
     return found

@@ -1,0 +1,154 @@
+"""What a person reads when a stage has ended: what was made, where, what needs a look, and the next command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facewright.cli import show
+from facewright.core.errors import FacewrightError
+
+MARKS = {
+    "PREVIEW": (
+        "PREVIEW is burnt into every frame: the net of the content check is not on this machine. "
+        "`facewright weights fetch nsfwjs`, then render again."
+    ),
+    "TEST": "TEST is burnt into every frame: a licensed test clip is in it, which is not for distribution.",
+}
+"""Mark -> why it is in the picture."""
+BINDINGS = {
+    "verified": "the faces were compared with their records and match",
+    "unverified": "the faces were not compared with their records (a record without a face, or no identity net here)",
+}
+"""State of the binding -> what it means."""
+_UNCHANGED = {
+    "no_face": "no face was found",
+    "other_person": "only faces of other people",
+    "profile_unaligned": "the face is turned too far to be aligned",
+    "empty_mask": "the predicted mask is empty, or the face lies outside of the picture",
+}
+
+
+def summary(data: Mapping[str, Any]) -> None:
+    """Print the summary of a stage that has ended, or of one that was sent to the background."""
+    if "watch with" in data:
+        show.result(f"Started {data['stage']} in the background (process {data['process']}).")
+        following(str(data["watch with"]), f"facewright jobs stop {str(data['job'])[-6:]}")
+        return
+    texts = {"extract": lambda one: following(extracted(one)), "train": _train, "merge": _merge, "render": _render}
+    texts.get(str(data.get("stage")), show.facts)(data)
+
+
+def following(*commands: str) -> None:
+    """The command to run next, and others under it."""
+    for place, command in enumerate(commands):
+        show.result(("Next:  " if not place else "       ") + command)
+
+
+def quoted(path: Any) -> str:
+    """A path as one types it here."""
+    return shlex.quote(show.name_of(str(path)))
+
+
+def in_project(path: Any) -> bool:
+    """Whether `path` belongs to the project around the working folder, so that paths may be left out."""
+    from facewright.project import find
+
+    try:
+        project = find(Path.cwd())
+    except FacewrightError:
+        return False
+    return project is not None and project.root in Path(str(path)).resolve().parents
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 face`, `1,200 faces`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def summaries(many: Sequence[Mapping[str, Any]]) -> None:
+    """The same for several extractions at once: each next command is named once, at the end."""
+    if any("watch with" in data for data in many):
+        for data in many:
+            summary(data)
+        return
+    following(*dict.fromkeys([extracted(data) for data in many]))
+
+
+def extracted(data: Mapping[str, Any]) -> str:
+    """Print what an extraction made; returns the command to run next."""
+    faceset, people = data["faceset"], data.get("people") or []
+    of = f" of {count(len(people), 'person', 'people')}" if people else ""
+    show.result(
+        f"{count(data['faces'], 'face')}{of} in {show.name_of(faceset)} ({data['face_type']}, {data['side_px']} px)"
+    )
+    there = set(data.get("already_there") or ())
+    for name, facts in (data.get("films") or {}).items():
+        show.result(f"  {name}: {_film(facts)}" + (" (was there already)" if name in there else ""))
+    if len(people) > 1:
+        show.result(f"  people: {', '.join(people)}; name the one to use with --src-person, --dst-person or --person.")
+    record = data.get("record")
+    if record is None:
+        role = "target_performer" if Path(str(faceset)).name == "dst" else "source_likeness"
+        show.result("Consent: none yet; training and merging refuse without a record.")
+        return f"facewright consent new --faceset {quoted(faceset)} --role {role}"
+    show.result(f"Consent: covered by the record of {record['person'] or record['id']} ({record['state']}).")
+    return "facewright train quick96" + ("" if in_project(faceset) else " RUN --src FACESET --dst FACESET")
+
+
+def _film(facts: Mapping[str, Any]) -> str:
+    bits = [f"{count(facts['faces'], 'face')} in {count(facts['frames'], 'frame')}"]
+    missing = facts.get("frames_without_face", 0)
+    if missing:
+        why = ", ".join(f"{reason} {number}" for reason, number in facts["reasons"].items())
+        bits.append(f"{count(missing, 'frame')} without a face ({why})")
+    if facts.get("left_out"):
+        bits.append(f"{count(facts['left_out'], 'face')} left out")
+    if facts.get("damaged"):
+        bits.append(f"{count(len(facts['damaged']), 'damaged frame')}")
+    return "; ".join(bits)
+
+
+def _train(data: Mapping[str, Any]) -> None:
+    run = Path(str(data["output"]))
+    done = count(data["iterations"], "iteration")
+    if data.get("it_per_s"):
+        losses = f"loss source {data['loss_src']:.3g}, target {data['loss_dst']:.3g}" if data.get("loss_src") else ""
+        pace = f"{data['minutes']:.1f} minutes in all, {1 / data['it_per_s']:.2g} s an iteration"
+        show.result(f"Trained {data['net']} up to {done} ({pace}); {losses}.")
+    else:
+        show.result(f"Nothing to train: {show.name_of(run)} has its {done} already.")
+        show.result("  --iterations and --minutes count from the run's beginning: raise them to go on (0 = no end).")
+    show.facts({"  model": show.name_of(run), "  preview": show.name_of(data["preview"]),
+                "  curve": show.name_of(run / "loss.png")})
+    following("facewright merge" if in_project(run) else f"facewright merge INPUT FACESET {quoted(run)} OUT")
+
+
+def _merge(data: Mapping[str, Any]) -> None:
+    show.result(f"Merged {show.name_of(data['out'])}: a face replaced in {data['swapped']:,} of "
+                f"{count(data['frames'], 'frame')}.")
+    if data.get("run"):
+        show.result(f"  film {show.name_of(data['input'])}, faces {show.name_of(data['faceset'])}, "
+                    f"model {show.name_of(data['run'])}")
+    if data.get("unchanged"):
+        why = "; ".join(f"{_UNCHANGED.get(reason, reason)}: {n:,}" for reason, n in data["reasons"].items())
+        show.result(f"  {count(data['unchanged'], 'frame')} unchanged ({why})")
+    for text in data.get("warnings") or ():
+        show.result(f"  {text}")
+    inside = in_project(data["out"])
+    following("facewright render" if inside else
+              f"facewright render {quoted(data['out'])} FILM.mp4 --audio-from INPUT")
+
+
+def _render(data: Mapping[str, Any]) -> None:
+    show.result(f"Film: {show.name_of(data['film'])} ({count(data['frames'], 'frame')}, signed)")
+    for mark in data.get("marks") or ():
+        show.result(f"  {MARKS.get(mark, f'{mark} is burnt into every frame.')}")
+    states = {"hits_below_rule": "single hits, below the limit", "unscreened": "not looked at, its net is not here"}
+    show.result(f"  content check: {', '.join(states.get(s, s) for s in data.get('content_gate') or ())}")
+    show.result(f"  consent: {BINDINGS.get(str(data.get('binding')), data.get('binding'))}")
+    for text in data.get("notes") or ():
+        show.result(f"  note: {text}")
+    following(f"facewright verify {quoted(data['film'])}")

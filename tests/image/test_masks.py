@@ -96,3 +96,16 @@ def test_feather_is_zero_at_the_edge():
 def test_combine_multiplies():
     a = np.full((2, 2), 0.5, np.float32)
     assert np.array_equal(masks.combine(a, a, np.ones_like(a)), a * a)
+
+
+def test_lips_that_stand_out_belong_to_the_face_on_request():
+    from facewright.faces.align import template_3d
+
+    a = np.radians(45)
+    turned = template_3d() @ np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]]).T
+    points = (turned[:, :2] - turned[:, :2].mean(0)) * 1.6 + 150
+    plain, whole = (masks.hull_mask(points, (300, 300), lips=on) for on in (False, True))
+    assert (whole >= plain).all()
+    lips = points[48:60].astype(int)
+    assert whole[lips[:, 1], lips[:, 0]].all()
+    assert not plain[lips[:, 1], lips[:, 0]].all()

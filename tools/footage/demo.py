@@ -22,7 +22,7 @@ PERSON_A = Person(
 )  # fmt: skip
 PERSON_B = Person(
     identity=identity_of(5, 5),
-    skin=SkinLook(tone=(0.58, 0.42, 0.34), lips=(0.46, 0.27, 0.25), redness=0.35, stubble=0.8,
+    skin=SkinLook(tone=(0.58, 0.42, 0.34), lips=(0.46, 0.27, 0.25), redness=0.35, stubble=0.12,
                   stubble_colour=(0.12, 0.10, 0.09), lines=0.7, brow_shadow=(0.24, 0.17, 0.14), oil=0.6, moles=2,
                   seed=12),
     hair=HairLook(style="tied", colour=(0.13, 0.105, 0.09), brow_colour=(0.16, 0.12, 0.10), brow_width=0.75,

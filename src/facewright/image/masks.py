@@ -18,6 +18,8 @@ _HULL_PARTS: tuple[tuple[int, ...], ...] = (
     (*range(22, 27), 27, *range(31, 36), 8),
     (*range(27, 36),),
 )
+_FRONT_PART = (8, *range(27, 36), *range(48, 60))
+"""Nose, lips and chin: on a turned head they stand out beyond jaw and brows, where the original's hull ends."""
 _RIGHT_EYE, _LEFT_EYE, _OUTER_LIPS, _INNER_LIPS = slice(36, 42), slice(42, 48), slice(48, 60), slice(60, 68)
 
 
@@ -39,15 +41,17 @@ def expand_eyebrows(points: np.ndarray, amount: float = 1.0) -> np.ndarray:
 
 
 def hull_mask(
-    points: np.ndarray, shape: tuple[int, int], eyebrows_expand: float = 1.0, *, origin_px: tuple[int, int] = (0, 0)
+    points: np.ndarray, shape: tuple[int, int], eyebrows_expand: float = 1.0, *, origin_px: tuple[int, int] = (0, 0),
+    lips: bool = False,
 ) -> np.ndarray:
     """The face's area by its 68 landmarks -> `shape` = (h, w) float32, exactly 0 or 1.
 
     `origin_px`: (x, y) of the picture pixel that is the mask's (0, 0), to draw only a part of a large frame.
+    `lips`: also what nose, lips and chin span, which the original leaves out on turned heads.
     """
     lm = (expand_eyebrows(points, eyebrows_expand) - np.asarray(origin_px)).astype(np.int32)
     mask = np.zeros(shape, np.uint8)
-    for part in _HULL_PARTS:
+    for part in (*_HULL_PARTS, _FRONT_PART) if lips else _HULL_PARTS:
         cv2.fillConvexPoly(mask, cv2.convexHull(lm[list(part)]), 1)
     return mask.astype(np.float32)
 

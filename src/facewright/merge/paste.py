@@ -112,7 +112,8 @@ def _face_mask(
     s = scene.settings
     hull = None
     if s.hull or s.mask == "dst":
-        whole = hull_mask(scene.target.points_px, scene.region.shape[:2], origin_px=origin_px)
+        lips = s.hull and s.mask != "dst"  # the mask `dst` is the original's own
+        whole = hull_mask(scene.target.points_px, scene.region.shape[:2], origin_px=origin_px, lips=lips)
         hull = np.clip(warp(whole, scene.face, scene.side, s.crop), 0, 1)
     mask = {
         "full": lambda: np.ones_like(mask_swap),

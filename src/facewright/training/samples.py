@@ -28,7 +28,7 @@ from facewright.image.geometry import apply_affine, invert, scale_of
 from facewright.image.masks import eyes_mask, hull_mask, mouth_mask
 from facewright.image.warp import resize, warp
 
-VERSION = 1
+VERSION = 2
 CHANNELS = 5
 MASK, PRIORITY = 3, 4
 _CHUNK = 32
@@ -60,7 +60,7 @@ def cut_face(loaded: Loaded, face_type: FaceType, side: int, whole_lips: bool) -
     model_from_stored = model_from_frame @ invert(stored_from_frame)
     points = apply_affine(stored_from_frame, face.points)
     if mask is None:
-        mask = hull_mask(points, image.shape[:2])
+        mask = hull_mask(points, image.shape[:2], lips=whole_lips)
     elif mask.dtype == np.uint8:
         mask = mask.astype(np.float32) / 255
     area = _warp_mask(resize(mask, stored_side, "linear"), model_from_stored, side)

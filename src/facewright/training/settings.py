@@ -66,7 +66,8 @@ class TrainSettings(Settings):
         300.0, "How much more", low=0.0, high=1000.0, step=10.0, shown_when="eyes_mouth_prio"
     )
     mouth_area: Literal["inner", "lips"] = knob(
-        "inner", "What counts as mouth: the inner lips (original) or all of them", shown_when="eyes_mouth_prio"
+        "inner", "What counts as mouth: the inner lips (original), or all of them, and then the face's mask also holds"
+        " lips that stand out on a turned head"
     )
     match_colour: bool = knob(
         False, "Move the source's colours to the target's statistics once, before training: no seam of skin tones,"

@@ -29,7 +29,7 @@ class MergeSettings(Settings):
     )
     hull: bool = knob(True, "Cut the mask by the hull of the target's landmarks too, so that no background leaks in.")
     erode_permille: float = knob(
-        25.0, "Shrink the mask by this share of the face square; negative grows it.", low=-2100, high=2100, step=5.0,
+        30.0, "Shrink the mask by this share of the face square; negative grows it.", low=-2100, high=2100, step=5.0,
         unit="per mille",
     )
     blur_permille: float = knob(

@@ -90,7 +90,7 @@ def _check_answers(answers: Answers) -> None:
     if answers.adult_agreed is not True:
         raise under_age()
     if len(answers.use.strip()) < MIN_DESCRIPTION:
-        raise _ask("What is it for? The answer is too short.",
+        raise _ask("The answer to what it is for is too short.",
                    f"Name the film, the scene and what is done, in at least {MIN_DESCRIPTION} characters, with --use.")
     if not answers.proof:
         raise _ask("Which proof is there?",

@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -145,49 +146,89 @@ def held_out(run: Path, src: Path, dst: Path) -> dict[str, float]:
     return found
 
 
-def judge(out: Path, seed: int) -> dict[str, float]:
-    """Figures of one trained and merged seed."""
-    from benchmarks.fwbench import observe, who
+@dataclass(frozen=True)
+class Judged:
+    """The shipped clips as seen once: plate, the true swap, and its best possible paste into the plate."""
 
+    plates: dict[int, Array]
+    meshes: dict[int, Array]
+    plate: Any
+    real: Any
+    true_faces: Array
+    true_hulls: Array
+    plate_faces: Array
+    plate_hulls: Array
+    c_source: Array | None
+
+    @property
+    def points(self) -> dict[int, Array]:
+        """Plate's points by frame."""
+        return dict(zip((int(i) for i in self.plate.frames), self.plate.points))
+
+
+def see() -> Judged:
+    """Look at the shipped clips; the true swap's faces are moved to the target's colours, as the recipe moves."""
+    from benchmarks.fwbench import observe, who
     from facewright import demo
     from facewright.media.frame import Frame
     from facewright.media.reader import open_video
-    from facewright.merge.result import Merged
 
     clips = demo.footage()
     plates, truth, own = pictures(clips.target), pictures(clips.true_swap), pictures(clips.source)
-    swaps = {c.frame_index: c.image for c in Merged.open(out / f"merged-{seed}").composites()}
     base = open_video(clips.target).time_base
-    meshes = observe.find_faces([Frame(i, i, base, p) for i, p in plates.items()])
-    plate, swap, real = (observe.look(p, meshes) for p in (plates, swaps, truth))
-    points = dict(zip((int(i) for i in plate.frames), plate.points))
-    swap_faces, hulls = crops(swaps, points)
-    plate_faces, _ = crops(plates, points)
-    true_faces, true_hulls = crops(truth, dict(zip(points, real.points)))
-    in_place, _ = crops(truth, points)
-    moved = in_colours_of(
-        np.concatenate([true_faces, in_place]), np.concatenate([true_hulls, hulls]), plate_faces, hulls
-    )
-    found = {
-        "NME": nme_percent(plate.points, swap.points),
-        "NME_floor": nme_percent(plate.points, real.points),
-        "mouth_r": float(np.corrcoef(lip_opening(plate.points), lip_opening(swap.points))[0, 1]),
-        "mouth_r_true": float(np.corrcoef(lip_opening(plate.points), lip_opening(real.points))[0, 1]),
-        "mouth_gain": float(lip_opening(swap.points).std() / lip_opening(plate.points).std()),
-        "true_DSSIM": masked_dssim(moved[len(true_faces) :], swap_faces, hulls),
-    }
-    if plate.vectors is not None and swap.vectors is not None:
-        frames = [Frame(i, i, base, p) for i, p in own.items()]
-        source = observe.look(own, observe.find_faces(frames))
-        c_s, c_t = who.centroid(source.vectors), who.centroid(plate.vectors)
-        found |= {
-            "sim": float((swap.vectors @ c_s).mean()),
-            "sim_true": float((real.vectors @ c_s).mean()),
-            "sim_plate": float((plate.vectors @ c_s).mean()),
-            "margin": float((swap.vectors @ (c_s - c_t)).mean()),
-            "margin_plate": float((plate.vectors @ (c_s - c_t)).mean()),
-            "margin_true": float((real.vectors @ (c_s - c_t)).mean()),
-        }
+
+    def meshes_of(images: dict[int, Array]) -> dict[int, Array]:
+        return observe.find_faces([Frame(i, i, base, p) for i, p in images.items()])
+
+    meshes = meshes_of(plates)
+    plate, real = observe.look(plates, meshes), observe.look(truth, meshes_of(truth))
+    source = observe.look(own, meshes_of(own))
+    points = [dict(zip((int(i) for i in seen.frames), seen.points)) for seen in (plate, real)]
+    plate_faces, plate_hulls = crops(plates, points[0])
+    true_faces, true_hulls = crops(truth, points[1])
+    moved = in_colours_of(true_faces, true_hulls, plate_faces, plate_hulls)
+    c_source = None if source.vectors is None else who.centroid(source.vectors)
+    return Judged(plates, meshes, plate, real, moved, true_hulls, plate_faces, plate_hulls, c_source)
+
+
+def pasted(seen: Judged, alphas: dict[int, Array]) -> dict[int, Array]:
+    """The true face in the swap's place, with the swap's own alpha: what a perfect net would read."""
+    from facewright.faces.align import face_from_frame
+    from facewright.faces.face import FaceType
+
+    found = {}
+    for face, (index, p) in zip(seen.true_faces, seen.points.items()):
+        matrix, plate = face_from_frame(p, SIDE, FaceType.FULL)[:2], seen.plates[index]
+        drawn = cv2.warpAffine(face, matrix, plate.shape[1::-1], flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+        a = alphas[index][..., None]
+        found[index] = np.clip(np.rint(plate * (1 - a) + drawn * 255 * a), 0, 255).astype(np.uint8)
+    return found
+
+
+def judge(out: Path, seed: int, seen: Judged) -> dict[str, float]:
+    """Figures of one trained and merged seed; `*_ceiling` is the true face pasted the same way."""
+    from benchmarks.fwbench import observe, who
+    from facewright.merge.result import Merged
+
+    composites = list(Merged.open(out / f"merged-{seed}").composites())
+    swaps, alphas = {c.frame_index: c.image for c in composites}, {c.frame_index: c.alpha for c in composites}
+    swap, best = observe.look(swaps, seen.meshes), observe.look(pasted(seen, alphas), seen.meshes)
+    faces, _ = crops(swaps, seen.points)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (11, 11))
+    inner = np.stack([cv2.erode(m, kernel) for m in seen.plate_hulls * seen.true_hulls])
+    plate = seen.plate
+    found: dict[str, float] = {"true_DSSIM": masked_dssim(seen.true_faces, faces, inner)}
+    found["true_DSSIM_plate"] = masked_dssim(seen.true_faces, seen.plate_faces, inner)
+    for name, other in (("", swap), ("_ceiling", best)):
+        found[f"NME{name}"] = nme_percent(plate.points, other.points)
+        found[f"mouth_r{name}"] = float(np.corrcoef(lip_opening(plate.points), lip_opening(other.points))[0, 1])
+        found[f"mouth_gain{name}"] = float(lip_opening(other.points).std() / lip_opening(plate.points).std())
+        if seen.c_source is not None and other.vectors is not None:
+            axis = seen.c_source - who.centroid(plate.vectors)
+            found[f"sim{name}"] = float((other.vectors @ seen.c_source).mean())
+            found[f"margin{name}"] = float((other.vectors @ axis).mean())
+    if seen.c_source is not None:
+        found["sim_plate"] = float((plate.vectors @ seen.c_source).mean())
     return found
 
 
@@ -197,16 +238,16 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("out") / "demo_gates")
     parser.add_argument("--cpu-minutes", type=float, default=14.0)
+    parser.add_argument("--judge-only", action="store_true", help="measure what an earlier run left in OUT")
     parser.add_argument("--set", nargs="*", default=[])
     words = parser.parse_args()
     cv2.setNumThreads(1)
     extra = dict(w.split("=", 1) for w in words.set)
-    report = {}
+    report, seen = {}, see()
     for seed in words.seeds:
-        trained = train_demo(words.out, seed, words.cpu_minutes, extra)
-        figures = judge(words.out, seed) | held_out(
-            words.out / f"model-{seed}", words.out / "faces-source", words.out / "faces-target"
-        )
+        trained = {} if words.judge_only else train_demo(words.out, seed, words.cpu_minutes, extra)
+        figures = judge(words.out, seed, seen)
+        figures |= held_out(words.out / f"model-{seed}", words.out / "faces-source", words.out / "faces-target")
         holds = {k: low <= figures[k] <= high for k, (low, high) in GATES.items() if k in figures}
         report[seed] = {"trained": trained, "figures": figures, "holds": holds}
         print(seed, json.dumps(figures), [k for k, good in holds.items() if not good], flush=True)

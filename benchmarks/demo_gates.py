@@ -169,6 +169,7 @@ class Judged:
 def see() -> Judged:
     """Look at the shipped clips; the true swap's faces are moved to the target's colours, as the recipe moves."""
     from benchmarks.fwbench import observe, who
+
     from facewright import demo
     from facewright.media.frame import Frame
     from facewright.media.reader import open_video
@@ -208,6 +209,7 @@ def pasted(seen: Judged, alphas: dict[int, Array]) -> dict[int, Array]:
 def judge(out: Path, seed: int, seen: Judged) -> dict[str, float]:
     """Figures of one trained and merged seed; `*_ceiling` is the true face pasted the same way."""
     from benchmarks.fwbench import observe, who
+
     from facewright.merge.result import Merged
 
     composites = list(Merged.open(out / f"merged-{seed}").composites())

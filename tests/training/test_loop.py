@@ -176,6 +176,22 @@ def test_changes_of_a_running_training(pair, tmp_path):
     assert checkpoint.load_latest(folder).extra["train"]["lr"] == 5e-4
 
 
+def test_the_smoothed_loss_of_a_save_is_of_its_own_settings(pair, tmp_path):
+    """Losses with and without bending are not comparable; the best save is chosen by this figure."""
+    folder = tmp_path / "run"
+    run(step(pair, folder, iterations=4), at2=[{"set": {"eyes_mouth_prio": True}}])
+
+    def mean(first, last):
+        rows = read_losses(folder / "losses.bin")[first:last]
+        return pytest.approx(float(rows["src"].mean() + rows["dst"].mean()), abs=1e-4)
+
+    assert checkpoint.load_latest(folder).state["loss"] == mean(2, 4)
+    run(step(pair, folder, iterations=5, eyes_mouth_prio=True))
+    assert checkpoint.load_latest(folder).state["loss"] == mean(2, 5)
+    run(step(pair, folder, iterations=6))
+    assert checkpoint.load_latest(folder).state["loss"] == mean(5, 6)
+
+
 def test_the_end_can_be_moved_while_it_runs(pair, tmp_path):
     _, result = run(step(pair, tmp_path / "run", iterations=9), at2=[{"set": {"iterations": 3}}])
     assert result["iterations"] == 3

@@ -32,6 +32,10 @@ class Desk:
         self.started = t.settings
         marks = [(r["iteration"], _mark_text(r)) for r in history.events(t.run / HISTORY, "setting")]
         self.reports = Reports(t, work, marks)
+        last = max(checkpoint.list_all(t.run), key=lambda c: (c.iteration <= t.done, c.facts.serial), default=None)
+        same = last is not None and last.facts.loss_key == loss_key(t.settings)
+        self._comparable_from = int(last.extra.get("comparable_from", 0)) if last is not None and same else t.done
+        self.reports.forget(self._comparable_from)
         self._saved_s, self._saved_at = time.monotonic(), t.done
         self._shown = False
 
@@ -63,6 +67,9 @@ class Desk:
     def _take_over(
         self, iteration: int, s: TrainSettings, changed: Mapping[str, tuple[Any, Any]], by: str
     ) -> None:
+        if changed and loss_key(s) != loss_key(self.t.settings):
+            self._comparable_from = iteration
+            self.reports.forget(iteration)
         self.t.settings = s
         for name, (before, now) in changed.items():
             record = {"iteration": iteration, "name": name, "before": before, "now": now, "by": by}
@@ -84,7 +91,7 @@ class Desk:
         src, dst = self.reports.smoothed()
         extra = {
             "used_s": t.clock.used_s, "share": t.share, "train": s.model_dump(), "loss_src": src, "loss_dst": dst,
-            "ema_updates": t.ema.updates if t.ema else 0, **t.facts,
+            "ema_updates": t.ema.updates if t.ema else 0, "comparable_from": self._comparable_from, **t.facts,
         }
         folder = checkpoint.save(
             t.run, iteration, t.net, t.optimiser, t.ema.tensors() if t.ema else None,

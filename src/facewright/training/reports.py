@@ -30,7 +30,7 @@ class Reports:
         make_folder(t.run / PREVIEW)
         self.losses = LossFile(t.run / LOSSES, t.done)
         old = read_losses(t.run / LOSSES)[-_TAIL:]
-        self.tail = deque(zip(old["src"].tolist(), old["dst"].tolist()), maxlen=_TAIL)
+        self.tail = deque(zip(old["iteration"].tolist(), old["src"].tolist(), old["dst"].tolist()), maxlen=_TAIL)
         self.rate = 0.0
         self._waiting: list[tuple[int, torch.Tensor]] = []
         self._blow_up = BlowUp()
@@ -54,7 +54,7 @@ class Reports:
         iterations = [i for i, _ in self._waiting]
         self._waiting.clear()
         self.losses.add(iterations, values)
-        self.tail.extend((float(a), float(b)) for a, b in values)
+        self.tail.extend((i, float(a), float(b)) for i, (a, b) in zip(iterations, values))
         now, done = time.monotonic(), iterations[-1]
         fresh = (done - self._told_at) / max(now - self._told_s, 1e-6)
         self.rate = fresh if not self.rate else 0.8 * self.rate + 0.2 * fresh
@@ -80,8 +80,15 @@ class Reports:
         """Mean source and target loss of the last iterations; NaN before the first."""
         if not self.tail:
             return float("nan"), float("nan")
-        src, dst = np.mean(np.array(self.tail), axis=0)
+        _, src, dst = np.mean(np.array(self.tail), axis=0)
         return float(src), float(dst)
+
+    def forget(self, iteration: int) -> None:
+        """Leave the losses of iterations 1..`iteration` out of the smoothed one: those of other settings are as large
+        as they like, and a save that carried their mean could count as the best one for ever."""
+        self.flush()
+        while self.tail and self.tail[0][0] <= iteration:
+            self.tail.popleft()
 
     def preview_due(self) -> bool:
         """Whether the preview picture is older than the settings allow."""

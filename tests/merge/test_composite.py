@@ -246,3 +246,14 @@ def test_the_product_s_mask_stays_inside_the_hull(g):
     hull = hull_mask(points, frame.image.shape[:2])
     assert ours.alpha[hull == 0].max() < 0.3
     assert ours.alpha.max() > 0.95
+
+
+def test_two_soft_masks_still_cover_the_brows(g):
+    frame, points = _large(g)
+    half = np.full((1, 128, 128, 1), 0.6, np.float32)
+    soft = Prediction(("a",), FaceType.FULL, np.zeros((1, 128, 128, 3), np.float32), half, half)
+    ours = composite(frame, [Target("a", points)], soft, MergeSettings())
+    product = composite(frame, [Target("a", points)], soft, MergeSettings(mask="learned-prd*learned-dst"))
+    brows = np.rint(points[17:27]).astype(int)
+    assert ours.alpha[brows[:, 1], brows[:, 0]].min() > 0.9
+    assert product.alpha[brows[:, 1], brows[:, 0]].max() < 0.5

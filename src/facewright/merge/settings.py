@@ -8,7 +8,7 @@ from facewright.core.settings import Settings, knob
 
 Mode = Literal["overlay", "hist-match", "seamless", "seamless-hist-match", "raw-rgb", "raw-predict", "original"]
 Mask = Literal[
-    "learned-prd*learned-dst", "learned-prd", "learned-dst", "learned-prd+learned-dst", "dst", "full"
+    "learned", "learned-prd*learned-dst", "learned-prd", "learned-dst", "learned-prd+learned-dst", "dst", "full"
 ]  # fmt: skip
 Colour = Literal["rct-masked", "rct", "none", "lct", "mkl", "mkl-m", "idt", "idt-m", "sot-m", "mix-m"]
 Sharpen = Literal["none", "box", "gaussian"]
@@ -23,17 +23,17 @@ class MergeSettings(Settings):
         "the frame's gradients at the edge; the raw modes show the net's picture; original swaps nothing.",
     )
     mask: Mask = knob(
-        "learned-prd*learned-dst",
-        "Which pixels are replaced: the swap's own mask (prd), the target's (dst), both, either, the landmark hull "
-        "(dst), or the whole square.",
+        "learned",
+        "Which pixels are replaced. learned: where both predicted masks are more than a quarter sure; the original's "
+        "choices are the swap's own mask (prd), the target's (dst), both, either, the hull (dst), or all (full).",
     )
     hull: bool = knob(True, "Cut the mask by the hull of the target's landmarks too, so that no background leaks in.")
     erode_permille: float = knob(
-        30.0, "Shrink the mask by this share of the face square; negative grows it.", low=-2100, high=2100, step=5.0,
+        20.0, "Shrink the mask by this share of the face square; negative grows it.", low=-2100, high=2100, step=5.0,
         unit="per mille",
     )
     blur_permille: float = knob(
-        70.0, "Soften the mask's edge over this share of the face square.", low=0, high=2100, step=5.0, unit="per mille"
+        50.0, "Soften the mask's edge over this share of the face square.", low=0, high=2100, step=5.0, unit="per mille"
     )
     mask_scale: Literal[1, 2, 4] = knob(
         1, "Mask work is done at this multiple of the net's side; the original's 4 costs 16 times as much."

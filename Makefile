@@ -1,6 +1,8 @@
 # Targets: setup check test slow docs demo clean. Nothing is installed outside .venv.
 # TORCH=cpu (default where offered) or TORCH=cuda picks the build of torch where both are to be had.
-PY ?= $(firstword $(shell command -v python3.12 python3.11 python3 2>/dev/null))
+PY ?= $(shell for p in python3.11 python3.12 python3 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	>/dev/null 2>&1 && { echo $$p; break; }; done)
 VENV ?= .venv
 TORCH ?= auto
 BIN := $(VENV)/bin
@@ -11,6 +13,7 @@ export OMP_NUM_THREADS ?= 1
 setup: $(VENV)/.stamp
 
 $(VENV)/.stamp: pyproject.toml constraints.txt
+	@test -n "$(PY)" || { echo 'No Python 3.11 to 3.13 with venv and pip was found. Install it, or: make PY=/path/to/python'; exit 2; }
 	$(PY) -m venv $(VENV)
 	$(BIN)/python tools/install.py --torch $(TORCH)
 	touch $@

@@ -101,6 +101,9 @@ def train(
         RunFolder.open(run, net)  # refuses the run of another net, before its settings are taken for ours
     stored = {k: v for k, v in history.stored_settings(run / HISTORY).items() if k in cls.model_fields}
     started = chosen.start() if chosen is not None and not stored else {}
+    if chosen is not None and stored:
+        text = f"{run.name} was begun before: it goes on with its own settings, and --recipe {recipe} changes none."
+        on_event({"kind": "note", "what": "warning", "text": text})
     values = layered(cls, started, project, stored, settings)
     shapes = {**(chosen.shape if chosen is not None and not stored else {}), **(shape or {})}
     stages = chosen.later(settings) if chosen is not None else []

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from facewright.api.trust import standing
+from facewright.api.trust import records_of, standing
 
 
 def faces_info(faceset: Path) -> dict[str, Any]:
     """Counts, coverage, quality, persons and consent, JSON-able. Raises FileRefused, NothingFound (empty).
 
     `record`: the consent record that covers these faces (a row of consent_list), None where there is none.
+    `records`: those that single faces name, by reference.
     """
     from facewright.core.errors import NothingFound
     from facewright.faceset.faceset import Faceset
@@ -23,7 +24,8 @@ def faces_info(faceset: Path) -> dict[str, Any]:
             remedy="Run `facewright extract INPUT FACESET` first.",
             where=faceset,
         )
-    return faces.info().as_dict() | {"record": standing(faceset)}
+    info = faces.info().as_dict()
+    return info | {"record": standing(faceset), "records": records_of(faceset, info["consents"])}
 
 
 def faces_forget_identity(faceset: Path) -> dict[str, Any]:

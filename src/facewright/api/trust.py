@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import SettingRefused
+from facewright.core.errors import Mismatch, SettingRefused
 from facewright.core.places import data_folder
 from facewright.project import Project, find
 
@@ -75,9 +75,11 @@ def consent_new(
     uses: Sequence[str] = (),
     media: Sequence[Path] = (),
     faceset: Path | None = None,
+    person: str = "",
 ) -> dict[str, Any]:
     """Record a person's consent and note it in the ledger; with `faceset`, bind the two by identity vectors.
 
+    person: whose faces of a set that shows several people; the record then holds for these faces alone.
     Raises ConsentRefused with the question that was not answered well.
     """
     from facewright.core.files import sha256_of
@@ -87,7 +89,7 @@ def consent_new(
 
     trust = trust_at(faceset or Path.cwd())
     store = _store(trust)
-    binding = _binding(faceset, store) if faceset is not None and who in {"me", "adult"} else None
+    binding = _binding(faceset, person, store) if faceset is not None and who in {"me", "adult"} else None
     digests = tuple(sha256_of(Path(m)) for m in media)
     if who in {"invented", "test-footage"} and faceset is not None and not digests:
         digests = tuple(_open_faceset(faceset).footage())
@@ -107,7 +109,7 @@ def consent_new(
     record = new_record(answers, store=store, key=machine_key(), now=utc_now())
     _ledger(trust).append("consent.added", {"record": record.reference})
     if faceset is not None:
-        _open_faceset(faceset).set_consent(record.reference)
+        _open_faceset(faceset).set_consent(record.reference, person)
     return {
         "id": record.id,
         "reference": record.reference,
@@ -117,6 +119,7 @@ def consent_new(
         "uses": ", ".join(record.uses),
         "until": record.term[1].date().isoformat(),
         "kept in": str(store.folder),
+        "page": str(store.folder / "pages" / f"{record.id}.txt") if proof == "now" else "",
         "binding": "made" if binding else "none (bind later with `facewright faces consent`)" if faceset else "none",
         "withdraw with": f"facewright consent revoke {record.id}",
     }
@@ -128,12 +131,29 @@ def _open_faceset(path: Path) -> Any:
     return Faceset.open(path)
 
 
-def _binding(faceset: Path, store: Any) -> dict[str, Any] | None:
+def _vectors(faces: Any, person: str) -> tuple[Any, str] | None:
+    """Identity vectors and their net's digest, of all faces or one person's; None without the net. Raises Mismatch."""
+    if not person:
+        return faces.identity()
+    name = faces.namer()
+    rows = list(faces.rows())
+    ids = [row.face_id for row in rows if name(row) == person]
+    if not ids:
+        names = sorted({name(row) for row in rows} - {""})
+        raise Mismatch(
+            f"Nobody in {faces.path.name} is called {person!r}.",
+            remedy=f"The names are: {', '.join(names) or 'none; leave --person out'}.", where=faces.path,
+        )  # fmt: skip
+    found = faces.vectors(ids, limit=200)
+    return None if found is None else (found.matrix, found.net_sha256)
+
+
+def _binding(faceset: Path, person: str, store: Any) -> dict[str, Any] | None:
     """The record's commitment to the faces' mean identity vector, or None where the identity net is not at hand."""
     from facewright.faces.identity import identity_net
     from facewright.provenance.binding import MIN_FACES, bind
 
-    net, found = identity_net(), _open_faceset(faceset).identity()
+    net, found = identity_net(), _vectors(_open_faceset(faceset), person)
     if net is None or found is None or len(found[0]) < MIN_FACES:
         return None
     return bind(found[0], net[0], found[1], store.bindings)
@@ -173,8 +193,11 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     from facewright.provenance.moment import utc_now
 
     trust = trust_at(Path.cwd())
-    found = _store(trust).revoke(record, reason, machine_key(), utc_now())
-    _ledger(trust).append("consent.revoked", {"record": found.reference, "reason": reason})
+    store = _store(trust)
+    found = store.get(record)
+    if not any(entry.revoked for entry in store.list() if entry.record.reference == found.reference):
+        found = store.revoke(record, reason, machine_key(), utc_now())
+        _ledger(trust).append("consent.revoked", {"record": found.reference, "reason": reason})
     return {
         "id": found.id,
         "person": found.name,
@@ -200,15 +223,24 @@ def standing(faceset: Path) -> dict[str, Any] | None:
     return None
 
 
-def faces_consent(faceset: Path, record: str) -> dict[str, Any]:
-    """Tie a faceset to a record; where the record is bound to a face and the net is at hand, they must match."""
+def records_of(faceset: Path, references: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Rows of the records that faces name, by reference; those that are not kept here are left out."""
+    wanted = set(references)
+    return {row["reference"]: row for row in map(_row, _store(trust_at(faceset)).list()) if row["reference"] in wanted}
+
+
+def faces_consent(faceset: Path, record: str, person: str = "") -> dict[str, Any]:
+    """Tie a faceset (or one person's faces in it) to a record.
+
+    Where the record is bound to a face and the net is at hand, they must match.
+    """
     from facewright.provenance.binding import check_binding
 
     trust = trust_at(faceset)
     store, faces = _store(trust), _open_faceset(faceset)
     found = store.get(record)
-    state = check_binding(found, faces.identity() if found.binding else None, store.bindings, faceset)
-    faces.set_consent(found.reference)
+    state = check_binding(found, _vectors(faces, person) if found.binding else None, store.bindings, faceset)
+    faces.set_consent(found.reference, person)
     _ledger(trust).append("faceset.bound", {"record": found.reference, "binding": state})
     return {"faceset": str(faceset), "record": found.reference, "person": found.name, "binding": state}
 

@@ -9,6 +9,7 @@ import typer
 
 from facewright.cli import seen, show
 from facewright.cli.bind import Shown, command, group
+from facewright.cli.made import BINDINGS
 from facewright.core.errors import SettingRefused
 
 Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
@@ -69,7 +70,8 @@ def weights_fetch(
         rows, failures = api.weights_fetch(names or [], on_event=bar.event)
 
     def text() -> None:
-        show.table([[r["name"], r["path"]] for r in rows], ["net", "place"])
+        if rows:
+            show.table([[r["name"], r["path"]] for r in rows], ["net", "place"])
         for failure in failures:
             show.error(failure, as_json=False)
 
@@ -115,6 +117,7 @@ def faces_info(
 def faces_consent(
     faceset: Faceset,
     record: Annotated[str, typer.Argument(metavar="RECORD", help="Reference, id or name of a record.")],
+    person: Annotated[str, typer.Option(help="Whose faces, where the faceset shows several people.")] = "",
 ) -> Shown:
     """Tie a faceset to the consent record of the person it shows.
 
@@ -122,8 +125,10 @@ def faces_consent(
     """
     from facewright import api
 
-    done = api.faces_consent(faceset, record)
-    return Shown(done, lambda: show.facts(done))
+    done = api.faces_consent(faceset, record, person)
+    whose = done["person"] or done["record"]
+    text = f"{show.name_of(faceset)} names the record of {whose}; {BINDINGS[done['binding']]}."
+    return Shown(done, lambda: show.result(text))
 
 
 def faces_forget(faceset: Faceset) -> Shown:

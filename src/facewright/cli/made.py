@@ -93,7 +93,8 @@ def extracted(data: Mapping[str, Any]) -> str:
     if record is None:
         role = "target_performer" if Path(str(faceset)).name == "dst" else "source_likeness"
         show.result("Consent: none yet; training and merging refuse without a record.")
-        return f"facewright consent new --faceset {quoted(faceset)} --role {role}"
+        who = " --person NAME" if len(people) > 1 else ""
+        return f"facewright consent new --faceset {quoted(faceset)}{who} --role {role}"
     show.result(f"Consent: covered by the record of {record['person'] or record['id']} ({record['state']}).")
     return "facewright train quick96" + ("" if in_project(faceset) else " RUN --src FACESET --dst FACESET")
 

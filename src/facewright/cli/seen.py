@@ -56,7 +56,12 @@ def faceset(info: Mapping[str, Any]) -> None:
 
 
 def _consent(info: Mapping[str, Any]) -> str:
-    record = info.get("record")
+    record, single = info.get("record"), info["consents"]
+    if single and record is None:
+        names = {ref: (row["person"] or row["id"]) + f" ({row['state']})" for ref, row in info["records"].items()}
+        return ", ".join(f"{names.get(ref, 'a record that is not kept here')}: {n:,}" for ref, n in single.items())
+    if record is None and info["consent"]:
+        return f"names a record that is not kept here ({str(info['consent'])[:23]}...)"
     if record is None:
         return f"none: `facewright consent new --faceset {made.quoted(info['path'])}`"
     how = "named by the faceset" if info["consent"] else "found by its films"

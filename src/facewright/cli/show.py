@@ -132,6 +132,8 @@ class Bar:
         say(text)
 
     def _progress(self, event: Mapping[str, Any]) -> None:
+        if self._unit == "iteration" and not event.get("note"):
+            return  # the runner's own count: a training is one item
         now = time.monotonic()
         wait = 0.2 if self._terminal else 10.0
         if self.quiet or now - self._start < 2 or now - self._last < wait:

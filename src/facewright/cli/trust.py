@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,12 +43,18 @@ def consent_new(
         ),
     ] = "source_likeness",
     uses: Annotated[
-        str, typer.Option(help="Comma list of train, preview, merge, export_model. [default the first three]")
+        str,
+        typer.Option(
+            help="List with commas: train, preview, merge, export_model, distribute. [default the first three]"
+        ),
     ] = "",
-    days: Annotated[int, typer.Option(help="How long it is valid. [1..3650 days; default 365]")] = 365,
+    days: Annotated[int, typer.Option(help="How long it is valid, from now. [1..3650 days; default 365]")] = 365,
     project: Annotated[str, typer.Option(help="Project it is for; default: this one.")] = "",
     media: Annotated[list[Path] | None, typer.Option(help="Film it is limited to (repeatable).")] = None,
-    faceset: Annotated[Path | None, typer.Option(help="Faceset of this person, bound by identity vectors.")] = None,
+    faceset: Annotated[
+        Path | None, typer.Option(help="Faceset of this person: it names the record, bound by identity vectors.")
+    ] = None,
+    person: Annotated[str, typer.Option(help="Whose faces of that faceset, where it shows several people.")] = "",
 ) -> Shown:
     """Record a person's consent: whose face, what for, what proof."""
     from facewright import api
@@ -66,8 +72,36 @@ def consent_new(
         uses=tuple(u.strip() for u in uses.split(",") if u.strip()),
         media=tuple(media or ()),
         faceset=faceset,
+        person=person,
     )
-    return Shown(made, lambda: show.facts(made))
+    return Shown(made, lambda: _recorded(made, faceset))
+
+
+ROLES = {
+    "source_likeness": "the face that is put in", "target_performer": "the face that is replaced",
+    "synthetic": "a face of nobody",
+}  # fmt: skip
+
+
+def _recorded(record: dict[str, Any], faceset: Path | None) -> None:
+    """What was recorded, where it lies, how it is withdrawn."""
+    role = f"{record['role']}, {ROLES.get(record['role'], '')}"
+    show.result(f"Recorded: consent of {record['person'] or 'the person'} ({role}), until {record['until']}.")
+    rows = {
+        "allows": record["uses"], "kept in": show.name_of(record["kept in"]),
+        "page": f"{show.name_of(record['page'])} (print it, have it signed, keep it)" if record["page"] else "",
+        "faceset": f"{show.name_of(faceset)} names this record" if faceset is not None else "",
+        "binding": _BINDING[record["binding"]] if record["binding"] in _BINDING else record["binding"],
+        "id": record["id"],
+    }
+    show.facts({f"  {key}": text for key, text in rows.items() if text})
+    show.result(f"To withdraw it: {record['withdraw with']}")
+
+
+_BINDING = {
+    "made": "the record holds a commitment to this face; training and merging compare",
+    "none": "to no faces yet: `facewright faces consent FACESET RECORD`",
+}
 
 
 def _ask(who: str, use: str, proof: str, name: str, adult: bool | None) -> tuple[str, str, str, str, bool | None]:
@@ -116,7 +150,8 @@ def consent_check(
     from facewright import api
 
     done = api.consent_check(record, use)
-    return Shown(done, lambda: show.facts(done))
+    whose = done["person"] or done["id"]
+    return Shown(done, lambda: show.result(f"Valid: the record of {whose} allows {use} here and now."))
 
 
 def consent_revoke(
@@ -127,7 +162,7 @@ def consent_revoke(
     from facewright import api
 
     done = api.consent_revoke(record, reason)
-    return Shown(done, lambda: show.facts(done))
+    return Shown(done, lambda: show.result(f"Revoked: the record of {done['person'] or done['id']}. {done['note']}"))
 
 
 def ledger_show(last: Annotated[int, typer.Option(help="How many entries from the end; 0 = all.")] = 20) -> Shown:

@@ -147,20 +147,24 @@ class Faceset:
         """Counts, coverage and troubles, from the index alone."""
         return collect(self.path, self.index, self.header)
 
-    def set_consent(self, reference: str) -> None:
-        """Name the consent record of the whole set ("" removes it).
+    def set_consent(self, reference: str, person: str = "") -> None:
+        """Name the consent record of the whole set ("" removes it), or of one `person`'s faces alone.
 
         Faces that carry the set's record so far (`extract --consent`) carry this one from now on, else it would have no
         effect on them; faces under a record of their own keep it.
         """
-        before = self.consent
-        stale = [row for row in self.index.rows() if row.consent == before != reference] if before else []
+        before, name = self.consent, self.namer()
+        if person:
+            stale = [row for row in self.index.rows() if name(row) == person and row.consent != reference]
+        else:
+            stale = [row for row in self.index.rows() if row.consent == before != reference] if before else []
         with Writer(self.path) as writer:
             for row in stale:
                 path = self.path / row.path
                 face = dataclasses.replace(record.read_face(path), consent=reference)
                 writer.write_face(path, face, record.read_mask(path))
-        self._change(lambda header: dataclasses.replace(header, consent=reference))
+        if not person:
+            self._change(lambda header: dataclasses.replace(header, consent=reference))
         if stale:
             self.index.refresh()
 

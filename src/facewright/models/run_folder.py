@@ -7,6 +7,7 @@ RUN/history.jsonl, RUN/preview/, RUN/loss.png, RUN/.facewright/.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,8 @@ class RunFolder:
         if net and content["net"] != net:
             raise Mismatch(
                 f"{path.name} is the run of another model: {content['net']}, not {net}.",
-                remedy=f"Run `facewright train {content['net']} {path.name}`, or give a new name.", where=path,
+                remedy=f"Go on with `facewright train {content['net']} {shlex.quote(str(path))}`, or give a new name.",
+                where=path,
             )
         return cls(path, content["net"], content["shape"], content["extra"])
 

@@ -18,6 +18,7 @@ from facewright.provenance.consent import (
     MIN_DESCRIPTION,
     SCHEMA,
     TEST_USES,
+    USES,
     Record,
     open_record,
     sign,
@@ -31,7 +32,9 @@ WHO = ("me", "adult", "protect", "invented", "test-footage")
 """me; another adult who agreed; someone to protect; nobody real; a licensed clip of the test list."""
 _BASIS = {"me": "self", "adult": "explicit_consent", "protect": "protection_request", "invented": "synthetic",
           "test-footage": "test_footage"}
-DEFAULT_DAYS = 365
+DEFAULT_DAYS, MAX_DAYS = 365, 3650
+ROLES = ("source_likeness", "target_performer")
+"""What a face is used as; the other roles of the format are not made by these questions."""
 DECLARATION = "The person shown is 18 or older and agreed to this use."
 
 
@@ -72,7 +75,7 @@ def new_record(answers: Answers, *, store: ConsentStore, key: Key, now: datetime
 
 
 def consent_command(role: str, where: object = None) -> str:
-    """The command line that makes the record which is missing."""
+    """The command line that makes the record which is missing; words in capitals are for the user to fill in."""
     faceset = f" --faceset {shlex.quote(str(where))}" if where else ""
     return (
         f"facewright consent new --who adult --adult --name NAME --role {role} "
@@ -95,6 +98,13 @@ def _check_answers(answers: Answers) -> None:
     if not answers.proof:
         raise _ask("Which proof is there?",
                    "Give the signed release with --proof FILE, or make a page with --proof now.")
+    if answers.role not in ROLES:
+        raise _ask(f"There is no role {answers.role!r}.", f"Say --role {' | '.join(ROLES)}.")
+    if not 1 <= answers.days <= MAX_DAYS:
+        raise _ask(f"A record cannot be valid for {answers.days} days.", f"Say --days with 1 to {MAX_DAYS}.")
+    unknown = sorted(set(answers.uses) - set(USES)) or (["nothing"] if not answers.uses else [])
+    if unknown:
+        raise _ask(f"A record cannot allow {', '.join(unknown)}.", f"Say --uses with a list of: {', '.join(USES)}.")
     if answers.who in ("invented", "test-footage") and not answers.media:
         raise _ask("Which films is it for?", "Name them with --media; such a record is valid for these films alone.")
     if answers.who == "test-footage" and not set(answers.media) <= footage_clips().keys():
@@ -128,6 +138,9 @@ def _evidence(answers: Answers, page: bytes, record_id: str, folder: Path) -> li
     if answers.proof == "now":
         return [{"kind": "declaration", "sha256": hashlib.sha256(page).hexdigest(), "bytes": len(page)}]
     release = Path(answers.proof)
+    if not release.is_file():
+        raise _ask(f"There is no file {release.name} to prove it.",
+                   "Give the signed release with --proof FILE, or make a page to sign with --proof now.")
     digest = sha256_of(release)
     if not release.stat().st_size:
         raise _ask(f"The proof {release.name} is empty.", "Give the signed release with --proof FILE.")

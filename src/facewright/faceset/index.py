@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import FileRefused
+from facewright.core.errors import DiskRefused, FileRefused
 from facewright.core.files import PART
 from facewright.core.places import cache_folder
 from facewright.faces.face import Face
@@ -98,13 +98,13 @@ class Index:
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction: committed at the end, rolled back on any exception."""
-        with closing(self._open()) as db, db:
+        with self._telling(), closing(self._open()) as db, db:
             yield db
 
     def rows(self, **query: Any) -> Iterator[Row]:
         """Rows in the order of source, frame, ordinal; streamed, 256 at a time. `query`: see `where_clause`."""
         clause, values = where_clause(query)
-        with closing(self._open()) as db:
+        with self._telling(), closing(self._open()) as db:
             cursor = db.execute(f"SELECT {', '.join(_COLUMNS)} FROM faces WHERE {clause} {_ORDER}", values)
             while block := cursor.fetchmany(256):
                 for values_of_row in block:
@@ -128,14 +128,35 @@ class Index:
         try:
             return _connected(path)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            if _is_the_disk(error) or (isinstance(error, sqlite3.OperationalError) and "locked" in str(error)):
                 raise
             self._throw_away()
             return _connected(path)
 
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say what the disk refused in the user's words. Raises DiskRefused."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if not _is_the_disk(error):
+                raise
+            raise DiskRefused(
+                f"Cannot write the index of {self.folder.name}: the disk is full or cannot be written.", why=str(error),
+                remedy="Free space or correct its rights, then run the same command again; the index is only a cache.",
+                where=self.path,
+            ) from error
+
     def _throw_away(self) -> None:
         for tail in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + tail).unlink(missing_ok=True)
+
+
+def _is_the_disk(error: sqlite3.DatabaseError) -> bool:
+    """Whether the disk refused (full, limit, rights); an index that is merely damaged is thrown away instead."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    kinds = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+    return code & 0xFF in kinds and code != sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -37,6 +37,13 @@ def extractions(paths: Sequence[Path]) -> list[tuple[list[Path], Path]]:
             where=paths[0],
         )
     if paths:
+        if paths[-1].is_file():
+            raise FileRefused(
+                f"{paths[-1].name} is a file, not a folder for faces.",
+                why="The last path is the faceset to fill.",
+                remedy="facewright extract INPUT... FACESET",
+                where=paths[-1],
+            )
         return [(list(paths[:-1]), paths[-1])]
     project = here_or_refuse("INPUT")
     return [(project.footage(side), project.faceset(side)) for side in ("src", "dst")]

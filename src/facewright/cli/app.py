@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
 
 import click
 import typer
+import typer.core
 
 from facewright import __version__
 from facewright.cli import jobs, look, show, trust, work
@@ -21,8 +23,21 @@ _CLICK = (click.ClickException, *(c for c in typer.BadParameter.__mro__ if c.__n
 _EXITS = (click.exceptions.Exit, typer.Exit)
 _ABORTS = (KeyboardInterrupt, click.exceptions.Abort, typer.Abort)
 
+_ROAD = ("new", "demo", "extract", "faces", "consent", "train", "merge", "render", "verify")
+"""What --help lists first, in the order of the work."""
+
+
+class _InOrder(typer.core.TyperGroup):
+    """The commands in the order of the work, then those that watch and look."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return [name for name in _ROAD if name in names] + [name for name in names if name not in _ROAD]
+
+
 app = typer.Typer(
     name="facewright",
+    cls=_InOrder,
     help="Replace a face in film with another, trained on the two people, with consent and provenance built in.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -47,7 +47,7 @@ def jobs_watch(id: Id, as_json: bool = False) -> Shown:
                 # The latest progress may be read after the end: it is not how the job ended.
                 last = event if event["kind"] != "progress" or not last else last
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("Stopped watching; the job goes on.") from None
+            return Shown(last, lambda: show.say("Stopped watching; the job goes on."), show.EXIT_STOPPED)
     return Shown(last, lambda: _ended(id, last))
 
 

@@ -29,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 
 def consent_new(
-    who: Annotated[str, typer.Option(help="me | adult | protect | invented | test-footage")] = "",
+    who: Annotated[
+        str, typer.Option(help="Whose face: me | adult (who agreed) | invented (nobody) | test-footage (listed clips).")
+    ] = "",
     use: Annotated[str, typer.Option(help="What it is for: film, scene, what is done; at least 40 characters.")] = "",
     proof: Annotated[str, typer.Option(help="Path of the signed release, or `now` to declare it here.")] = "",
     name: Annotated[str, typer.Option(help="The person's name or stage name.")] = "",
@@ -39,7 +41,8 @@ def consent_new(
     role: Annotated[
         str,
         typer.Option(
-            help="source_likeness (face put in) or target_performer (face replaced). [default source_likeness]"
+            help="source_likeness (face put in) or target_performer (face replaced). [default source_likeness]",
+            show_default=False,
         ),
     ] = "source_likeness",
     uses: Annotated[
@@ -48,7 +51,9 @@ def consent_new(
             help="List with commas: train, preview, merge, export_model, distribute. [default the first three]"
         ),
     ] = "",
-    days: Annotated[int, typer.Option(help="How long it is valid, from now. [1..3650 days; default 365]")] = 365,
+    days: Annotated[
+        int, typer.Option(help="How long it is valid, from now. [1..3650 days; default 365]", show_default=False)
+    ] = 365,
     project: Annotated[str, typer.Option(help="Project it is for; default: this one.")] = "",
     media: Annotated[list[Path] | None, typer.Option(help="Film it is limited to (repeatable).")] = None,
     faceset: Annotated[

@@ -49,8 +49,10 @@ def new(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
 
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the result.")] = Path("demo"),
-    minutes: Annotated[float, typer.Option(help="Wall-clock minutes for training. [0.2..600; default 7]")] = 7.0,
-    seed: Annotated[int, typer.Option(help="Seed of the training. [default 0]")] = 0,
+    minutes: Annotated[
+        float, typer.Option(help="Wall-clock minutes for training. [0.2..600; default 7]", show_default=False)
+    ] = 7.0,
+    seed: Annotated[int, typer.Option(help="Seed of the training. [default 0]", show_default=False)] = 0,
     as_json: bool = False,
 ) -> Shown:
     """The whole road on two synthetic people from the package.

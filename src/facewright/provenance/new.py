@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import ConsentRefused
+from facewright.core.errors import ConsentRefused, FileRefused
 from facewright.core.files import make_folder, sha256_of, write_atomic
 from facewright.provenance.consent import (
     ANY_PROJECT,
@@ -139,8 +139,10 @@ def _evidence(answers: Answers, page: bytes, record_id: str, folder: Path) -> li
         return [{"kind": "declaration", "sha256": hashlib.sha256(page).hexdigest(), "bytes": len(page)}]
     release = Path(answers.proof)
     if not release.is_file():
-        raise _ask(f"There is no file {release.name} to prove it.",
-                   "Give the signed release with --proof FILE, or make a page to sign with --proof now.")
+        raise FileRefused(
+            f"There is no file {release.name} to prove it.",
+            remedy="Give the signed release with --proof FILE, or make a page to sign with --proof now.", where=release,
+        )
     digest = sha256_of(release)
     if not release.stat().st_size:
         raise _ask(f"The proof {release.name} is empty.", "Give the signed release with --proof FILE.")

@@ -117,7 +117,7 @@ def cards_page() -> str:
 
     parts = [
         GENERATED,
-        "# Model cards\n\nfacewright ships no weights of others. Each net below is fetched on request, checked by "
+        "# Model cards\n\nNo weights of others come with the package. Each net below is fetched on request, checked by "
         "its sha256, and can be left out; `facewright weights list` shows the same.\n",
     ]
     for w in WEIGHTS.values():

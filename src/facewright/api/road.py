@@ -208,7 +208,7 @@ def render(
     return perform(step, background=background, on_event=on_event)
 
 
-def demo(out: Path, *, minutes: float = 7.0, seed: int = 0, on_event: OnEvent = lambda event: None) -> Any:
+def demo(out: Path, *, minutes: float = 9.0, seed: int = 0, on_event: OnEvent = lambda event: None) -> Any:
     """The shipped footage through the whole road; returns demo.DemoMade."""
     import time
 

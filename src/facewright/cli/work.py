@@ -50,8 +50,8 @@ def new(directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the result.")] = Path("demo"),
     minutes: Annotated[
-        float, typer.Option(help="Wall-clock minutes for training. [0.2..600; default 7]", show_default=False)
-    ] = 7.0,
+        float, typer.Option(help="Wall-clock minutes for training. [0.2..600; default 9]", show_default=False)
+    ] = 9.0,
     seed: Annotated[int, typer.Option(help="Seed of the training. [default 0]", show_default=False)] = 0,
     as_json: bool = False,
 ) -> Shown:
@@ -62,7 +62,7 @@ def demo(
     from facewright import api
 
     if not 0.2 <= minutes <= 600:
-        raise SettingRefused("--minutes is out of range.", remedy="Allowed: 0.2..600; default 7.", where="--minutes")
+        raise SettingRefused("--minutes is out of range.", remedy="Allowed: 0.2..600; default 9.", where="--minutes")
     with show.Bar("demo", quiet=as_json) as bar:
         done = api.demo(out, minutes=minutes, seed=seed, on_event=bar.event)
     return Shown(done.as_dict(), lambda: _demo_text(done))

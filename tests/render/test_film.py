@@ -326,3 +326,15 @@ def test_a_job_can_be_resumed_from_any_folder(tmp_path, monkeypatch):
     assert args == {"merged": str(tmp_path / "merged"), "video": str(tmp_path / "film.mp4"),
                     "audio_from": str(tmp_path / "sound.mkv")}
     assert RenderStep("m", "f.mp4").args()["audio_from"] == ""
+
+
+def test_an_earlier_film_of_that_name_goes_to_the_trash(make_scene, net):
+    scene = make_scene()
+    net(SAFE)
+    earlier = scene.merged.parent / "film.mp4"
+    earlier.write_bytes(b"somebody's film")
+    film, _ = run(scene)
+    assert film.path == earlier
+    assert film.path.read_bytes() != b"somebody's film"
+    kept = list((earlier.parent / ".facewright" / "trash").iterdir())
+    assert [p.read_bytes() for p in kept] == [b"somebody's film"]

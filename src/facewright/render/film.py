@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from facewright.core.errors import ConsentRefused, FacewrightError, FileRefused, Mismatch
-from facewright.core.files import disk_error, make_folder, read_file, sha256_of
+from facewright.core.files import disk_error, make_folder, read_file, sha256_of, to_trash
 from facewright.core.step import Item, Likeness, Work
 from facewright.media.frame import Video
 from facewright.media.reader import frame_times, frames, open_video
@@ -166,6 +166,8 @@ class RenderStep:
         trace = mark.Trace(permit.records, result.head, permit.binding, [v.as_dict() for v in result.verdicts],
                            result.marks)
         try:
+            if target.exists():  # an earlier film of that name is the user's: kept, never written over
+                to_trash(target, target.parent / ".facewright" / "trash")
             manifest = mark.sign(result.path, target, trace, identity, now, parent=self.like.path)
         except FacewrightError as error:
             self._keep_unsigned(result.path, error)

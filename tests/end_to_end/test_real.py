@@ -13,7 +13,7 @@ from facewright.merge.result import Merged
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared, pytest.mark.timeout(3 * 3600)]
 
-SOURCE, TARGET, REFUSED = "webcam_man_take1.mp4", "webcam_man_hand.mp4", "glasses_man_expressions.mp4"
+SOURCE, TARGET, REFUSED = "franck_conversation.mp4", "webcam_man_hand.mp4", "glasses_man_expressions.mp4"
 SHAPE = ("--archi", "df-ud", "--resolution", "64", "--ae-dims", "32", "--e-dims", "16", "--d-dims", "16",
          "--d-mask-dims", "16")  # fmt: skip
 TRAIN = ("--precision", "float32", "--threads", "1", "--batch-size", "4", "--optimiser", "adamw", "--lr", "0.002",
@@ -33,10 +33,10 @@ def test_two_real_clips(clips, weights, cli, tmp_path):
     faces = {side: tmp_path / side for side in ("src", "dst")}
     for side, name in (("src", SOURCE), ("dst", TARGET)):
         code, out, err = cli("extract", clips[name], faces[side], "--face-type", "full_face", "--resolution", "128",
-                             *(["--fps", "2"] if side == "src" else []), "--json")
+                             *(["--fps", "2", "--end", "24"] if side == "src" else []), "--json")
         assert code == 0, err
         (facts,) = json.loads(out)["films"].values()
-        assert facts["faces"] >= 0.95 * facts["frames"]
+        assert facts["faces"] >= 0.9 * facts["frames"]
         assert json.loads(cli("consent", "list", "--json")[1]) is not None
     for side, role in (("src", "source_likeness"), ("dst", "target_performer")):
         code, out, err = cli("consent", "new", "--who", "test-footage", "--use",

@@ -97,13 +97,21 @@ def train_settings(minutes: float, seed: int) -> dict[str, Any]:
 
     few = (os.cpu_count() or 1) <= 2 and not torch.cuda.is_available()
     cores = min(2, os.cpu_count() or 1)
+    # Threads that wait for a core which others hold are waste: on a busy small machine one does more.
+    threads = 1 if few and _load() > 0.75 * cores else 0
     return {
         "recipe": "quick",
         "seed": seed,
         "clock": "cpu" if few else "wall",
         "minutes": minutes * cores if few else minutes,
+        "threads": threads,
         "preview_seconds": 30.0,
     }
+
+
+def _load() -> float:
+    """Processes that want a core, mean of the last minute; 0 where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def draw_picture(rows: Sequence[tuple[str, Sequence[np.ndarray]]], path: Path) -> Path:

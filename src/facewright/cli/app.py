@@ -64,6 +64,9 @@ def _root(
 def main(words: list[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     words = sys.argv[1:] if words is None else words
+    # Two threads of a net that wait for each other by spinning for long burn a busy machine's time (measured: nine
+    # tenths of it at load 8); read by the OpenMP library when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     as_json = "--json" in words
     try:
         status = app(args=words, prog_name="facewright", standalone_mode=False)

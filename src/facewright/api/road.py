@@ -232,5 +232,10 @@ def demo(out: Path, *, minutes: float = 9.0, seed: int = 0, on_event: OnEvent = 
     timed("merge", merge, clips.target, dst, run, merged, settings={})
     done = timed("film", render, merged, film, audio_from=clips.target, settings={})
     notes += [str(n) for n in done.get("notes", [])]
+    if "PREVIEW" in done.get("marks", []):
+        notes.append(
+            "PREVIEW is burnt into the film: the net of the content check is not on this machine "
+            "(`facewright weights fetch nsfwjs`)."
+        )
     picture = plan.make_picture(clips, dst, src, merged, out / "result.png")
     return plan.DemoMade(film, picture, src, dst, run, tuple(notes), seconds)

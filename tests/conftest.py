@@ -50,9 +50,18 @@ def _private_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """One compute thread: two threads on a busy two-core machine lose to one."""
+    """One compute thread: two threads on a busy two-core machine lose to one.
+
+    And signals as in a terminal: a gate started in the background inherits ignored ones and would hand them on to
+    the processes that tests stop by them.
+    """
+    import signal
     import sys
 
+    for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, usual)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

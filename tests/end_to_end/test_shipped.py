@@ -253,7 +253,7 @@ def test_a_running_training_is_steered_from_another_process(gone, cli, tmp_path)
         assert cli("jobs", "stop", job.id)[0] == 0
         out, err = process.communicate(timeout=300)
         assert process.returncode == 130, err
-        assert "preview.png" in err, "the live picture's path is said at the start"
+        assert "latest.png" in err, "the live picture's path is said at the start"
     finally:
         process.kill()
         process.communicate()

@@ -156,19 +156,17 @@ def test_signals_stop_after_the_item(tmp_path, start, name):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to other processes")
 @pytest.mark.parametrize("how", ["signals", "requests"])
 def test_the_second_stop_is_at_once(tmp_path, start, how):
-    process = start(tmp_path, 2, pause_s=9)
+    process = start(tmp_path, 2, pause_s=600)  # so long that nobody waits for the item, however busy the machine
     assert process.stdout.readline() == "started\n"
     time.sleep(0.3)
     (job,) = list_jobs(tmp_path)
-    began = time.monotonic()
     for _ in range(2):
         if how == "signals":
             process.send_signal(signal.SIGINT)
         else:
             request(job, {"do": "stop"})
         time.sleep(0.3)
-    assert process.wait(20) == 130
-    assert time.monotonic() - began < 6
+    assert process.wait(120) == 130
     assert job.state() == "stopped"
     assert kinds(job).count("item") == 0
 

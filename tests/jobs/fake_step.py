@@ -19,7 +19,7 @@ STEPS = {"extract": "fake_step:CountStep"}
 
 class CountSettings(Settings):
     size: int = knob(100, "Bytes of a file", low=1, high=10_000_000)
-    pause_s: float = knob(0.0, "Seconds an item takes", low=0.0, high=10.0)
+    pause_s: float = knob(0.0, "Seconds an item takes", low=0.0, high=1000.0)
 
 
 class CountStep:

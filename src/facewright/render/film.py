@@ -20,6 +20,7 @@ import numpy as np
 from facewright.core.errors import ConsentRefused, FacewrightError, FileRefused, Mismatch
 from facewright.core.files import disk_error, make_folder, read_file, sha256_of, to_trash
 from facewright.core.step import Item, Likeness, Work
+from facewright.faceset.ahead import ahead
 from facewright.media.frame import Video
 from facewright.media.reader import frame_times, frames, open_video
 from facewright.media.writer import FilmWriter
@@ -30,7 +31,6 @@ from facewright.provenance.ledger import Entry, Ledger
 from facewright.provenance.moment import utc_now
 from facewright.provenance.permit import Permit
 from facewright.provenance.visible import visible_mark
-from facewright.render.ahead import ahead
 from facewright.render.settings import RenderSettings
 
 
@@ -254,7 +254,7 @@ class RenderStep:
         """Encode all frames, burning the marks in; yields (index, unmarked picture) of those in `plan`."""
         total, wanted, done = len(self.source), set(plan), 0
         text = " ".join(marks)
-        merged = ahead(lambda: self.source.composites(masks=False))
+        merged = ahead(iter(self.source.composites(masks=False)), depth=4)
         with closing(merged), self._writer(notes, path) as writer:
             for frame in merged:
                 if work.stop.asked:

@@ -4,12 +4,12 @@ import threading
 
 import pytest
 
-from facewright.render.ahead import ahead
+from facewright.faceset.ahead import ahead
 
 
 def test_in_order_and_all():
-    assert list(ahead(lambda: iter_of(100))) == list(range(100))
-    assert list(ahead(lambda: iter_of(0))) == []
+    assert list(ahead(iter_of(100))) == list(range(100))
+    assert list(ahead(iter_of(0))) == []
 
 
 def iter_of(count: int):
@@ -21,7 +21,7 @@ def test_an_error_arrives_where_the_items_are_read():
         yield 1
         raise KeyError("x")
 
-    reader = ahead(broken)
+    reader = ahead(broken())
     assert next(reader) == 1
     with pytest.raises(KeyError):
         next(reader)
@@ -38,7 +38,7 @@ def test_closing_ends_the_thread_and_the_source():
             closed.set()
 
     before = threading.active_count()
-    reader = ahead(endless, depth=2)
+    reader = ahead(endless(), depth=2)
     assert next(reader) == 0
     reader.close()
     assert closed.is_set()

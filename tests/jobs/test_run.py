@@ -172,31 +172,68 @@ def test_the_second_stop_is_at_once(tmp_path, start, how):
 
 
 def test_set_and_preview_reach_the_step(fake, tmp_path):
-    step = fake.CountStep(str(tmp_path), 30, settings=fake.CountSettings(pause_s=0.03))
+    step = fake.CountStep(str(tmp_path), 100_000, settings=fake.CountSettings(pause_s=0.03))  # ended by the asker
     errors = []
 
     def ask():
-        for _ in range(200):
-            jobs = list_jobs(tmp_path)
-            if jobs and jobs[0].state() == "running":
-                break
-            time.sleep(0.01)
         try:
-            with jobs[0].changes.open("ab") as file:
+            job = until(lambda: next((job for job in list_jobs(tmp_path) if job.state() == "running"), None))
+            with job.changes.open("ab") as file:
                 file.write(b"12345678 {torn")  # a killed client
-            request(jobs[0], {"set": {"lr": "0.1"}})
-            request(jobs[0], {"do": "preview"})
+            request(job, {"set": {"lr": "0.1"}})
+            request(job, {"do": "preview"})
             with pytest.raises(SettingRefused):
-                request(jobs[0], {"do": "dance"})
-        except Exception as error:  # noqa: BLE001  (told by the main thread)
+                request(job, {"do": "dance"})
+            until(lambda: len(step.seen) == 2)
+        except BaseException as error:  # noqa: BLE001  (told by the main thread)
             errors.append(error)
+        request(list_jobs(tmp_path)[0], {"do": "stop"})
 
     thread = threading.Thread(target=ask)
     thread.start()
-    run_job(step, gate=fake.OpenGate())
+    with pytest.raises(Stopped):
+        run_job(step, gate=fake.OpenGate())
     thread.join()
     assert not errors
     assert step.seen == [{"set": {"lr": "0.1"}}, {"do": "preview"}]
+
+
+def test_what_is_asked_as_soon_as_the_job_runs_is_heard(fake, tmp_path, monkeypatch):
+    """Others see it running from its lock on, before the session is made."""
+    import facewright.jobs.run as run
+
+    log_file = run._log_file
+
+    def asked_then_log_file(job):
+        request(job, {"do": "preview"})
+        return log_file(job)
+
+    monkeypatch.setattr(run, "_log_file", asked_then_log_file)
+    step = fake.CountStep(str(tmp_path), 3)
+    run_job(step, gate=fake.OpenGate())
+    assert step.seen == [{"do": "preview"}]
+
+
+def test_what_an_earlier_session_was_asked_is_over(fake, tmp_path):
+    step = fake.CountStep(str(tmp_path), 4, fail_at=2)
+    with pytest.raises(ValueError, match="a bug"):
+        run_job(step, gate=fake.OpenGate())
+    job = unfinished(step)
+    with job.lock:
+        request(job, {"do": "preview"})
+    with pytest.raises(ValueError, match="a bug"):
+        run_job(step, gate=fake.OpenGate())
+    assert step.seen == []
+
+
+def until(found, limit_s=60.0):
+    """The first true answer; raises TimeoutError."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        if answer := found():
+            return answer
+        time.sleep(0.01)
+    raise TimeoutError
 
 
 def test_a_request_is_written_in_binary(fake, tmp_path, monkeypatch):

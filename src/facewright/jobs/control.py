@@ -71,6 +71,14 @@ def read_requests(job: Job, start: int) -> tuple[list[dict[str, Any]], int]:
     return found, start + end
 
 
+def asked_so_far(job: Job) -> int:
+    """Bytes of requests that earlier sessions got; what they did not act on is over.
+
+    Asked before the job's lock is taken: from then on others see the job running, and what they ask must be heard.
+    """
+    return job.changes.stat().st_size if job.changes.exists() else 0
+
+
 def watch(job: Job, *, poll_s: float = 0.5) -> Iterator[dict[str, Any]]:
     """Events of a job as another process sees them: journal records with their byte `offset`, and progress.
 
@@ -112,12 +120,11 @@ def spawn(job: Job) -> int:
 class Requests:
     """The running side: a thread that looks for requests; stop is acted on here, the rest waits for the step."""
 
-    def __init__(self, job: Job, stop: Stop, at_once: Callable[[], None]) -> None:
-        self._job, self._stop, self._at_once = job, stop, at_once
+    def __init__(self, job: Job, start: int, stop: Stop, at_once: Callable[[], None]) -> None:
+        """start: byte offset that asked_so_far gave before the job's lock was taken."""
+        self._job, self._offset, self._stop, self._at_once = job, start, stop, at_once
         self._guard, self._ended = threading.Lock(), threading.Event()
         self._waiting: list[dict[str, Any]] = []
-        # What was asked of an earlier session is over; only what comes from now on counts.
-        self._offset = job.changes.stat().st_size if job.changes.exists() else 0
         self._thread = threading.Thread(target=self._run, name="requests", daemon=True)
 
     def take(self) -> list[dict[str, Any]]:

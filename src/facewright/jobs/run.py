@@ -28,7 +28,7 @@ from facewright.core.files import FolderLock, make_folder, write_atomic
 from facewright.core.journal import Journal
 from facewright.core.places import data_folder
 from facewright.core.step import Item, Step, Stop, Work
-from facewright.jobs.control import Requests
+from facewright.jobs.control import Requests, asked_so_far
 from facewright.jobs.job import PROJECT_FILE, Job, job_root, project_of, unfinished
 from facewright.jobs.progress import OnEvent, Progress
 from facewright.jobs.signals import asked_by_signals
@@ -105,9 +105,10 @@ def run_job(step: Step, *, job: Job | None = None, gate: Gate, on_event: OnEvent
     with ExitStack() as stack:
         _hold(stack, _output_lock(step.home()), step.home().name)
         job = job or unfinished(step) or Job.create(step, permit=_permit_id(permit))
+        asked = asked_so_far(job)
         _hold(stack, job.lock, job.id)
         stack.enter_context(_log_file(job))
-        session = _Session(step, job, plan, _permit_id(permit), on_event)
+        session = _Session(step, job, plan, asked, _permit_id(permit), on_event)
         stack.callback(session.journal.close)
         try:
             return session.run(gate, began)
@@ -126,8 +127,8 @@ def run_job(step: Step, *, job: Job | None = None, gate: Gate, on_event: OnEvent
 class _Session:
     """One process's work on a job: from replaying the journal to its last record."""
 
-    def __init__(self, step: Step, job: Job, plan: list[Item], permit: str, on_event: OnEvent) -> None:
-        self.step, self.job, self.plan, self.on_event = step, job, plan, on_event
+    def __init__(self, step: Step, job: Job, plan: list[Item], asked: int, permit: str, on_event: OnEvent) -> None:
+        self.step, self.job, self.plan, self.asked, self.on_event = step, job, plan, asked, on_event
         self.journal = Journal(job.journal)
         self._guard, self._synced = threading.Lock(), float("-inf")
         self.records = self._replayed()
@@ -138,7 +139,7 @@ class _Session:
         todo = [item for item in self.plan if item.id not in self.records]
         total, before = len(self.plan), len(self.plan) - len(todo)
         stop, progress = Stop(), Progress(self.job, self.on_event)
-        with asked_by_signals(stop) as at_once, Requests(self.job, stop, at_once) as requests:
+        with asked_by_signals(stop) as at_once, Requests(self.job, self.asked, stop, at_once) as requests:
             self._tell("started", stage=self.job.stage, folder=str(self.job.folder), output=str(self.job.home),
                        preview=str(self.job.preview), done=before, total=total, resumed=bool(self.records))
             work = Work(self.job.folder, stop, progress, requests.take, self.note)

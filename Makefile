@@ -44,7 +44,7 @@ slow: setup
 	$(BIN)/python -m pytest -m slow
 
 demo: setup
-	OMP_NUM_THREADS= $(BIN)/facewright demo
+	env -u OMP_NUM_THREADS $(BIN)/facewright demo
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache

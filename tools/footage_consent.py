@@ -20,9 +20,10 @@ from pathlib import Path
 
 from facewright.core.errors import FacewrightError, FileRefused
 from facewright.core.files import sha256_of, write_atomic
+from facewright.core.ulid import new_ulid
 from facewright.provenance.consent import SCHEMA, USES, open_record, sign
 from facewright.provenance.keys import Key, fresh_key
-from facewright.provenance.moment import new_ulid, stamp
+from facewright.provenance.moment import stamp
 from facewright.provenance.store import PACKAGE
 
 FIRST, AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from facewright.api.trust import gate_at
 from facewright.core.errors import ConsentRefused
 from facewright.core.step import Likeness
 from facewright.jobs.job import Job
-from facewright.jobs.run import HouseGate, run_job
+from facewright.jobs.run import run_job
 from facewright.provenance.ledger import Ledger
 
 
@@ -23,7 +24,7 @@ def trained(fake, out):
 
 
 def test_looking_needs_no_record_and_leaves_no_entry(fake, project):
-    gate = HouseGate.at(project / "facesets" / "src")
+    gate = gate_at(project / "facesets" / "src")
     assert (gate.project, gate.ledger) == ("film-a", project / "ledger.jsonl")
     summary = run_job(fake.CountStep(str(project / "facesets" / "src"), 2), gate=gate)
     assert len(summary.job.data["permit"]) == 26
@@ -34,14 +35,14 @@ def test_a_face_without_a_record_is_refused_and_nothing_is_written(fake, project
     step = trained(fake, project / "runs" / "main")
     step.likenesses = lambda: [Likeness("source_likeness", "", "Ada", project / "facesets" / "src")]
     with pytest.raises(ConsentRefused) as caught:
-        run_job(step, gate=HouseGate.at(project))
+        run_job(step, gate=gate_at(project))
     assert "facewright consent new" in caught.value.remedy
     assert not (project / "runs").exists()
     assert not (project / "jobs").exists()
 
 
 def test_a_job_is_noted_once(fake, project):
-    gate, step = HouseGate.at(project), trained(fake, project / "runs" / "main")
+    gate, step = gate_at(project), trained(fake, project / "runs" / "main")
     job = Job.create(step, permit="p")
     for _ in range(3):
         gate.record(step, job, {"iterations": 400, "loss_src": 0.25, "net": "quick96", "preview": ["x"]}, "done")
@@ -56,7 +57,7 @@ def test_a_job_is_noted_once(fake, project):
 
 
 def test_a_step_that_wrote_its_own_entry_is_not_noted_again(fake, project):
-    gate, step = HouseGate.at(project), trained(fake, project / "x")
+    gate, step = gate_at(project), trained(fake, project / "x")
     step.stage = "render"
     gate.record(step, Job.create(step), {"ledger": "3:abc"}, "done")
     assert not gate.ledger.exists()

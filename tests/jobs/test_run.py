@@ -11,12 +11,14 @@ import time
 
 import pytest
 
+from facewright.api.trust import gate_at
 from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, NothingFound, SettingRefused
 from facewright.core.files import FolderLock
 from facewright.core.journal import Journal, scan
+from facewright.core.ulid import new_ulid
 from facewright.jobs.control import read_requests, request, watch
-from facewright.jobs.job import Job, job_root, list_jobs, rebuild, ulid, unfinished
-from facewright.jobs.run import HouseGate, Stopped, prepare, run_job
+from facewright.jobs.job import Job, job_root, list_jobs, rebuild, unfinished
+from facewright.jobs.run import Stopped, prepare, run_job
 
 
 def kinds(job: Job) -> list[str]:
@@ -278,6 +280,30 @@ def test_watch_tells_all_and_ends(fake, tmp_path, start):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
+@pytest.mark.parametrize("code", ["time.sleep(0.4); lock.acquire(); time.sleep(60)", "pass"], ids=["runs", "ended"])
+def test_a_job_in_the_background_can_be_watched_at_once(fake, tmp_path, monkeypatch, code):
+    from facewright.jobs import control
+
+    job, began, made = Job.create(fake.CountStep(str(tmp_path / "out"), 1)), time.monotonic(), []
+    head = "import sys, time; from pathlib import Path; from facewright.core.files import FolderLock;"
+    body = f"{head} lock = FolderLock(Path(sys.argv[1])); {code}"
+    popen = subprocess.Popen
+
+    def instead(words, **options):
+        made.append(popen([sys.executable, "-c", body, str(job.lock.path)], **options))
+        return made[0]
+
+    monkeypatch.setattr(control.subprocess, "Popen", instead)
+    pid = control.spawn(job)
+    try:
+        assert pid == made[0].pid
+        assert job.state() == ("running" if "acquire" in code else "interrupted")
+        assert time.monotonic() - began < control.START_S
+    finally:
+        made[0].kill()
+        made[0].wait()
+
+
 def test_full_disk_is_a_clear_end(fake, tmp_path, start):
     process = start(tmp_path, 50, size=60_000, limit=50_000)
     out, _ = process.communicate(timeout=30)
@@ -324,7 +350,7 @@ def test_project_jobs_lie_in_the_project(fake, tmp_path, tmp_path_factory):
     assert job_root(out) == tmp_path / "jobs"
     assert [job.id for job in list_jobs(out)] == [summary.job.id]
     assert not (out / ".facewright").exists()
-    assert HouseGate.at(out).project == "film-a"
+    assert gate_at(out).project == "film-a"
     elsewhere = tmp_path_factory.mktemp("elsewhere")  # a job in the background is run from anywhere
     assert Job.find(summary.job.id, elsewhere).folder == summary.job.folder
 
@@ -344,10 +370,10 @@ def test_jobs_outside_of_projects_are_remembered(fake, tmp_path, monkeypatch):
 def test_what_a_killed_start_left_goes_with_the_next(fake, tmp_path):
     step = fake.CountStep(str(tmp_path / "out"), 1)
     root = job_root(step.home())
-    left = root / f"{ulid()}-extract"
+    left = root / f"{new_ulid()}-extract"
     left.mkdir(parents=True)
     (left / "job.json.part").write_text("{")
-    foreign = root / f"{ulid()}-train"
+    foreign = root / f"{new_ulid()}-train"
     foreign.mkdir()
     (foreign / "notes.txt").write_text("somebody's")
     job = Job.create(step)

@@ -37,7 +37,7 @@ def dfl_settings(case: dict) -> MergeSettings:
         masked_hist=case.get("masked_hist_match", True), motion_blur=case.get("motion_blur_power", 0),
         sharpen_mode=["none", "box", "gaussian"][case.get("sharpen_mode", 0)],
         blur_sharpen=case.get("blursharpen_amount", 0), denoise=case.get("image_denoise_power", 0),
-        degrade=case.get("bicubic_degrade_power", 0), colour_degrade=case.get("color_degrade_power", 0), seed=7,
+        degrade=case.get("bicubic_degrade_power", 0), colour_degrade=case.get("color_degrade_power", 0), seam=0, seed=7,
     )
 
 
@@ -187,7 +187,7 @@ def test_the_default_undoes_a_colour_cast_better_than_the_original_s(g):
     prediction = null(tinted[None], points_px=inside[None])
 
     def error(colour: str) -> float:
-        made = composite(frame, [Target("a", points)], prediction, MergeSettings(colour=colour))
+        made = composite(frame, [Target("a", points)], prediction, MergeSettings(colour=colour, seam=0))
         return float(np.abs(made.image.astype(int) - frame.image)[made.alpha > 0.5].mean())
 
     assert error(MergeSettings().colour) < 0.8 * error("rct") < error("none")

@@ -204,6 +204,15 @@ def test_the_record_says_what_was_done(world, faceset, painted, tmp_path):
     assert target.where == faceset.resolve() or target.where == faceset
 
 
+def test_a_forged_record_reads_no_other_files(world, faceset, painted, tmp_path):
+    run_step(painted(world.film, faceset, tmp_path / "out"))
+    record = json.loads((tmp_path / "out" / "merge.json").read_text())
+    record["chunks"][0]["file"] = "../../elsewhere.mkv"
+    (tmp_path / "out" / "merge.json").write_text(json.dumps(record))
+    with pytest.raises(FileRefused, match="not safe"):
+        list(Merged.open(tmp_path / "out").composites())
+
+
 def test_a_folder_of_stills_with_a_damaged_one(world, faceset, tmp_path):
     from facewright.media.writer import write_stills
 

@@ -9,10 +9,10 @@ import pytest
 
 from facewright.core.errors import ConsentRefused
 from facewright.core.step import Likeness
+from facewright.core.ulid import new_ulid
 from facewright.provenance.binding import bind
 from facewright.provenance.consent import sign
 from facewright.provenance.ledger import Ledger
-from facewright.provenance.moment import new_ulid
 from facewright.provenance.new import Answers, new_record
 from facewright.provenance.permit import USE_OF_STAGE, Permit, allow
 from facewright.provenance.store import footage_clips

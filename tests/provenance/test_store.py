@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from facewright.core.errors import ConsentRefused, FileRefused
+from facewright.core.ulid import new_ulid
 from facewright.provenance.canonical import to_b64url
 from facewright.provenance.consent import sign
 from facewright.provenance.keys import Key, fresh_key
-from facewright.provenance.moment import new_ulid
 from facewright.provenance.store import ConsentStore, footage_clips
 
 FILM = "a1" * 32

@@ -56,3 +56,5 @@ def test_remaining_time():
     assert clock.remaining_s(settings(), 5, 5, 1) is None
     assert clock.remaining_s(settings(minutes=1), 5, 15, 1) == 45
     assert clock.remaining_s(settings(minutes=1, iterations=30), 10, 15, 2) == 10
+    assert clock.remaining_s(settings(minutes=1), 5, 15, 1, pace=2.0) == 22.5  # two cores use up processor time
+    assert clock.remaining_s(settings(minutes=1), 5, 15, 1, pace=0.0) is None

@@ -150,6 +150,21 @@ def test_a_second_stop_ends_at_once_without_a_save(pair, tmp_path):
     assert checkpoint.load_latest(tmp_path / "run") is None
 
 
+def test_a_stop_while_faces_are_prepared_is_heard(pair, tmp_path):
+    desk = Desk()
+
+    def progress(done, total=None, note="", **facts):
+        if note.startswith("preparing"):
+            desk.work.stop.ask()
+
+    desk.work.progress = progress
+    step_ = step(pair, tmp_path / "run", iterations=9)
+    assert list(step_.stream(step_.plan(), desk.work)) == []
+    assert not list((tmp_path / "run" / ".cache").rglob("faces.u8")), "nothing half-prepared stays"
+    _, result = run(step(pair, tmp_path / "run", iterations=1))
+    assert result["iterations"] == 1
+
+
 def test_a_finished_run_goes_on_when_the_end_is_moved(pair, tmp_path):
     folder = tmp_path / "run"
     run(step(pair, folder, iterations=2))

@@ -136,17 +136,24 @@ def _train_places(net: str, run: Path | None, src: Path | None, dst: Path | None
     return run or project.run(net), src or project.faceset("src"), dst or project.faceset("dst")
 
 
-def merge_places(paths: Sequence[Path]) -> tuple[Path, Path, Path, Path]:
-    """INPUT FACESET RUN OUT as given, or the project's. Raises FileRefused: some but not all are given."""
-    if len(paths) == 4:
-        return paths[0], paths[1], paths[2], paths[3]
-    if paths:
+def _all_given(command: str, paths: Sequence[Path]) -> bool:
+    """Whether every path of `command` (its name and its paths' names) is given; False when none is, for a project's
+    own. Raises FileRefused: some are."""
+    name, *wanted = command.split()
+    if paths and len(paths) != len(wanted):
         raise FileRefused(
-            "merge needs four paths.",
-            why=f"{len(paths)} were given.",
-            remedy="facewright merge INPUT FACESET RUN OUT, or none of them inside a project.",
+            f"{name} needs {len(wanted)} paths.",
+            why=f"{len(paths)} {'was' if len(paths) == 1 else 'were'} given.",
+            remedy=f"facewright {command}, or none of them inside a project.",
             where=paths[-1],
         )
+    return bool(paths)
+
+
+def merge_places(paths: Sequence[Path]) -> tuple[Path, Path, Path, Path]:
+    """INPUT FACESET RUN OUT as given, or the project's. Raises FileRefused: some but not all are given."""
+    if _all_given("merge INPUT FACESET RUN OUT", paths):
+        return paths[0], paths[1], paths[2], paths[3]
     project = here_or_refuse("INPUT")
     film = project.footage("dst")[0]
     return film, project.faceset("dst"), project.latest_run(), project.merged(film)
@@ -175,15 +182,8 @@ def merge(
 
 def render_places(paths: Sequence[Path], audio_from: Path | None) -> tuple[Path, Path, Path | None]:
     """OUT VIDEO and the film whose sound is taken, as given or the project's."""
-    if len(paths) == 2:
+    if _all_given("render OUT VIDEO", paths):
         return paths[0], paths[1], audio_from
-    if paths:
-        raise FileRefused(
-            "render needs two paths.",
-            why=f"{len(paths)} were given.",
-            remedy="facewright render OUT VIDEO --audio-from INPUT, or none inside a project.",
-            where=paths[-1],
-        )
     project = here_or_refuse("OUT")
     film = project.footage("dst")[0]
     merged = project.merged(film)

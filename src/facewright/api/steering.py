@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from facewright.api.trust import gate_at
 from facewright.core.errors import SettingRefused
 from facewright.core.step import Step
 
@@ -23,9 +24,9 @@ OnEvent = Callable[[Mapping[str, Any]], None]
 def perform(step: Step, *, background: bool, on_event: OnEvent) -> dict[str, Any]:
     """Run a step as a job, here or in a process of its own; an unfinished job of the same step is continued."""
     from facewright.jobs.control import spawn
-    from facewright.jobs.run import HouseGate, prepare, run_job
+    from facewright.jobs.run import prepare, run_job
 
-    gate = HouseGate.at(step.home())
+    gate = gate_at(step.home())
     if not background:
         return run_job(step, gate=gate, on_event=on_event).as_dict()
     job = prepare(step, gate=gate)
@@ -84,8 +85,8 @@ def jobs_set(id: str, changes: Mapping[str, str]) -> dict[str, Any]:
 def jobs_resume(id: str, *, on_event: OnEvent) -> dict[str, Any]:
     """Go on with an interrupted or stopped job in this process."""
     from facewright.jobs.job import Job, rebuild
-    from facewright.jobs.run import HouseGate, run_job
+    from facewright.jobs.run import run_job
 
     job = Job.find(id)
     step = rebuild(job, STEPS)
-    return run_job(step, job=job, gate=HouseGate.at(step.home()), on_event=on_event).as_dict()
+    return run_job(step, job=job, gate=gate_at(step.home()), on_event=on_event).as_dict()

@@ -32,6 +32,14 @@ def trust_at(place: Path) -> Trust:
     return Trust(project.root / "consent", project.root / "ledger.jsonl", project.name)
 
 
+def gate_at(place: Path) -> Any:
+    """The gate (jobs.run.HouseGate) that jobs with an output at `place` pass."""
+    from facewright.jobs.run import HouseGate
+
+    trust = trust_at(place)
+    return HouseGate(trust.records, trust.ledger, trust.project)
+
+
 def _store(trust: Trust) -> Any:
     from facewright.provenance.store import ConsentStore
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +13,9 @@ from facewright.cli.bind import Shown, command, group, split
 from facewright.core.errors import SettingRefused
 from facewright.faceset.settings import ExtractSettings
 from facewright.merge.settings import MergeSettings
-from facewright.models.settings import Quick96Settings, SaehdSettings
+from facewright.models.settings import SHAPES
 from facewright.render.settings import RenderSettings
-from facewright.training.settings import Quick96Train, SaehdTrain
+from facewright.training.settings import TRAIN_SETTINGS
 
 Person = Annotated[str, typer.Option(help="Name of the person whose faces count, where a faceset holds several.")]
 Recipe = Annotated[str, typer.Option(help="Values for a purpose: quick (minutes), hour, original. [default original]")]
@@ -27,8 +28,8 @@ def register(app: typer.Typer) -> None:
     command(app, "demo")(demo)
     command(app, "extract", ExtractSettings)(extract)
     train = group(app, "train", "Train a model on two facesets.")
-    command(train, "saehd", SaehdTrain, SaehdSettings)(train_saehd)
-    command(train, "quick96", Quick96Train, Quick96Settings)(train_quick96)
+    for net in _NETS:
+        command(train, net, TRAIN_SETTINGS[net], SHAPES[net])(trainer(net))
     command(app, "merge", MergeSettings)(merge)
     command(app, "render", RenderSettings)(render)
 
@@ -109,77 +110,56 @@ def extract(
     return Shown(done if len(done) > 1 else done[0], lambda: made.summaries(done))
 
 
-def train_saehd(
-    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of the model.")] = None,
-    src: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person put in.")] = None,
-    dst: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person replaced.")] = None,
-    src_person: Person = "",
-    dst_person: Person = "",
-    recipe: Recipe = "",
-    background: Background = False,
-    as_json: bool = False,
-    given: dict[str, Any] | None = None,
-) -> Shown:
-    """The adjustable net: DF or LIAE kind, 64 to 640 px.
+_NETS = {
+    "saehd": "The adjustable net: DF or LIAE kind, 64 to 640 px.",
+    "quick96": "The small fixed net: 96 px, nothing to choose.",
+}
+"""Net -> the first line of its training command's help."""
+
+
+def trainer(net: str) -> Callable[..., Shown]:
+    """The command that trains `net`."""
+
+    def train(
+        run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of the model.")] = None,
+        src: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person put in.")] = None,
+        dst: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person replaced.")] = None,
+        src_person: Person = "",
+        dst_person: Person = "",
+        recipe: Recipe = "",
+        background: Background = False,
+        as_json: bool = False,
+        given: dict[str, Any] | None = None,
+    ) -> Shown:
+        from facewright import api
+
+        shape = split(given or {}, SHAPES[net])
+        settings = {k: v for k, v in (given or {}).items() if k not in shape}
+        done = _lasting(
+            "train",
+            as_json,
+            lambda on: api.train(
+                net,
+                run,
+                src,
+                dst,
+                settings=settings,
+                shape=shape,
+                recipe=recipe,
+                src_person=src_person,
+                dst_person=dst_person,
+                background=background,
+                on_event=on,
+            ),
+        )
+        return Shown(done, lambda: made.summary(done))
+
+    train.__doc__ = f"""{_NETS[net]}
 
     Trains until --iterations or --minutes are reached, else until you stop it (Ctrl-C saves). The same
-    command goes on. Inside a project the paths may be left out: runs/saehd, facesets/src, facesets/dst.
+    command goes on. Inside a project the paths may be left out: runs/{net}, facesets/src, facesets/dst.
     """
-    return _train("saehd", run, src, dst, (src_person, dst_person), recipe, background, as_json, given or {})
-
-
-def train_quick96(
-    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of the model.")] = None,
-    src: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person put in.")] = None,
-    dst: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person replaced.")] = None,
-    src_person: Person = "",
-    dst_person: Person = "",
-    recipe: Recipe = "",
-    background: Background = False,
-    as_json: bool = False,
-    given: dict[str, Any] | None = None,
-) -> Shown:
-    """The small fixed net: 96 px, nothing to choose.
-
-    Trains until --iterations or --minutes are reached, else until you stop it (Ctrl-C saves). The same
-    command goes on. Inside a project the paths may be left out: runs/quick96, facesets/src, facesets/dst.
-    """
-    return _train("quick96", run, src, dst, (src_person, dst_person), recipe, background, as_json, given or {})
-
-
-def _train(
-    net: str,
-    run: Path | None,
-    src: Path | None,
-    dst: Path | None,
-    persons: tuple[str, str],
-    recipe: str,
-    background: bool,
-    as_json: bool,
-    given: dict[str, Any],
-) -> Shown:
-    from facewright import api
-
-    shape = split(given, SaehdSettings if net == "saehd" else Quick96Settings)
-    settings = {k: v for k, v in given.items() if k not in shape}
-    done = _lasting(
-        "train",
-        as_json,
-        lambda on: api.train(
-            net,
-            run,
-            src,
-            dst,
-            settings=settings,
-            shape=shape,
-            recipe=recipe,
-            src_person=persons[0],
-            dst_person=persons[1],
-            background=background,
-            on_event=on,
-        ),
-    )
-    return Shown(done, lambda: made.summary(done))
+    return train
 
 
 def merge(

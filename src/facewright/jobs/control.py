@@ -20,6 +20,7 @@ from facewright.jobs.job import ENDS, Job
 
 DOINGS = ("stop", "save", "preview")
 POLL_S = 0.25
+START_S = 30.0
 
 
 def request(job: Job, wish: Mapping[str, Any]) -> None:
@@ -105,7 +106,11 @@ def watch(job: Job, *, poll_s: float = 0.5) -> Iterator[dict[str, Any]]:
 
 
 def spawn(job: Job) -> int:
-    """Run a job in a process of its own that outlives this terminal; returns its process id."""
+    """Run a job in a process of its own that outlives this terminal; returns its process id.
+
+    Comes back when the job can be watched and steered: it runs, or has ended already (a slow machine: after
+    START_S in any case).
+    """
     apart: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":
         apart = {"creationflags": 0x00000008 | 0x00000200}  # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
@@ -114,6 +119,9 @@ def spawn(job: Job) -> int:
             [sys.executable, "-m", "facewright", "jobs", "run", job.id], stdin=subprocess.DEVNULL, stdout=out,
             stderr=out, **apart,
         )
+    until = time.monotonic() + START_S
+    while process.poll() is None and job.state() != "running" and time.monotonic() < until:
+        time.sleep(POLL_S / 5)
     return process.pid
 
 

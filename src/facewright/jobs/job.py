@@ -11,7 +11,6 @@ import importlib
 import json
 import os
 import re
-import secrets
 import shutil
 import time
 import typing
@@ -27,6 +26,7 @@ from facewright.core.files import PART, FolderLock, disk_error, make_folder, rea
 from facewright.core.journal import scan
 from facewright.core.places import data_folder
 from facewright.core.step import Step
+from facewright.core.ulid import new_ulid
 
 State = Literal["running", "done", "failed", "stopped", "interrupted"]
 FORMAT = "facewright.job/1"
@@ -34,7 +34,6 @@ PROJECT_FILE = "project.toml"
 ENDS: tuple[State, ...] = ("done", "failed", "stopped")
 """Kinds of the journal record that ends a session."""
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _KNOWN = "jobs.jsonl"
 _NAME = re.compile(r"[0-9A-Z]{26}-[a-z_]+")
 _LOCK_TRIES, _LOCK_WAIT_S = 100, 0.1
@@ -51,7 +50,7 @@ class Job:
     def create(cls, step: Step, *, permit: str = "", seed: int | None = None) -> Job:
         """A new job for a step. Raises DiskRefused."""
         root = job_root(step.home())
-        name = ulid()
+        name = new_ulid()
         data = {
             "format": FORMAT, "id": name, "stage": step.stage, "home": str(step.home().resolve()), "args": step.args(),
             "settings": step.settings.model_dump(mode="json"), "inputs": step.inputs(), "key": key_of(step),
@@ -232,12 +231,6 @@ def rebuild(job: Job, steps: Mapping[str, str]) -> Step:
             remedy="Run the command itself again: that starts a new job on the same output.", where=job.folder,
         )
     return step
-
-
-def ulid() -> str:
-    """26 characters of Crockford's base 32: 48 bits of milliseconds, 80 random bits; sorts by time."""
-    number = int(time.time() * 1000) << 80 | secrets.randbits(80)
-    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 @contextmanager

@@ -14,7 +14,6 @@ import platform
 import sys
 import threading
 import time
-import tomllib
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -26,10 +25,9 @@ from facewright import __version__
 from facewright.core.errors import DiskRefused, FacewrightError
 from facewright.core.files import FolderLock, make_folder, write_atomic
 from facewright.core.journal import Journal
-from facewright.core.places import data_folder
 from facewright.core.step import Item, Step, Stop, Work
 from facewright.jobs.control import Requests, asked_so_far
-from facewright.jobs.job import PROJECT_FILE, Job, job_root, project_of, unfinished
+from facewright.jobs.job import Job, job_root, unfinished
 from facewright.jobs.progress import OnEvent, Progress
 from facewright.jobs.signals import asked_by_signals
 
@@ -214,21 +212,10 @@ class _Session:
 
 
 class HouseGate:
-    """The real gate: consent records and ledger of a project, or of the user outside of any."""
+    """The real gate: asks for records of consent in folder `records`, writes to the ledger file `ledger`."""
 
     def __init__(self, records: Path, ledger: Path, project: str) -> None:
         self.records, self.ledger, self.project = records, ledger, project
-
-    @classmethod
-    def at(cls, place: Path) -> HouseGate:
-        """For an output at `place`: PROJECT/consent and PROJECT/ledger.jsonl, else the user data folder."""
-        root = project_of(place)
-        if root is None:
-            from facewright.provenance.store import DEFAULT_PROJECT
-
-            return cls(data_folder() / "consent", data_folder() / "ledger.jsonl", DEFAULT_PROJECT)
-        facts = tomllib.loads((root / PROJECT_FILE).read_text(encoding="utf-8"))
-        return cls(root / "consent", root / "ledger.jsonl", str(facts.get("project", {}).get("name", root.name)))
 
     def allow(self, step: Step) -> Any:
         """Ask provenance.permit. Raises ConsentRefused."""

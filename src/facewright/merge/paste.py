@@ -18,6 +18,7 @@ from facewright.image.colour import COLOUR, hist_match
 from facewright.image.geometry import apply_affine, invert, pixel_box, scaling, translation
 from facewright.image.masks import feather, hull_mask
 from facewright.image.warp import resize, warp, warp_back
+from facewright.merge.seam import toned
 from facewright.merge.settings import MergeSettings
 
 FLOOR = np.float32(1.0 / 255.0)
@@ -208,6 +209,8 @@ def _lay_in(scene: _Scene, predicted: np.ndarray, alpha: np.ndarray) -> np.ndarr
     np.clip(face, 0, 1, out=face)
     if scene.settings.seamless:
         face = _cloned(scene, face, alpha, (x, y))
+    elif scene.settings.seam:
+        face = toned(face, scene.region[rows, columns], alpha[rows, columns], scene.settings.seam / 100)
     out = scene.region.copy()
     out[rows, columns] = mix(scene.region[rows, columns], face, alpha[rows, columns])
     return out

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound
-from facewright.core.files import read_file, write_atomic
+from facewright.core.files import read_file, safe_join, write_atomic
 from facewright.core.step import Likeness
 from facewright.faceset.faceset import Faceset
 from facewright.media.writer import read_chunk
@@ -92,7 +92,7 @@ class Merged:
         for chunk in self.record["chunks"]:
             if chunk["stop"] <= start or chunk["start"] >= last:
                 continue
-            file = self.path / CHUNKS / chunk["file"]
+            file = safe_join(self.path / CHUNKS, chunk["file"])
             alphas = read_chunk(file, "mask") if masks else None
             for index, (pts, image) in enumerate(read_chunk(file, "image"), chunk["start"]):
                 mask = next(alphas)[1] if alphas is not None else np.zeros(image.shape[:2], np.uint8)

@@ -41,6 +41,10 @@ class MergeSettings(Settings):
     colour: Colour = knob(
         "rct-masked", "Give the predicted face the colours of the frame; rct is the original's, with its black border."
     )
+    seam: int = knob(
+        60, "Carry the frame's tone along the mask's edge into the face, so that no step of light shows; not in the "
+        "seamless modes, which do so themselves. 0 is the original.", low=0, high=100, unit="%",
+    )
     face_scale: float = knob(0.0, "Draw the face smaller (above 0) or larger.", low=-50, high=50, step=1.0, unit="%")
     crop: Literal["auto", "cubic"] = knob(
         "auto", "How the target's face is cut out for the net: auto averages when it shrinks more than twice."

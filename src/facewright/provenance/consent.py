@@ -17,9 +17,10 @@ from datetime import datetime
 from typing import Any
 
 from facewright.core.errors import ConsentRefused, TraceBroken
+from facewright.core.ulid import is_ulid
 from facewright.provenance.canonical import decode, encode, from_b64url, to_b64url
 from facewright.provenance.keys import Key, kid_of, verify
-from facewright.provenance.moment import is_ulid, parse_stamp
+from facewright.provenance.moment import parse_stamp
 
 SCHEMA = "facewright.consent/1"
 REVOCATION = "facewright.consent-revocation/1"

@@ -1,14 +1,11 @@
-"""Time stamps and ids as the signed formats spell them: UTC, whole seconds; ULIDs."""
+"""Time stamps as the signed formats spell them: UTC, whole seconds."""
 
 from __future__ import annotations
 
 import re
-import secrets
 from datetime import UTC, datetime
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_ULID = re.compile(rf"[0-7][{_CROCKFORD}]{{25}}")
 
 
 def utc_now() -> datetime:
@@ -31,14 +28,3 @@ def parse_stamp(text: str) -> datetime | None:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def new_ulid(moment: datetime) -> str:
-    """26 characters: 48 bits of milliseconds, 80 random bits; sorts by time."""
-    number = int(moment.timestamp() * 1000) << 80 | secrets.randbits(80)
-    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
-
-
-def is_ulid(text: object) -> bool:
-    """Whether `text` is a ULID in its canonical upper-case spelling."""
-    return isinstance(text, str) and _ULID.fullmatch(text) is not None

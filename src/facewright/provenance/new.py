@@ -12,6 +12,7 @@ from typing import Any
 
 from facewright.core.errors import ConsentRefused, FileRefused
 from facewright.core.files import make_folder, sha256_of, write_atomic
+from facewright.core.ulid import new_ulid
 from facewright.provenance.consent import (
     ANY_PROJECT,
     MEDIA_ONLY,
@@ -25,7 +26,7 @@ from facewright.provenance.consent import (
     under_age,
 )
 from facewright.provenance.keys import Key
-from facewright.provenance.moment import new_ulid, stamp
+from facewright.provenance.moment import stamp
 from facewright.provenance.store import DEFAULT_PROJECT, ConsentStore, footage_clips
 
 WHO = ("me", "adult", "protect", "invented", "test-footage")

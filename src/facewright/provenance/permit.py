@@ -14,10 +14,11 @@ from typing import Any
 
 from facewright.core.errors import ConsentRefused
 from facewright.core.step import Likeness
+from facewright.core.ulid import new_ulid
 from facewright.provenance.binding import BindingState, check_binding
 from facewright.provenance.consent import Record
 from facewright.provenance.ledger import Ledger
-from facewright.provenance.moment import new_ulid, stamp
+from facewright.provenance.moment import stamp
 from facewright.provenance.new import consent_command
 from facewright.provenance.store import DEFAULT_PROJECT, ConsentStore
 

@@ -36,11 +36,15 @@ def over(s: TrainSettings, iteration: int, used_s: float) -> bool:
     return share(s, iteration, used_s) >= 1.0
 
 
-def remaining_s(s: TrainSettings, iteration: int, used_s: float, rate: float) -> float | None:
-    """Seconds to the end at `rate` iterations per second, or None without an end or before a rate is known."""
+def remaining_s(s: TrainSettings, iteration: int, used_s: float, rate: float, pace: float = 1.0) -> float | None:
+    """Seconds to the end, or None without an end or before a rate is known.
+
+    rate: iterations per second; pace: seconds of the budget used per second (processor time goes faster than the
+    wall's where several cores work, slower where they are shared).
+    """
     ends = []
-    if s.minutes:
-        ends.append(s.minutes * 60 - used_s)
+    if s.minutes and pace > 0:
+        ends.append((s.minutes * 60 - used_s) / pace)
     if s.iterations and rate > 0:
         ends.append((s.iterations - iteration) / rate)
     return max(min(ends), 0.0) if ends else None

@@ -136,7 +136,10 @@ class TrainStep:
 
     def _learn(self, work: Work) -> dict[str, Any] | None:
         """Train; the summary, or None when it was stopped. A call of its own, so that its memory is free after it."""
-        t = self._begin(work)
+        try:
+            t = self._begin(work)
+        except _StopAsked:
+            return None  # while the faces were prepared: nothing is learned that could be saved
         desk = Desk(t, work, self.stages)
         try:
             complete = train(t, desk)
@@ -181,7 +184,7 @@ class TrainStep:
         folder.note(likenesses=people, data={"src": src.as_dict(), "dst": dst.as_dict()})
         sides = [
             prepare_samples(run, faceset, found, name, shape, s,
-                            lambda done, total, name=name: work.progress(done, total, f"preparing {name} faces"))
+                            lambda done, total, name=name: _prepared(work, done, total, name))
             for faceset, found, name in ((source, src, "src"), (target, dst, "dst"))
         ]
         t = begin(run, self.net, shape, s, *sides)
@@ -204,6 +207,16 @@ class TrainStep:
             "loss_dst": dst, "it_per_s": round(desk.reports.rate, 3), "preview": str(t.run / PREVIEW / LATEST),
             **t.facts,
         }
+
+
+class _StopAsked(Exception):
+    """The user stopped before the first iteration."""
+
+
+def _prepared(work: Work, done: int, total: int, name: str) -> None:
+    work.progress(done, total, f"preparing {name} faces")
+    if work.stop.asked:
+        raise _StopAsked
 
 
 def _plain(likeness: Likeness) -> dict[str, Any]:

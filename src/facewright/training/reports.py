@@ -35,7 +35,8 @@ class Reports:
         self._waiting: list[tuple[int, torch.Tensor]] = []
         self._blow_up = BlowUp()
         self._told_s = self._shown_s = time.monotonic()
-        self._told_at = t.done
+        self._told_at, self._told_used_s = t.done, t.clock.used_s
+        self.pace = 0.0
         count_src, count_dst = len(t.batches.src.frames), len(t.batches.dst.frames)
         self._rows = preview.pick(count_src), preview.pick(count_dst)
 
@@ -58,7 +59,9 @@ class Reports:
         now, done = time.monotonic(), iterations[-1]
         fresh = (done - self._told_at) / max(now - self._told_s, 1e-6)
         self.rate = fresh if not self.rate else 0.8 * self.rate + 0.2 * fresh
-        self._told_s, self._told_at = now, done
+        spent = (self.t.clock.used_s - self._told_used_s) / max(now - self._told_s, 1e-6)
+        self.pace = spent if not self.pace else 0.8 * self.pace + 0.2 * spent
+        self._told_s, self._told_at, self._told_used_s = now, done, self.t.clock.used_s
         warning = self._blow_up.look(float(values.mean()))
         if warning:
             self.work.note("warning", iteration=done, text=warning)
@@ -68,7 +71,7 @@ class Reports:
         s, used = self.t.settings, self.t.clock.used_s
         part = clock.share(s, done, used)
         total = s.iterations or (max(done, round(done / part)) if part > 0.02 else None)
-        left = clock.remaining_s(s, done, used, self.rate)
+        left = clock.remaining_s(s, done, used, self.rate, self.pace)
         facts = {"loss_src": float(loss[0]), "loss_dst": float(loss[1]), "it_per_s": self.rate, "used_s": used}
         if left is not None:
             facts["eta_s"] = left

@@ -193,9 +193,11 @@ def _make(
                 progress(done, count)
         np.savez(part / "facts.npz", frames=frames[:done], colour=_colour(sums))
         replace_folder(part, _vacant(place))
-    except OSError as error:
+    except BaseException as error:  # also a stop that `progress` raised: nothing half-made stays
         shutil.rmtree(part, ignore_errors=True)
-        raise disk_error(error, place) from error
+        if isinstance(error, OSError):
+            raise disk_error(error, place) from error
+        raise
 
 
 def _vacant(place: Path) -> Path:

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from facewright.core.errors import SettingRefused
 from facewright.core.registry import Plug, Registry
 from facewright.models.settings import ShapeSettings
+
+M = TypeVar("M", bound=nn.Module)
+S = TypeVar("S")
 
 NETS = Registry("nets")
 NETS.add(Plug("saehd", "facewright.models.saehd:Saehd", "Autoencoder of every size: df or liae, letters u d t c."))
 NETS.add(Plug("quick96", "facewright.models.quick96:Quick96", "Small fixed df-ud net of 96 px for a first look."))
+NETS.add(Plug("amp", "facewright.models.amp:Amp", "One decoder over mixed codes: the likeness can be dosed later."))
+NETS.add(Plug("xseg", "facewright.models.xseg:XSeg", "Draws the mask of a face of 256 px; makes no faces."))
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
     """What one forward pass shows. Named whose decoder _ whose face; (B, 3, R, R) and (B, 1, R, R) float32 0..1, BGR.
 
-    src_dst is the swap (source's looks, target's expression); None unless asked for, as no loss of the plain
-    objective looks at it.
+    What no loss of the plain objective looks at is None unless asked for:
+    src_dst and src_dst_mask, the swap (source's looks, target's expression);
+    src_dst_styled (B, 3, R, R), the swap's face made from a code without gradient: what a loss of it changes is the
+    decoder alone;
+    src_code, dst_code (B, C, H, W), what the inter of a df net makes.
     """
 
     src_src: Tensor
@@ -31,6 +41,9 @@ class Views:
     dst_dst_mask: Tensor
     src_dst: Tensor | None = None
     src_dst_mask: Tensor | None = None
+    src_dst_styled: Tensor | None = None
+    src_code: Tensor | None = None
+    dst_code: Tensor | None = None
 
 
 class Swap(NamedTuple):
@@ -53,12 +66,22 @@ class Net(nn.Module):
     settings: ShapeSettings
 
     @abstractmethod
-    def forward(self, src: Tensor, dst: Tensor, *, swap: bool = False) -> Views:
-        """Faces of both people (B, 3, R, R) -> Views; `swap=True` also runs the swap (previews, style losses)."""
+    def forward(
+        self, src: Tensor, dst: Tensor, *, swap: bool = False, codes: bool = False, style: bool = False
+    ) -> Views:
+        """Faces of both people (B, 3, R, R) -> Views; `swap` also runs the swap (previews, background style),
+        `codes` keeps the codes (true face), `style` also makes src_dst_styled with src_dst_mask (face style; without
+        `swap` that mask has no gradient to the code).
+
+        Raises ValueError where the net has no such thing.
+        """
 
     @abstractmethod
-    def swap(self, face: Tensor) -> Swap:
-        """Target faces (B, 3, R, R) -> the source's likeness with its mask, and the target's own mask."""
+    def swap(self, face: Tensor, morph: float | Tensor = 1.0) -> Swap:
+        """Target faces (B, 3, R, R) -> the source's likeness with its mask, and the target's own mask.
+
+        `morph`: how much of the likeness, 0..1; nets that cannot dose it ignore it.
+        """
 
     @abstractmethod
     def trainable(self, random_warp: bool) -> list[tuple[str, nn.Parameter]]:
@@ -70,11 +93,23 @@ class Net(nn.Module):
 
 
 def build(name: str, settings: ShapeSettings, *, seed: int = 0) -> Net:
-    """A fresh net with start values drawn from `seed` (same seed, same values; the global generator is untouched).
+    """A fresh net that swaps faces, see `fresh`. Raises SettingRefused for an unknown name and for one that does not
+    swap (xseg: `fresh(XSeg, settings)`)."""
+    net = fresh(NETS.load(name), settings, seed=seed)
+    if not isinstance(net, Net):
+        raise SettingRefused(
+            f"{name} makes masks, not faces.", remedy=f"Choose a net that swaps: {', '.join(_swapping())}.", where=name
+        )
+    return net
 
-    Raises SettingRefused for an unknown name.
-    """
-    factory = NETS.load(name)
+
+def fresh(factory: Callable[[S], M], settings: S, *, seed: int = 0) -> M:
+    """Any net of the house with start values drawn from `seed`: same seed, same values; the global generator is
+    untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return cast(Net, factory(settings))
+        return factory(settings)
+
+
+def _swapping() -> list[str]:
+    return [name for name in NETS.names() if name != "xseg"]

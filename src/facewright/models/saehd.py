@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from facewright.models.autoencoder import Decoder, Encoder, Inter
 from facewright.models.net import Net, Swap, Views
-from facewright.models.settings import ShapeSettings, split_archi
+from facewright.models.settings import LetteredSettings, split_archi
 
 
 class Saehd(Net):
@@ -17,7 +17,7 @@ class Saehd(Net):
 
     name = "saehd"
 
-    def __init__(self, settings: ShapeSettings) -> None:
+    def __init__(self, settings: LetteredSettings) -> None:
         super().__init__()
         s = self.settings = settings
         self.resolution, self.face_type = s.resolution, s.face_type
@@ -33,34 +33,34 @@ class Saehd(Net):
             self.inter_B = Inter(s.archi, s.resolution, inputs, s.ae_dims, 2 * s.ae_dims)
             self.decoder = Decoder(s.archi, 4 * s.ae_dims, s.d_dims, s.d_mask_dims)
 
-    def forward(self, src: Tensor, dst: Tensor, *, swap: bool = False) -> Views:
-        """See Net."""
+    def forward(
+        self, src: Tensor, dst: Tensor, *, swap: bool = False, codes: bool = False, style: bool = False
+    ) -> Views:
+        """See Net. Raises ValueError for `codes` of a liae net: true face is df's."""
+        if codes and self.graph != "df":
+            raise ValueError("only df nets have one code per person")
         flat = self.encoder(torch.cat([src, dst]))
-        return (self._views_df if self.graph == "df" else self._views_liae)(flat, len(src), swap)
+        if self.graph == "df":
+            return self._views_df(flat, len(src), swap, style, codes)
+        return self._views_liae(flat, len(src), swap, style)
 
-    def _views_df(self, flat: Tensor, n_src: int, swap: bool) -> Views:
+    def _views_df(self, flat: Tensor, n_src: int, swap: bool, style: bool, codes: bool) -> Views:
         code = self.inter(flat)
         code_src, code_dst = code[:n_src], code[n_src:]
-        # One pass of the source's decoder serves its own face and, when asked, the swap.
-        face, mask = self.decoder_src(code if swap else code_src)
-        own, own_mask = self.decoder_dst(code_dst)
-        if not swap:
-            return Views(face, mask, own, own_mask)
-        return Views(face[:n_src], mask[:n_src], own, own_mask, face[n_src:], mask[n_src:])
+        # One pass of the source's decoder serves its own face and whatever is asked of the swap.
+        faces, masks = _decode(self.decoder_src, [code_src], code_dst, swap, style)
+        views = Views(faces[0], masks[0], *self.decoder_dst(code_dst))
+        views = _with_swap(views, faces[1:], masks[1:], swap, style)
+        return replace(views, src_code=code_src, dst_code=code_dst) if codes else views
 
-    def _views_liae(self, flat: Tensor, n_src: int, swap: bool) -> Views:
+    def _views_liae(self, flat: Tensor, n_src: int, swap: bool, style: bool) -> Views:
         ab = self.inter_AB(flat)
         ab_src, ab_dst = ab[:n_src], ab[n_src:]
-        codes = [_join(ab_src, ab_src), _join(self.inter_B(flat[n_src:]), ab_dst)]
-        if swap:
-            codes.append(_join(ab_dst, ab_dst))
-        face, mask = self.decoder(torch.cat(codes))
-        sizes = [len(c) for c in codes]
-        faces, masks = face.split(sizes), mask.split(sizes)
-        views = Views(faces[0], masks[0], faces[1], masks[1])
-        return replace(views, src_dst=faces[2], src_dst_mask=masks[2]) if swap else views
+        own = [_join(ab_src, ab_src), _join(self.inter_B(flat[n_src:]), ab_dst)]
+        faces, masks = _decode(self.decoder, own, _join(ab_dst, ab_dst), swap, style)
+        return _with_swap(Views(faces[0], masks[0], faces[1], masks[1]), faces[2:], masks[2:], swap, style)
 
-    def swap(self, face: Tensor) -> Swap:
+    def swap(self, face: Tensor, morph: float | Tensor = 1.0) -> Swap:
         """See Net."""
         flat = self.encoder(face)
         if self.graph == "df":
@@ -75,6 +75,27 @@ class Saehd(Net):
         """All; of liae without random warp all but inter_AB (quirk Q4, kept)."""
         frozen = "inter_AB." if self.graph == "liae" and not random_warp else None
         return [(n, p) for n, p in self.named_parameters() if frozen is None or not n.startswith(frozen)]
+
+
+def _decode(
+    decoder: Decoder, own: list[Tensor], swapped: Tensor, swap: bool, style: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Faces and masks of the codes `own`, then of `swapped` (swap), then of `swapped` without gradient (style: only
+    its face, when the swap brought the mask)."""
+    codes = [*own, *([swapped] if swap else []), *([swapped.detach()] if style else [])]
+    masked = codes[:-1] if swap and style else codes
+    faces = decoder.face(torch.cat(codes)).split([len(c) for c in codes])
+    masks = decoder.mask(torch.cat(masked)).split([len(c) for c in masked])
+    return list(faces), list(masks)
+
+
+def _with_swap(views: Views, faces: list[Tensor], masks: list[Tensor], swap: bool, style: bool) -> Views:
+    """`views` with what `_decode` made beyond the net's own faces."""
+    if not faces:
+        return views
+    return replace(
+        views, src_dst=faces[0] if swap else None, src_dst_mask=masks[0], src_dst_styled=faces[-1] if style else None
+    )
 
 
 def _join(first: Tensor, second: Tensor) -> Tensor:

@@ -45,6 +45,15 @@ def auto_d_mask_dims(d_dims: int) -> int:
     return max(_D_MASK_SMALLEST, third + third % 2)
 
 
+def _made_even(value: int) -> int:
+    return value + value % 2
+
+
+def _d_mask_from_d(value: int, info: ValidationInfo) -> int:
+    # From the d_dims just given, not from a stored one (quirk Q10 of the original).
+    return _made_even(value) if value else auto_d_mask_dims(info.data.get("d_dims", 64))
+
+
 class SaehdSettings(Settings):
     """Shape of a SAEHD net. Ranges are the wider of the original's guide and program."""
 
@@ -80,16 +89,8 @@ class SaehdSettings(Settings):
             raise ValueError(f"with the letters of {archi} it must be a multiple of {step}: {low} or {low + step}")
         return value
 
-    @field_validator("e_dims", "d_dims")
-    @classmethod
-    def _even(cls, value: int) -> int:
-        return value + value % 2
-
-    @field_validator("d_mask_dims")
-    @classmethod
-    def _d_mask_from_d(cls, value: int, info: ValidationInfo) -> int:
-        # From the d_dims just given, not from a stored one (quirk Q10 of the original).
-        return value + value % 2 if value else auto_d_mask_dims(info.data.get("d_dims", 64))
+    _even = field_validator("e_dims", "d_dims")(_made_even)
+    _d_mask = field_validator("d_mask_dims")(_d_mask_from_d)
 
 
 class Quick96Settings(Settings):
@@ -104,7 +105,52 @@ class Quick96Settings(Settings):
     d_mask_dims: ClassVar[int] = 16
 
 
-ShapeSettings = SaehdSettings | Quick96Settings
+class AmpSettings(Settings):
+    """Shape of an AMP net: one decoder, one inter per person, a likeness that can be dosed when merging."""
 
-SHAPES: dict[str, type[Settings]] = {"saehd": SaehdSettings, "quick96": Quick96Settings}
+    resolution: int = knob(
+        224, "Side of the face that the net sees and makes.", low=64, high=640, step=32, unit="px", lock="after_start"
+    )
+    face_type: Literal["full_face", "whole_face", "head"] = knob(
+        "whole_face", "How much of the head is replaced.", lock="after_start"
+    )
+    ae_dims: int = knob(256, "Channels of the encoder's code.", low=32, high=2048, lock="after_start")
+    inter_dims: int = knob(
+        1024, "Channels that the two people's inters share out among them.", low=32, high=2048, lock="after_start"
+    )
+    e_dims: int = knob(64, "Channels of the encoder, made even.", low=16, high=256, lock="after_start")
+    d_dims: int = knob(64, "Channels of the decoder, made even.", low=16, high=256, lock="after_start")
+    d_mask_dims: int = knob(
+        0, "Channels of the mask decoder, made even; 0 = a third of d_dims.", low=0, high=256, lock="after_start"
+    )
+    morph_factor: float = knob(
+        0.5, "Share of the channels that the source's inter fills while its faces are learned.",
+        low=0.1, high=0.5, step=0.05, lock="after_start",
+    )
+
+    _even = field_validator("e_dims", "d_dims")(_made_even)
+    _d_mask = field_validator("d_mask_dims")(_d_mask_from_d)
+
+
+class XSegSettings(Settings):
+    """Shape of an XSeg net, which draws the mask of a face; its side is fixed."""
+
+    resolution: ClassVar[int] = 256
+
+    face_type: FaceTypeName = knob("whole_face", "How much of the head the net sees.", lock="after_start")
+    base_dims: int = knob(
+        32, "Channels at full size; deeper levels have up to 8 times as many. 32 = the original's.",
+        low=8, high=64, lock="after_start",
+    )
+
+
+LetteredSettings = SaehdSettings | Quick96Settings
+"""Shapes of the family `{df|liae}[-udtc]`."""
+
+ShapeSettings = LetteredSettings | AmpSettings
+"""Shapes of the nets that swap faces."""
+
+SHAPES: dict[str, type[Settings]] = {
+    "saehd": SaehdSettings, "quick96": Quick96Settings, "amp": AmpSettings, "xseg": XSegSettings,
+}
 """Net name -> class of its shape settings (the light half of the registry NETS)."""

@@ -80,10 +80,58 @@ def test_terms(ops):
     np.testing.assert_allclose(masked.numpy(), ops["dssim_masked_fs5_loss"], atol=2e-6, rtol=0)
 
 
+def exact_style(x: torch.Tensor, y: torch.Tensor, sigma: float, weight: float) -> torch.Tensor:
+    """The formula of the spec, word for word, in float64 with a two-dimensional kernel."""
+    x, y = x.double(), y.double()
+    if sigma:
+        size = max(3, 4 * sigma) + 1 - max(3, 4 * sigma) % 2
+        row = torch.exp(-((torch.arange(size, dtype=torch.float64) - size // 2) ** 2) / (2 * sigma**2))
+        kernel = (torch.outer(row, row) / row.sum() ** 2)[None, None].expand(3, 1, -1, -1)
+        x, y = (torch.conv2d(t, kernel, padding=size // 2, groups=3) for t in (x, y))
+    means = x.mean((2, 3)) - y.mean((2, 3))
+    deviations = torch.sqrt(x.var((2, 3), correction=0) + 1e-5) - torch.sqrt(y.var((2, 3), correction=0) + 1e-5)
+    return (means**2 + deviations**2).sum(1) * weight / 3
+
+
+STYLES = {"style_r0": (A, B, 0, 1.0), "style_r4_w100": (A, B, 4, 100.0), "style_r8_w10000": (A * M, B * M, 8, 10000.0)}
+
+
+@pytest.mark.parametrize("key", STYLES)
+def test_style_loss(key, ops):
+    have = losses.style_loss(*STYLES[key]).numpy()
+    np.testing.assert_allclose(have, exact_style(*STYLES[key]).numpy(), rtol=3e-6)
+    # Ours is 1.5e-6 from the exact value at sigma 8, the original's own float32 2.2e-5.
+    np.testing.assert_allclose(have, ops[key], rtol=3e-5 if key == "style_r8_w10000" else 1e-5)
+
+
+@pytest.mark.parametrize(("key", "axes"), [("tvmse_nhwc", (2, 3)), ("tvmse_nchw", (1, 2))])
+def test_total_variation(key, axes, ops):
+    # Sums up to 67: relative, as for the style losses.
+    np.testing.assert_allclose(losses.total_variation_mse(A, axes).numpy(), ops[key], rtol=1e-5)
+    assert axes == (1, 2) or torch.equal(losses.total_variation_mse(A), losses.total_variation_mse(A, axes))
+
+
+@pytest.mark.parametrize(("key", "real"), [("bce_logits_ones", True), ("bce_logits_zeros", False)])
+def test_d_loss(key, real, ops):
+    logits = 6 * A[:, :1] - 3
+    np.testing.assert_allclose(losses.d_loss(logits, real).numpy(), ops[key], atol=2e-6, rtol=0)
+    labels = torch.full_like(logits, float(real))
+    torch.testing.assert_close(losses.cross_entropy(logits, labels), losses.d_loss(logits, real))
+
+
+def test_d_loss_of_sure_logits_is_finite():
+    sure = torch.full((1, 1, 2, 2), 200.0, requires_grad=True)
+    wrong = losses.d_loss(sure, False)
+    wrong.sum().backward()
+    assert wrong.item() == 200
+    assert torch.isfinite(sure.grad).all()
+
+
 def test_window_sizes():
     wanted = {64: (5, 2), 96: (8, 4), 128: (11, 5), 256: (22, 11), 288: (24, 12), 416: (35, 17), 640: (55, 27)}
     for resolution, sizes in wanted.items():
         assert losses.dssim_sizes(resolution) == (sizes if resolution >= 256 else sizes[:1])
+        assert losses.dssim_sizes(resolution, always_two=True) == sizes
 
 
 def test_losses_ignore_autocast_and_have_a_gradient():

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 P = ParamSpec("P")
 
 DSSIM_SIGMA = 1.5
+STYLE_EPS = 1e-5
 _C1, _C2 = 0.01**2, 0.03**2
 
 
@@ -115,10 +116,50 @@ def blur_out_mask(image: Tensor, mask: Tensor) -> Tensor:
     return image * mask + spread / share * outside
 
 
-def dssim_sizes(resolution: int) -> tuple[int, ...]:
-    """Windows of the reconstruction term: int(R/11.6) below 256 px, from there also int(R/23.2)."""
+@in_float32
+def style_loss(x: Tensor, y: Tensor, sigma: float, weight: float) -> Tensor:
+    """How far apart the two pictures' colour statistics are, after a blur (sigma px, 0 = none): (B,).
+
+    weight / C times the summed squared differences of the channels' means and standard deviations sqrt(var + 1e-5).
+    """
+    if sigma > 0:
+        x, y = gaussian_blur(torch.cat([x, y]), sigma).chunk(2)
+    (mean_x, deviation_x), (mean_y, deviation_y) = _statistics(x), _statistics(y)
+    apart = (mean_x - mean_y).square() + (deviation_x - deviation_y).square()
+    return apart.sum(1) * (weight / x.shape[1])
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    variance, mean = torch.var_mean(x, (2, 3), correction=0)
+    return mean, torch.sqrt(variance + STYLE_EPS)
+
+
+@in_float32
+def total_variation_mse(x: Tensor, axes: tuple[int, int] = (2, 3)) -> Tensor:
+    """Sum of squared differences between neighbours along both axes, rows and columns: (B,).
+
+    The original differences the axes 1 and 2 of whatever layout it runs in, on a GPU channels and rows (quirk Q3):
+    `axes=(1, 2)`.
+    """
+    return torch.stack([torch.diff(x, dim=axis).square().sum((1, 2, 3)) for axis in axes]).sum(0)
+
+
+@in_float32
+def d_loss(logits: Tensor, real: bool) -> Tensor:
+    """Mean over all but the batch of the cross-entropy between sigmoid(logits) and 1 (`real`) or 0: (B,)."""
+    return F.softplus(-logits if real else logits).mean((1, 2, 3))
+
+
+@in_float32
+def cross_entropy(logits: Tensor, share: Tensor) -> Tensor:
+    """The same against a picture of labels 0..1, such as a mask: (B,)."""
+    return F.binary_cross_entropy_with_logits(logits, share, reduction="none").mean((1, 2, 3))
+
+
+def dssim_sizes(resolution: int, *, always_two: bool = False) -> tuple[int, ...]:
+    """Windows of the reconstruction term: int(R/11.6) below 256 px, from there (AMP: always) also int(R/23.2)."""
     large = int(resolution / 11.6)
-    return (large,) if resolution < 256 else (large, int(resolution / 23.2))
+    return (large, int(resolution / 23.2)) if always_two or resolution >= 256 else (large,)
 
 
 def mask_sigma(resolution: int) -> int:

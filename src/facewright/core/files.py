@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +51,17 @@ def replace_folder(part: Path, final: Path) -> None:
         sync_folder(final.parent)
     except OSError as error:
         raise disk_error(error, final) from error
+
+
+def replace_files(parts: Sequence[tuple[Path, Path]]) -> None:
+    """Put fully written files in their places: sync all, rename all, sync their folders. OSError when it cannot."""
+    for part, _ in parts:
+        with open(part, "rb+") as handle:
+            os.fsync(handle.fileno())
+    for part, final in parts:
+        os.replace(part, final)
+    for folder in dict.fromkeys(final.parent for _, final in parts):
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -68,7 +68,8 @@ class Face:
     float32 raw iBUG-order points *after* the landmark correction; edited_px, smoothed_px the same when set: the
     last set one counts (`points`). face_from_frame (3, 3) float64 maps frame px to crop px of side `side_px`.
     flags: quality words such as "profile", "low_presence", "second_look", "crop_leaves_frame".
-    polygons: tuple of (kind, (N,2) float32) in crop px, kind 1 include, 0 exclude.
+    polygons: tuple of (kind, (N,2) float32) in crop px, kind 1 include, 0 exclude. mask_by: what made the stored
+    mask (identity of the masker), "" when none is stored or nobody noted it.
     """
 
     face_id: str
@@ -95,6 +96,7 @@ class Face:
     detector: str = ""
     nets: tuple[tuple[str, str], ...] = ()
     consent: str = ""
+    mask_by: str = ""
 
     @property
     def points(self) -> np.ndarray:

@@ -49,6 +49,7 @@ def to_json(face: Face) -> bytes:
         "detector": face.detector,
         "nets": [list(pair) for pair in face.nets],
         "consent": face.consent,
+        "mask_by": face.mask_by,
     }
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "surrogatepass")
@@ -96,6 +97,7 @@ def _face(record: dict[str, Any]) -> Face:
         detector=_text(record["detector"]),
         nets=tuple((_text(name), _text(digest)) for name, digest in record["nets"]),
         consent=_text(record["consent"]),
+        mask_by=_text(record.get("mask_by", "")),  # absent in files of the first release
     )
 
 

@@ -23,10 +23,10 @@ from facewright.faceset import record
 
 NAME = "index.sqlite"
 FACES = "faces"
-VERSION = 1
+VERSION = 2
 RANGES = ("yaw_deg", "pitch_deg", "roll_deg", "sharpness", "score", "presence_01", "frame_index", "side_px")
 """Columns that `where` takes as (low, high), both inclusive."""
-EQUALS = ("source_sha256", "source_file", "face_type", "track", "person", "face_id")
+EQUALS = ("source_sha256", "source_file", "face_type", "track", "person", "face_id", "mask_by")
 """Columns that `where` takes as one value."""
 
 _ORDER = "ORDER BY source_file, source_sha256, frame_index, ordinal, path"
@@ -62,6 +62,7 @@ class Row:
     consent: str
     labels: int
     has_mask: int
+    mask_by: str
 
 
 _COLUMNS = tuple(f.name for f in fields(Row))
@@ -208,6 +209,7 @@ def row_of(path: str, face: Face, has_mask: bool) -> Row:
         pitch_deg=face.pitch_deg, roll_deg=face.roll_deg, sharpness=face.sharpness, score=face.score,
         presence_01=face.presence_01, x0_px=x0, y0_px=y0, x1_px=x1, y1_px=y1, flags=" ".join(face.flags),
         track=face.track, person=face.person, consent=face.consent, labels=len(face.polygons), has_mask=int(has_mask),
+        mask_by=face.mask_by if has_mask else "",
     )
 
 

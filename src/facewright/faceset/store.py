@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +20,7 @@ from facewright.core.files import (
     disk_error,
     make_folder,
     read_file,
+    replace_files,
     replace_folder,
     to_trash,
     write_atomic,
@@ -92,6 +93,28 @@ class Writer:
         data = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
         write_atomic(path, record.replace_metadata(data, face, mask))
 
+    def write_faces(self, changes: Iterable[tuple[Path, Face, np.ndarray | None]]) -> int:
+        """The same for a batch: all files aside, then synced together, then renamed; returns how many were changed.
+
+        Cheaper than one by one (the disk's journal is flushed once), and a full disk leaves every file as it was.
+        A file that would come out the same is not written. Raises DiskRefused, FileRefused (a damaged file).
+        """
+        parts: list[tuple[Path, Path]] = []
+        try:
+            for path, face, mask in changes:
+                before = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
+                after = record.replace_metadata(before, face, mask)
+                if after != before:
+                    parts.append((path.with_name(path.name + PART), path))
+                    parts[-1][0].write_bytes(after)
+            replace_files(parts)
+        except OSError as error:
+            raise disk_error(error, parts[-1][1]) from error
+        finally:
+            for part, _ in parts:
+                part.unlink(missing_ok=True)
+        return len(parts)
+
     def remove(self, path: Path) -> Path:
         """Move a face file into the faceset's trash; returns its new place."""
         return to_trash(path, self.faceset / PRIVATE / "trash")
@@ -105,10 +128,12 @@ class Writer:
         return after
 
     def sweep(self) -> None:
-        """Remove half-written chunks of a killed run."""
+        """Remove half-written chunks and files of a killed run."""
         for kind in (FACES, DEBUG):
             for part in (self.faceset / kind).glob(f"*/*{PART}"):
                 shutil.rmtree(part, ignore_errors=True)
+        for part in (self.faceset / FACES).glob(f"*/*/*{PART}"):
+            part.unlink(missing_ok=True)
 
 
 def is_faceset(folder: Path) -> bool:

@@ -1,0 +1,259 @@
+"""Step: a masker over a faceset, in batches of 64 faces; also takes masks away, which is the masker `none`.
+
+A batch's earlier masks are kept first, then its files are written together: killed anywhere, every file is whole, the
+batch is done again, and what was kept stays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facewright.core.errors import FileRefused, NothingFound
+from facewright.core.files import read_file
+from facewright.core.step import Item, Likeness, Work
+from facewright.core.ulid import new_ulid
+from facewright.faces.face import Face
+from facewright.faceset import record
+from facewright.faceset.ahead import ahead
+from facewright.faceset.faceset import Faceset
+from facewright.faceset.store import Writer
+from facewright.masks import label, undo
+from facewright.masks.doubt import measure, reasons
+from facewright.masks.maskers import Masker, masker
+from facewright.masks.settings import BATCH_FACES, MASKERS, CheckSettings, MaskSettings
+
+NONE = "none"
+"""The masker that takes masks away."""
+DRAWN = "labels"
+"""mask_by of a mask that was drawn from labels."""
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One face file as it was read; image None where no masker looks at it."""
+
+    path: Path
+    face: Face
+    image: np.ndarray | None
+    mask: np.ndarray | None
+
+
+@dataclass(slots=True)
+class Result:
+    """One batch, before it is on disk. masks: one per face, (m, m) uint8 or None; by: what made each."""
+
+    loaded: list[Loaded] = field(default_factory=list)
+    masks: list[np.ndarray | None] = field(default_factory=list)
+    by: list[str] = field(default_factory=list)
+    kept: int = 0
+    doubtful: list[tuple[str, list[str]]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+class ApplyStep:
+    """Give every face of a faceset (or of one `person` in it) the mask that `masker` makes: a name, or the folder of a
+    trained XSeg run."""
+
+    stage = "apply_masks"
+    settings: MaskSettings
+
+    def __init__(
+        self, faceset: str, masker: str, settings: MaskSettings | None = None, person: str = "",
+    ) -> None:
+        self.folder = Path(faceset).resolve()
+        self.name = str(Path(masker).resolve()) if Path(masker).is_dir() and not _is_name(masker) else masker
+        self.settings, self.person = settings or MaskSettings(), person
+        self._undo_name = ""
+        self._writer: Writer | None = None
+
+    def home(self) -> Path:
+        """The faceset's folder."""
+        return self.folder
+
+    def args(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"faceset": str(self.folder), "masker": self.name, "person": self.person}
+
+    def likenesses(self) -> list[Likeness]:
+        """None: no picture of a person is changed."""
+        return []
+
+    def inputs(self) -> dict[str, str]:
+        """Which faces, and what exactly makes the masks."""
+        digest = hashlib.sha256("\n".join(face_id for _, face_id in self.faces).encode("utf-8", "surrogatepass"))
+        return {"faces": digest.hexdigest(), "masker": NONE if self.masker is None else self.masker.identity}
+
+    @cached_property
+    def masker(self) -> Masker | None:
+        """What makes the masks, None where they are taken away. Raises what opening it raises."""
+        return None if self.name == NONE else masker(self.name, self.settings)
+
+    @cached_property
+    def faces(self) -> list[tuple[str, str]]:
+        """(path in the faceset, face id) of the chosen faces, in its order. Raises FileRefused, NothingFound."""
+        faceset = Faceset.open(self.folder)
+        name = faceset.namer()
+        found = [(r.path, r.face_id) for r in faceset.rows() if not self.person or name(r) == self.person]
+        if not found:
+            who = f" of {self.person}" if self.person else ""
+            raise NothingFound(
+                f"There are no faces{who} in {self.folder.name}.",
+                remedy="`facewright faces info` lists what it holds; `facewright extract` fills it.", where=self.folder,
+            )
+        return found
+
+    def plan(self) -> list[Item]:
+        """One item per 64 faces. Raises FacewrightError."""
+        batches = [self.faces[at : at + BATCH_FACES] for at in range(0, len(self.faces), BATCH_FACES)]
+        _ = self.masker
+        return [Item(f"{number:06d}", batch) for number, batch in enumerate(batches)]
+
+    def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Result]]:
+        """Results in order; a thread reads and decodes ahead."""
+        cv2.setNumThreads(1)
+        self._undo_name = work.folder.name.partition("-")[0] if work.folder is not None else new_ulid()
+        done = len(self.faces) - sum(len(item.payload) for item in todo)
+        with ExitStack() as stack:
+            self._writer = stack.enter_context(Writer(self.folder))
+            stack.callback(self._forget_writer)
+            self._writer.sweep()
+            pieces = stack.enter_context(closing(ahead(self._read(todo))))
+            result = Result()
+            for item, piece, ends in pieces:
+                if work.stop.at_once:
+                    return
+                self._look(piece, result)
+                done += len(piece.loaded) + len(piece.refused)
+                work.progress(done, len(self.faces), doubtful=len(result.doubtful))
+                if ends:
+                    yield item, result
+                    result = Result()
+                    if work.stop.asked:
+                        return
+
+    def commit(self, item: Item, result: Result) -> dict[str, Any]:
+        """Keep the batch's earlier masks, then write its files together."""
+        before = [undo.Before(one.face.face_id, one.mask, one.face.mask_by) for one in result.loaded]
+        if before:
+            undo.save_masks(undo.folder_of(self.folder, self._undo_name, undo.MASKS), item.id, before)
+        with self._writing() as writer:
+            changed = writer.write_faces(
+                (one.path, dataclasses.replace(one.face, mask_by=by), mask)
+                for one, mask, by in zip(result.loaded, result.masks, result.by))
+        return {
+            "faces": len(result.loaded) + result.kept, "changed": changed, "kept": result.kept,
+            "replaced": sum(b.mask is not None for b in before), "doubtful": result.doubtful, "refused": result.refused,
+        }
+
+    def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
+        """Count, and bring the index in step."""
+        Faceset.open(self.folder)
+        doubts = Counter(word for r in records.values() for _, words in r["doubtful"] for word in words)
+        total = {name: sum(r[name] for r in records.values()) for name in ("faces", "changed", "kept", "replaced")}
+        return {
+            "faceset": str(self.folder), "masker": self.inputs()["masker"], **total,
+            "doubtful": sum(len(r["doubtful"]) for r in records.values()), "doubts": dict(doubts),
+            "refused": [list(pair) for r in records.values() for pair in r["refused"]],
+        }
+
+    def _read(self, todo: list[Item]) -> Generator[tuple[Item, Result, bool], None, None]:
+        """Faces of each item, a few at a time (pictures are large); the last piece of an item says so."""
+        for item in todo:
+            for at in range(0, len(item.payload), _AT_ONCE):
+                piece = Result()
+                for path, _ in item.payload[at : at + _AT_ONCE]:
+                    try:
+                        self._load(self.folder / path, piece)
+                    except FileRefused as error:  # one damaged file must not keep the others from their masks
+                        piece.refused.append((path, error.why or error.what))
+                yield item, piece, at + _AT_ONCE >= len(item.payload)
+
+    def _load(self, path: Path, piece: Result) -> None:
+        data = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
+        face, mask = record.decode_face(data, path), record.decode_mask(data, path)
+        if self.settings.keep and mask is not None and self.masker is not None:
+            piece.kept += 1
+            return
+        image = None if self.masker is None else record.decode_image(data, path)
+        piece.loaded.append(Loaded(path, face, image, mask))
+
+    def _look(self, piece: Result, result: Result) -> None:
+        """Make the masks of a piece and add it to its batch; pictures are let go."""
+        result.kept += piece.kept
+        result.refused += piece.refused
+        made, by = self._masks(piece.loaded)
+        for one, mask, name in zip(piece.loaded, made, by):
+            result.loaded.append(dataclasses.replace(one, image=None))
+            result.by.append(name)
+            result.masks.append(None if mask is None else np.rint(mask * 255).astype(np.uint8))
+            words = [] if mask is None else reasons(measure(mask, one.face), CheckSettings())
+            if words:
+                result.doubtful.append((one.face.face_id, words))
+
+    def _masks(self, loaded: list[Loaded]) -> tuple[list[np.ndarray | None], list[str]]:
+        side, pictures = self.settings.side, [one.image for one in loaded if one.image is not None]
+        if self.masker is None:
+            return [None] * len(loaded), [""] * len(loaded)
+        made: list[np.ndarray | None] = list(self.masker.many(pictures, [one.face for one in loaded], side))
+        by = [self.masker.identity] * len(loaded)
+        for at, one in enumerate(loaded):
+            if self.settings.drawn and one.face.polygons:
+                made[at], by[at] = label.drawn(one.face.polygons, side, one.face.side_px), DRAWN
+        if self.settings.hard:
+            made = [None if m is None else (m >= 0.5).astype(np.float32) for m in made]
+        return made, by
+
+    @contextmanager
+    def _writing(self) -> Iterator[Writer]:
+        if self._writer is not None:
+            yield self._writer
+            return
+        with Writer(self.folder) as writer:
+            yield writer
+
+    def _forget_writer(self) -> None:
+        self._writer = None
+
+
+def _is_name(word: str) -> bool:
+    return word == NONE or word in MASKERS.names()
+
+
+def restore_masks(folder: Path) -> dict[str, Any]:
+    """Bring back the masks that the latest apply or remove replaced (faces without one then have none again).
+
+    Raises NothingFound when there is nothing to bring back. Killed on its way, the same command goes on.
+    """
+    faceset = Faceset.open(folder)
+    kept = undo.newest(folder, undo.MASKS)
+    restored = gone = 0
+    with Writer(folder) as writer:
+        batch: list[tuple[Path, Face, np.ndarray | None]] = []
+        for before in undo.read_masks(kept):
+            try:
+                path = faceset.file(before.face_id)
+            except NothingFound:  # the face has left the set since
+                gone += 1
+                continue
+            batch.append((path, dataclasses.replace(record.read_face(path), mask_by=before.mask_by), before.mask))
+            restored += 1
+            if len(batch) == BATCH_FACES:
+                writer.write_faces(batch)
+                batch = []
+        writer.write_faces(batch)
+        used = undo.mark_used(kept)
+    faceset.index.refresh()
+    return {"faceset": str(folder), "restored": restored, "no longer here": gone, "from": str(used)}

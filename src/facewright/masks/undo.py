@@ -1,0 +1,99 @@
+"""What masks and labels were before an operation changed them: FACESET/.facewright/undo/<ULID>-masks or -labels.
+
+Labels are kept as a label file (labelfile.py), so that it can also be imported by hand. Masks: one zip per batch with
+`masks.json` (face ids, what made them) and a PNG for each that existed. Nothing here is ever deleted: a restored
+entry moves to undo/used.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from facewright.core.errors import FileRefused, NothingFound
+from facewright.core.files import disk_error, make_folder, read_file, sync_folder, write_atomic
+from facewright.faceset.store import PRIVATE
+
+MASKS, LABELS = "masks", "labels"
+_FORMAT = "facewright.masks/1"
+_LIMIT_BYTES = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """One face's mask as it was: (m, m) uint8 or None."""
+
+    face_id: str
+    mask: np.ndarray | None
+    mask_by: str
+
+
+def folder_of(faceset: Path, name: str, kind: str) -> Path:
+    """Where the operation `name` (a ULID: the newest sorts last) keeps what it replaces."""
+    return faceset / PRIVATE / "undo" / f"{name}-{kind}"
+
+
+def save_masks(folder: Path, name: str, before: Sequence[Before]) -> None:
+    """Keep one batch, durably, unless it is there: a batch done again after a kill would keep its own new masks."""
+    path = folder / f"{name}.zip"
+    if path.exists():
+        return
+    make_folder(folder)
+    listed = [{"face_id": b.face_id, "mask_by": b.mask_by, "mask": b.mask is not None} for b in before]
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("masks.json", json.dumps({"format": _FORMAT, "faces": listed}, ensure_ascii=True))
+        for number, one in enumerate(before):
+            if one.mask is not None:
+                archive.writestr(f"{number:04d}.png", cv2.imencode(".png", one.mask)[1].tobytes())
+    write_atomic(path, data.getvalue())
+
+
+def read_masks(folder: Path) -> Iterator[Before]:
+    """Everything that an operation kept. Raises FileRefused (damaged)."""
+    for path in sorted(folder.glob("*.zip")):
+        try:
+            with zipfile.ZipFile(io.BytesIO(read_file(path, limit_bytes=_LIMIT_BYTES))) as archive:
+                for number, one in enumerate(json.loads(archive.read("masks.json"))["faces"]):
+                    mask = None
+                    if one["mask"]:
+                        coded = np.frombuffer(archive.read(f"{number:04d}.png"), np.uint8)
+                        mask = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
+                    yield Before(str(one["face_id"]), mask, str(one["mask_by"]))
+        except (zipfile.BadZipFile, ValueError, KeyError, TypeError, cv2.error) as error:
+            raise FileRefused(
+                "What was kept of the earlier masks is damaged.", why=f"{type(error).__name__}: {error}"[:200],
+                remedy="Move that file away; the rest is restored by the same command.", where=path,
+            ) from error
+
+
+def newest(faceset: Path, kind: str) -> Path:
+    """The folder of the latest operation that can be undone. Raises NothingFound."""
+    root = faceset / PRIVATE / "undo"
+    found = sorted(p for p in root.glob(f"*-{kind}") if p.is_dir() and any(p.iterdir())) if root.is_dir() else []
+    if not found:
+        raise NothingFound(
+            f"There are no earlier {kind} to bring back in {faceset.name}.",
+            why=f"Nothing has replaced or removed {kind} here since the last restore.",
+            remedy="Go on; nothing was changed.", where=faceset,
+        )
+    return found[-1]
+
+
+def mark_used(folder: Path) -> Path:
+    """Put a restored entry aside, so that the next restore finds the one before."""
+    used = make_folder(folder.parent / "used")
+    try:
+        os.replace(folder, used / folder.name)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    return used / folder.name

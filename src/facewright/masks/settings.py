@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from facewright.core.registry import Plug, Registry
 from facewright.core.settings import Settings, knob
 
@@ -48,8 +46,7 @@ class SuggestSettings(Settings):
 
     number: int = knob(50, "How many faces to name", low=1, high=2_000)
     candidates: int = knob(
-        4_000, "Look at so many faces at most, spread over the set; doubtful masks are always among them", low=10,
-        high=100_000,
+        4_000, "Look at so many faces at most, spread evenly over the set", low=10, high=100_000
     )
 
 
@@ -72,5 +69,3 @@ class CheckSettings(Settings):
         low=0.5, high=100.0, step=0.5, unit="%",
     )
 
-
-LabelFormat = Literal["auto", "json", "dfl"]

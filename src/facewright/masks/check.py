@@ -1,0 +1,113 @@
+"""Which stored masks of a faceset are doubtful, and why; as rows, and as a contact sheet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facewright.core.errors import FileRefused, NothingFound
+from facewright.core.files import make_folder, write_atomic
+from facewright.faceset import record
+from facewright.faceset.faceset import Faceset
+from facewright.masks.doubt import Facts, jumps, measure, reasons
+from facewright.masks.settings import CheckSettings
+from facewright.masks.sheet import Tile, sheet
+
+MISSING, JUMP = "missing", "jump"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """One face whose mask needs a look. words: missing, empty, holes, pieces, blur, small, jump; facts None when
+    there is no mask; jump: 0..1, see doubt.jumps."""
+
+    face_id: str
+    path: str
+    film: str
+    frame_index: int
+    words: tuple[str, ...]
+    facts: Facts | None
+    jump: float = 0.0
+
+    @property
+    def weight(self) -> float:
+        """How doubtful: sorts the list."""
+        facts = self.facts
+        return len(self.words) + self.jump + (facts.uncertainty_01 if facts is not None else 2.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        facts = self.facts
+        shares = {} if facts is None else {
+            "area_01": round(facts.area_01, 4), "holes_01": round(facts.holes_01, 4),
+            "pieces_01": round(facts.pieces_01, 4), "edge_px": round(facts.edge_px, 2),
+            "of_hull": round(facts.of_hull, 3)}
+        return {"face_id": self.face_id, "path": self.path, "film": self.film, "frame": self.frame_index,
+                "reasons": list(self.words), **shares, "jump": round(self.jump, 4)}
+
+
+def doubtful(
+    folder: Path, settings: CheckSettings, *, person: str = "", sheet_file: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Look at every stored mask. `rows`: the doubtful ones, worst first. sheet_file: a PNG with the worst 60.
+
+    Raises NothingFound: no face of the set has a mask.
+    """
+    faceset = Faceset.open(folder)
+    found: dict[str, Doubtful] = {}
+    looked, makers = 0, Counter[str]()
+    name = faceset.namer()
+    rows = [row for row in faceset.rows() if not person or name(row) == person]
+    if not any(row.has_mask for row in rows):
+        raise NothingFound(f"No face in {folder.name} has a mask.", remedy="Make them with `facewright mask apply`.",
+                           where=folder)
+
+    def masks() -> Iterator[tuple[str, str, np.ndarray]]:
+        nonlocal looked
+        for row in rows:
+            progress(looked, len(rows))
+            looked += 1
+            makers[row.mask_by or ("" if row.has_mask else MISSING)] += 1
+            try:
+                face, mask = record.read_face(folder / row.path), record.read_mask(folder / row.path)
+            except FileRefused:  # it went since the index was made; `faces info` names damaged files
+                continue
+            facts = None if mask is None else measure(mask.astype(np.float32) / 255, face)
+            words = [MISSING] if facts is None else reasons(facts, settings)
+            found[row.face_id] = Doubtful(
+                row.face_id, row.path, row.source_file, row.frame_index, tuple(words), facts)
+            if mask is not None:
+                who = name(row)
+                yield f"{row.source_sha256} {who or row.track}", row.face_id, mask.astype(np.float32) / 255
+
+    for face_id, jump in jumps(masks()):
+        one = found[face_id]
+        words = (*one.words, JUMP) if 100 * jump > settings.jump else one.words
+        found[face_id] = Doubtful(one.face_id, one.path, one.film, one.frame_index, words, one.facts, jump)
+    worst = sorted((one for one in found.values() if one.words), key=lambda one: (-one.weight, one.path))
+    words = Counter(word for one in worst for word in one.words)
+    answer: dict[str, Any] = {
+        "faceset": str(folder), "faces": len(rows), "masks": sum(n for by, n in makers.items() if by != MISSING),
+        "made_by": dict(sorted(makers.items())), "doubtful": len(worst), "reasons": dict(words.most_common()),
+        "rows": [one.as_dict() for one in worst],
+    }
+    if sheet_file is not None and worst:
+        head = f"{folder.name}: {len(worst)} doubtful of {answer['masks']} masks"
+        make_folder(sheet_file.parent)
+        write_atomic(sheet_file, sheet(head, _tiles(folder, worst)))
+        answer["sheet"] = str(sheet_file)
+    return answer
+
+
+def _tiles(folder: Path, rows: list[Doubtful]) -> Iterator[Tile]:
+    for one in rows:
+        path = folder / one.path
+        mask = record.read_mask(path)
+        shown = None if mask is None else mask.astype(np.float32) / 255
+        yield record.read_image(path), shown, (f"{', '.join(one.words)}", f"{one.film} {one.frame_index}")

@@ -17,6 +17,7 @@ from facewright import api
 from facewright.cli.app import app
 from facewright.core.settings import Settings, options, to_markdown
 from facewright.faceset.settings import ExtractSettings
+from facewright.masks.settings import CheckSettings, ExportSettings, MaskSettings, SuggestSettings, TraceSettings
 from facewright.merge.settings import MergeSettings
 from facewright.models.settings import Quick96Settings, SaehdSettings
 from facewright.render.settings import RenderSettings
@@ -25,12 +26,16 @@ from facewright.training.settings import Quick96Train, SaehdTrain
 ROOT = Path(__file__).resolve().parents[2]
 KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "extract": (ExtractSettings,), "train saehd": (SaehdTrain, SaehdSettings),
+    "mask apply": (MaskSettings,), "mask check": (CheckSettings,), "mask suggest": (SuggestSettings,),
+    "mask to-labels": (TraceSettings,), "mask export": (ExportSettings,),
     "train quick96": (Quick96Train, Quick96Settings), "merge": (MergeSettings,), "render": (RenderSettings,),
 }  # fmt: skip
 INSIDE = {"STEPS", "extractions", "merge_places", "render_places", "trust_at"}
 """What the api offers to its clients that is no verb: a table, and places."""
 SPELLED = {
     "train": ["train saehd", "train quick96"], "jobs_request": ["jobs stop", "jobs save", "jobs preview"],
+    "mask_labels_import": ["mask labels import"], "mask_labels_export": ["mask labels export"],
+    "mask_labels_remove": ["mask labels remove"], "mask_labels_restore": ["mask labels restore"],
     "faces_forget_identity": ["faces forget-identity"], "demo": ["demo"], "new": ["new"],
 }  # fmt: skip
 

@@ -3,7 +3,22 @@
 Stages are imported inside the functions, so that asking for help loads none of them.
 """
 
+from facewright.api.exchange import model_export_dfl, model_export_dfm, model_import_dfl, model_import_dfm
 from facewright.api.machine import doctor, weights_fetch, weights_list, weights_verify
+from facewright.api.masks import (
+    mask_apply,
+    mask_check,
+    mask_export,
+    mask_fetch,
+    mask_labels_export,
+    mask_labels_import,
+    mask_labels_remove,
+    mask_labels_restore,
+    mask_remove,
+    mask_restore,
+    mask_suggest,
+    mask_to_labels,
+)
 from facewright.api.road import (
     demo,
     extract,
@@ -51,8 +66,24 @@ __all__ = [
     "jobs_watch",
     "ledger_show",
     "ledger_verify",
+    "mask_apply",
+    "mask_check",
+    "mask_export",
+    "mask_fetch",
+    "mask_labels_export",
+    "mask_labels_import",
+    "mask_labels_remove",
+    "mask_labels_restore",
+    "mask_remove",
+    "mask_restore",
+    "mask_suggest",
+    "mask_to_labels",
     "merge",
     "merge_places",
+    "model_export_dfl",
+    "model_export_dfm",
+    "model_import_dfl",
+    "model_import_dfm",
     "new",
     "render",
     "render_places",

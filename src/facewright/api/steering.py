@@ -12,6 +12,7 @@ from facewright.core.step import Step
 
 STEPS: dict[str, str] = {
     "extract": "facewright.faceset.extract:ExtractStep",
+    "apply_masks": "facewright.masks.apply:ApplyStep",
     "train": "facewright.training.loop:TrainStep",
     "merge": "facewright.merge.run:MergeStep",
     "render": "facewright.render.film:RenderStep",

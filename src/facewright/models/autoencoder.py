@@ -73,9 +73,9 @@ class Encoder(nn.Module):
 
 
 class Inter(nn.Module):
-    """(B, N) -> code (B, out, L', L'): two dense layers without activation, without t one upscale.
+    """(B, N) -> code (B, outputs, side, side): two dense layers without activation, without t one upscale.
 
-    Base grid L = R//16, with d R//32; L' = 2L, with t L.
+    Grid = R//16, with d R//32; side = twice the grid, with t the grid.
     """
 
     def __init__(self, archi: str, resolution: int, inputs: int, ae: int, outputs: int) -> None:
@@ -83,6 +83,7 @@ class Inter(nn.Module):
         letters, act = _letters(archi)
         self.grid = resolution // (32 if "d" in letters else 16)
         self.outputs = outputs
+        self.side = self.grid * (1 if "t" in letters else 2)
         self.dense1 = Dense(inputs, ae)
         self.dense2 = Dense(ae, self.grid * self.grid * outputs)
         self.upscale1 = None if "t" in letters else Up(outputs, outputs, act)

@@ -67,7 +67,7 @@ def test_an_adversary_gets_better_at_it(archi, powers):
     with torch.no_grad():
         views = game.views()
     seen = []
-    for _ in range(30):
+    for _ in range(50):
         adversary.optimiser.zero_grad(set_to_none=True)
         loss = adversary.own_loss(views, game.batch, game.settings)
         loss.backward()

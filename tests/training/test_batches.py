@@ -5,12 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from facewright.core.settings import check
 from facewright.faces.face import FaceType
-from facewright.training import batches, samples
+from facewright.training import batches, samples, sequence
 from facewright.training.batches import DST, SRC, Batches
 from facewright.training.samples import Samples
 from facewright.training.settings import SaehdTrain
@@ -32,29 +30,16 @@ def maker(both, **changes):
     return Batches(*both, 64, 4, torch.device("cpu"), **changes)
 
 
-@given(st.integers(0, 2**31 - 1), st.integers(1, 50), st.integers(0, 500), st.integers(1, 40))
-def test_order_is_a_shuffle_per_epoch_whoever_asks(seed, count, first, n):
-    whole = batches.order(seed, SRC, count, 0, first + n)
-    np.testing.assert_array_equal(batches.order(seed, SRC, count, first, n), whole[first:])
-    for epoch in range((first + n) // count):
-        assert sorted(whole[epoch * count : (epoch + 1) * count]) == list(range(count))
-
-
-def test_sides_and_seeds_have_their_own_order():
-    a, b, c = (batches.order(seed, side, 100, 0, 100) for seed, side in ((0, SRC), (0, DST), (1, SRC)))
-    assert (a != b).mean() > 0.8
-    assert (a != c).mean() > 0.8
-
-
 def test_slots_are_independent_of_the_batch():
-    four = batches.geometry(SaehdTrain(), SRC, 5, 4, 64)
-    two = batches.geometry(SaehdTrain(), SRC, 5, 2, 64)
+    four = batches.geometry(SaehdTrain(), SRC, batches.draws(0, SRC, 5, 4), 64)
+    two = batches.geometry(SaehdTrain(), SRC, batches.draws(0, SRC, 5, 2), 64)
     np.testing.assert_array_equal(four.source_from_target[:2], two.source_from_target)
     np.testing.assert_array_equal(four.nodes_px[:2], two.nodes_px)
 
 
 def test_draws_stay_in_their_range_and_differ():
-    uniform, noise = map(np.stack, zip(*(batches.draws(3, SRC, i, 0) for i in range(300))))
+    drawn = [batches.draws(3, SRC, i, 1) for i in range(300)]
+    uniform, noise = (np.concatenate([getattr(d, part) for d in drawn]) for part in ("moves", "bends"))
     assert np.abs(noise).max() <= 1
     assert abs(noise.std() - 0.954 / 2.5) < 0.01  # standard deviation of a normal cut at 2.5
     assert abs(uniform.mean() - 0.5) < 0.03
@@ -63,8 +48,9 @@ def test_draws_stay_in_their_range_and_differ():
 
 def test_limits_of_the_geometry_are_the_settings():
     s = check(SaehdTrain, {"rotation_deg": 3, "scale": 0.04, "shift": 0.015, "random_src_flip": True})
+    drawn = [batches.geometry(s, SRC, batches.draws(0, SRC, i, 8), 64).source_from_target for i in range(40)]
     forward = np.linalg.inv(np.concatenate(
-        [np.concatenate([batches.geometry(s, SRC, i, 8, 64).source_from_target for i in range(40)]),
+        [np.concatenate(drawn),
          np.tile([[[0.0, 0.0, 1.0]]], (320, 1, 1))], 1))
     size = np.sqrt(np.abs(np.linalg.det(forward[:, :2, :2])))
     assert size.min() >= 1 / 1.04 - 1e-9
@@ -133,7 +119,7 @@ def test_held_out_faces_are_never_shown(both):
 
     held = replace(both[0], chosen=samples.choose(both[0].frames, 3, 1))
     assert list(held.held_out()) == [2, 5]
-    seen = held.chosen[batches.order(0, SRC, len(held.chosen), 0, 200)]
+    seen = held.chosen[sequence.order(0, SRC, len(held.chosen), 0, 200)]
     assert not set(seen) & {2, 5}
 
 
@@ -148,7 +134,7 @@ def test_memory_does_not_grow_with_the_faces(tmp_path):
     path = tmp_path / "faces.u8"
     with path.open("wb") as file:
         file.truncate(count * 5 * side * side)
-    many = Samples(path, side, np.arange(count), np.ones((2, 3)), np.arange(count))
+    many = Samples(path, side, np.arange(count), np.zeros(count, np.float32), np.ones((2, 3)), np.arange(count))
     maker_ = Batches(many, many, 64, 8, torch.device("cpu"))
     s = SaehdTrain()
     maker_.get(0, s)
@@ -156,3 +142,21 @@ def test_memory_does_not_grow_with_the_faces(tmp_path):
     for i in range(1, 150):
         maker_.get(i, s)
     assert resident_bytes() - before < 32 << 20
+
+
+def test_rare_turns_are_shown_as_often_when_asked(both):
+    maker_, s = maker(both), SaehdTrain(uniform_yaw=True)
+    maker_.src.yaw_rad[:] = [0, 0, 0, 0, 0, 0, 1.1]
+    rows = np.concatenate([maker_._rows(SRC, i, s) for i in range(30)])
+    assert (rows == 6).mean() == 0.5
+    assert (np.concatenate([maker_._rows(SRC, i, SaehdTrain()) for i in range(7)]) == 6).mean() == 1 / 7
+
+
+def test_other_colours_are_the_source_s_alone_and_hsv_its_input_s_alone(both):
+    plain = maker(both).get(3, SaehdTrain())
+    for changes in ({"random_hsv_power": 0.2}, {"ct_mode": "rct"}):
+        made = maker(both).get(3, SaehdTrain(**changes))
+        assert torch.equal(made.dst.input, plain.dst.input)
+        assert torch.equal(made.src.mask, plain.src.mask)
+        assert (made.src.input - plain.src.input).abs().mean() > 0.005
+        assert torch.equal(made.src.target, plain.src.target) == ("random_hsv_power" in changes)

@@ -6,21 +6,19 @@ same batches as an undisturbed one, and the number of workers does not matter.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from facewright.training import augment
+from facewright.training import augment, recolour, sequence
 from facewright.training.augment import Geometry
 from facewright.training.samples import CHANNELS, MASK, PRIORITY, Samples, colour_map
 from facewright.training.settings import TrainSettings
 
 SRC, DST = 0, 1
-_ORDER = 1 << 32
-"""Mark of the streams that order an epoch, apart from those that move a sample."""
 FLIP_SHARE = 0.4
 """The original mirrors 40 % (quirk Q16, kept)."""
 _RESIDENT_BYTES = 4 << 30
@@ -47,25 +45,25 @@ class Batch:
     dst: Side
 
 
-def order(seed: int, side: int, count: int, first: int, n: int) -> np.ndarray:
-    """Places first .. first+n of an endless sequence of shuffled epochs over 0..count-1 -> (n,) int64."""
-    places = np.arange(first, first + n)
-    out = np.empty(n, np.int64)
-    for epoch in np.unique(places // count):
-        here = places // count == epoch
-        out[here] = _shuffled(seed, side, count, int(epoch))[places[here] % count]
-    return out
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Raw randomness of B samples, independent of every setting.
+
+    moves (B, 6) uniform: turn, scale, x, y, mirror, cell; bends (B, 2, NODES-2, NODES-2): standard normal cut at 2.5
+    and divided by it; colours (B, 3) uniform: hue, saturation, value.
+    """
+
+    moves: np.ndarray
+    bends: np.ndarray
+    colours: np.ndarray
 
 
-@lru_cache(maxsize=8)  # a millisecond for 60,000 faces; an epoch lasts thousands of calls
-def _shuffled(seed: int, side: int, count: int, epoch: int) -> np.ndarray:
-    key = np.random.Philox(key=[seed, _ORDER + side], counter=[0, 0, 0, epoch])
-    return np.random.Generator(key).permutation(count)
+def draws(seed: int, side: int, iteration: int, batch: int) -> Draws:
+    """The randomness of one side's batch; a slot's does not depend on the others."""
+    return Draws(*(np.stack(part) for part in zip(*(_slot(seed, side, iteration, i) for i in range(batch)))))
 
 
-def draws(seed: int, side: int, iteration: int, slot: int) -> tuple[np.ndarray, np.ndarray]:
-    """One sample's raw randomness: six uniforms (turn, scale, x, y, mirror, cell) and warp noise
-    (2, NODES-2, NODES-2), standard normal cut at 2.5 and divided by it. Independent of every setting."""
+def _slot(seed: int, side: int, iteration: int, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.Generator(np.random.Philox(key=[seed, side], counter=[0, 0, slot, iteration]))
     uniform = rng.random(6)
     inner = augment.NODES - 2
@@ -73,13 +71,12 @@ def draws(seed: int, side: int, iteration: int, slot: int) -> tuple[np.ndarray, 
     while len(normal) < 2 * inner * inner:
         more = rng.standard_normal(2 * inner * inner + 16)
         normal = np.concatenate([normal, more[np.abs(more) <= 2.5]])
-    return uniform, (normal[: 2 * inner * inner] / 2.5).reshape(2, inner, inner)
+    return uniform, (normal[: 2 * inner * inner] / 2.5).reshape(2, inner, inner), rng.random(3)
 
 
-def geometry(s: TrainSettings, side: int, iteration: int, batch: int, resolution: int) -> Geometry:
+def geometry(s: TrainSettings, side: int, drawn: Draws, resolution: int) -> Geometry:
     """The random geometry of one side's batch (models-and-training.md 3.2)."""
-    raw = [draws(s.seed, side, iteration, slot) for slot in range(batch)]
-    u = np.stack([r[0] for r in raw])
+    u = drawn.moves
     low = 1.0 / (1.0 + s.scale)
     spread = 2.0 * u[:, :4] - 1.0
     matrix = augment.forward_affine(
@@ -88,10 +85,9 @@ def geometry(s: TrainSettings, side: int, iteration: int, batch: int, resolution
     )
     allowed = s.random_src_flip if side == SRC else s.random_dst_flip
     cell = (u[:, 5] * len(augment.CELLS)).astype(int)
-    noise = np.stack([r[1] for r in raw])
     return Geometry(
         augment.backward_affine(matrix, (u[:, 4] < FLIP_SHARE) & allowed, resolution),
-        augment.warp_nodes(noise, cell, resolution, s.warp_strength, s.warp_independent),
+        augment.warp_nodes(drawn.bends, cell, resolution, s.warp_strength, s.warp_independent),
         (resolution // np.asarray(augment.CELLS)[cell]).astype(np.float32),
     )
 
@@ -109,6 +105,8 @@ class Batches:
     device: torch.device
     match_colour: bool = False
     _resident: dict[int, torch.Tensor] = field(default_factory=dict)
+    _by_yaw: dict[int, sequence.ByYaw] = field(default_factory=dict)
+    _painters: ThreadPoolExecutor | None = None
     _ahead: tuple[int, TrainSettings, Future[Batch]] | None = None
     _pool: ThreadPoolExecutor | None = None
 
@@ -138,6 +136,8 @@ class Batches:
         """End the thread and let the faces on the device go."""
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+        if self._painters is not None:
+            self._painters.shutdown(wait=True)
         self._ahead = None
         self._resident.clear()
 
@@ -145,13 +145,36 @@ class Batches:
         return Batch(self._side(SRC, iteration, s), self._side(DST, iteration, s))
 
     def _side(self, side: int, iteration: int, s: TrainSettings) -> Side:
-        samples = (self.src, self.dst)[side]
-        places = order(s.seed, side, len(samples.chosen), iteration * self.batch, self.batch)
-        crops = self._crops(side, samples.chosen[places])
+        rows = self._rows(side, iteration, s)
+        recoloured = side == SRC and s.ct_mode != "none"
+        crops = self._recoloured(rows, iteration, s) if recoloured else self._crops(side, rows)
+        drawn = draws(s.seed, side, iteration, self.batch)
         where = augment.grids(
-            geometry(s, side, iteration, self.batch, self.resolution), self.resolution, self.device, bend=s.random_warp
+            geometry(s, side, drawn, self.resolution), self.resolution, self.device, bend=s.random_warp
         )
-        return self._cut(crops, where)
+        made = self._cut(crops, where)
+        if side == SRC and s.random_hsv_power:
+            made = replace(made, input=recolour.shift_hsv(made.input, drawn.colours, s.random_hsv_power))
+        return made
+
+    def _rows(self, side: int, iteration: int, s: TrainSettings) -> np.ndarray:
+        """Which faces make this batch: (B,) row numbers."""
+        samples, first = (self.src, self.dst)[side], iteration * self.batch
+        if not s.uniform_yaw:
+            return samples.chosen[sequence.order(s.seed, side, len(samples.chosen), first, self.batch)]
+        if side not in self._by_yaw:
+            self._by_yaw[side] = sequence.ByYaw(samples.yaw_rad[samples.chosen])
+        return samples.chosen[self._by_yaw[side].order(s.seed, side, first, self.batch)]
+
+    def _recoloured(self, rows: np.ndarray, iteration: int, s: TrainSettings) -> torch.Tensor:
+        """Source crops in the colours of random target faces; host work, since the transfers are."""
+        if self._painters is None:
+            self._painters = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="recolour")
+        like = self.dst.chosen[recolour.references(s.seed, iteration, len(rows), len(self.dst.chosen))]
+        crops = recolour.transferred(
+            self.src.read(rows), self.dst.read(like), s.ct_mode, s.seed, iteration, self._painters
+        )
+        return self._on_device(SRC, torch.from_numpy(crops).to(self.device))
 
     def _cut(self, crops: torch.Tensor, where: augment.Grids) -> Side:
         read = augment.sample(crops, where.target)
@@ -173,7 +196,11 @@ class Batches:
             crops = self._resident[side][torch.from_numpy(rows).to(self.device)]
         else:
             crops = torch.from_numpy((self.src, self.dst)[side].read(rows)).to(self.device)
-        crops = crops.view(len(rows), CHANNELS, *crops.shape[2:]).float().div_(255)
+        return self._on_device(side, crops)
+
+    def _on_device(self, side: int, crops: torch.Tensor) -> torch.Tensor:
+        """(n, 5, S, S) uint8 -> float32 0..1, the source's colours moved where that is wanted."""
+        crops = crops.view(len(crops), CHANNELS, *crops.shape[2:]).float().div_(255)
         if side == SRC and self.match_colour:
             gain, offset = torch.from_numpy(colour_map(self.src.colour, self.dst.colour)).float().to(self.device)
             crops[:, :3] = (crops[:, :3] * gain.view(1, 3, 1, 1) + offset.view(1, 3, 1, 1)).clamp_(0, 1)

@@ -21,6 +21,7 @@ HISTORY = "history.jsonl"
 _LOSS_SETTINGS = (
     "masked_training", "blur_out_mask", "eyes_mouth_prio", "eyes_mouth_weight", "mouth_area", "random_warp",
     "warp_strength", "warp_independent", "rotation_deg", "scale", "shift", "match_colour",
+    "uniform_yaw", "random_hsv_power", "ct_mode",
 )
 
 

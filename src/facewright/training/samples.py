@@ -28,7 +28,7 @@ from facewright.image.geometry import apply_affine, invert, scale_of
 from facewright.image.masks import eyes_mask, hull_mask, mouth_mask
 from facewright.image.warp import resize, warp
 
-VERSION = 2
+VERSION = 3
 CHANNELS = 5
 MASK, PRIORITY = 3, 4
 _CHUNK = 32
@@ -92,12 +92,13 @@ def _warp_mask(mask: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The prepared faces of one side. frames (N,) int64 frame numbers; colour (2, 3): mean and standard deviation of
-    blue, green, red (0..1) inside the masks; `chosen` (n,) int64: those that are trained on."""
+    """The prepared faces of one side. frames (N,) int64 frame numbers; yaw_rad (N,) float32; colour (2, 3): mean and
+    standard deviation of blue, green, red (0..1) inside the masks; `chosen` (n,) int64: those that are trained on."""
 
     path: Path
     side: int
     frames: np.ndarray
+    yaw_rad: np.ndarray
     colour: np.ndarray
     chosen: np.ndarray
 
@@ -152,7 +153,7 @@ def prepare(
         _forget_others(folder, place)
     facts = np.load(place / "facts.npz", allow_pickle=False)
     frames = facts["frames"]
-    return Samples(place / "faces.u8", side, frames, facts["colour"], np.arange(len(frames)))
+    return Samples(place / "faces.u8", side, frames, facts["yaw_rad"], facts["colour"], np.arange(len(frames)))
 
 
 def _is_whole(place: Path, count: int, side: int) -> bool:
@@ -175,23 +176,23 @@ def _make(
     part = place.with_name(place.name + PART)
     shutil.rmtree(part, ignore_errors=True)
     make_folder(part)
-    frames = np.zeros(count, np.int64)
+    frames, yaw_rad = np.zeros(count, np.int64), np.zeros(count, np.float32)
     sums, done, todo = np.zeros((3, 3)), 0, iter(wanted)
 
-    def one(item: T) -> tuple[int, np.ndarray]:
+    def one(item: T) -> tuple[Face, np.ndarray]:
         loaded = load(item)
-        return loaded[0].source.frame_index, cut_face(loaded, face_type, side, whole_lips)
+        return loaded[0], cut_face(loaded, face_type, side, whole_lips)
 
     try:
         with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool, open(part / "faces.u8", "wb") as file:
             while chunk := list(islice(todo, _CHUNK)):
-                for frame, crop in pool.map(one, chunk):
-                    frames[done] = frame
+                for face, crop in pool.map(one, chunk):
+                    frames[done], yaw_rad[done] = face.source.frame_index, np.radians(face.yaw_deg)
                     sums += _colour_sums(crop)
                     file.write(crop.tobytes())
                     done += 1
                 progress(done, count)
-        np.savez(part / "facts.npz", frames=frames[:done], colour=_colour(sums))
+        np.savez(part / "facts.npz", frames=frames[:done], yaw_rad=yaw_rad[:done], colour=_colour(sums))
         replace_folder(part, _vacant(place))
     except BaseException as error:  # also a stop that `progress` raised: nothing half-made stays
         shutil.rmtree(part, ignore_errors=True)

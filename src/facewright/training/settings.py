@@ -61,6 +61,15 @@ class TrainSettings(Settings):
     random_src_flip: bool = knob(False, "Mirror source faces now and then")
     random_dst_flip: bool = knob(True, "Mirror target faces now and then")
 
+    uniform_yaw: bool = knob(False, "Show all turns of the head equally often, rare ones too")
+    random_hsv_power: float = knob(
+        0.0, "Shift hue, saturation and value of the source's inputs at random, against other light; 0 = off", low=0.0,
+        high=0.3, step=0.05,
+    )
+    ct_mode: Literal["none", "rct", "lct", "mkl", "idt", "sot"] = knob(
+        "none", "Give each source face the colours of a random target face: moves its skin tone and light over"
+    )
+
     eyes_mouth_prio: bool = knob(False, "Weigh eyes and mouth more")
     eyes_mouth_weight: float = knob(
         300.0, "How much more", low=0.0, high=1000.0, step=10.0, shown_when="eyes_mouth_prio"
@@ -105,6 +114,8 @@ class TrainSettings(Settings):
             raise ValueError("lr-schedule cosine needs an end: give --minutes or --iterations.")
         if self.optimiser == "adamw" and self.lr_dropout < 1:
             raise ValueError("lr-dropout works with the optimisers adabelief and rmsprop only.")
+        if self.match_colour and self.ct_mode != "none":
+            raise ValueError("match-colour and ct-mode both move the source's colours: choose one of them.")
         if self.hold_out and self.hold_out_last >= self.hold_out:
             raise ValueError("hold-out-last must be smaller than hold-out, or nothing is left to learn from.")
         if self.device not in ("auto", "cpu", "cuda") and not (

@@ -97,7 +97,7 @@ def prepare_samples(
         face_type=wanted, side=side, mouth_area=s.mouth_area, progress=progress,
     )
     chosen = choose(samples.frames, s.hold_out, s.hold_out_last)
-    return Samples(samples.path, samples.side, samples.frames, samples.colour, chosen)
+    return Samples(samples.path, samples.side, samples.frames, samples.yaw_rad, samples.colour, chosen)
 
 
 def _span(face_type: FaceType) -> float:

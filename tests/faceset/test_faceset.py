@@ -238,3 +238,39 @@ def test_vectors_lie_in_the_index_alone_and_can_be_forgotten(folder, faces):
     assert any(needle in p.read_bytes() for p in folder.glob("index.sqlite*"))
     assert faceset.forget_identity() == 8
     assert not any(needle in p.read_bytes() for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_batch_of_faces_is_written_together_or_not_at_all(folder, faces, monkeypatch):
+    faceset = Faceset.open(folder)
+    mask = np.full((16, 16), 9, np.uint8)
+    changes = [(faceset.file(f), dataclasses.replace(f, mask_by="hull"), mask) for f in faces]
+    before = {path: path.read_bytes() for path, _, _ in changes}
+
+    def full(parts):
+        raise OSError(28, "No space left on device")
+
+    with Writer(folder) as writer:
+        with monkeypatch.context() as patch:
+            patch.setattr("facewright.faceset.store.replace_files", full)
+            with pytest.raises(DiskRefused, match="full"):
+                writer.write_faces(changes)
+        assert {path: path.read_bytes() for path in before} == before
+        assert not list(folder.rglob("*.part"))
+        assert writer.write_faces(changes) == len(faces)
+        assert writer.write_faces(changes) == 0, "what would come out the same is not written"
+        assert writer.write_faces([]) == 0
+        left = changes[0][0].with_name(changes[0][0].name + ".part")
+        left.write_bytes(b"half")
+        writer.sweep()
+        assert not left.exists()
+    again = Faceset.open(folder)
+    assert {row.mask_by for row in again.rows()} == {"hull"}
+    assert len(again.where(mask_by="hull")) == len(faces)
+
+
+def test_a_face_file_of_the_first_release_is_read(faces):
+    from facewright.faceset import facejson
+
+    old = json.loads(facejson.to_json(faces[0]))
+    del old["mask_by"]
+    assert same_face(facejson.from_json(json.dumps(old).encode()), faces[0])

@@ -23,7 +23,7 @@ Number = Annotated[
 _ROWS = 40
 _WORDS = {
     "missing": "no mask", "empty": "nothing in it", "holes": "holes", "pieces": "loose pieces", "blur": "a soft edge",
-    "small": "much smaller than the face", "jump": "jumps against its track",
+    "small": "much smaller than the face", "large": "nearly all of the picture", "jump": "jumps against its track",
 }
 
 

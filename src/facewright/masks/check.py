@@ -23,7 +23,7 @@ MISSING, JUMP = "missing", "jump"
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """One face whose mask needs a look. words: missing, empty, holes, pieces, blur, small, jump; facts None when
+    """One face whose mask needs a look. words: missing, empty, holes, pieces, blur, small, large, jump; facts None when
     there is no mask; jump: 0..1, see doubt.jumps."""
 
     face_id: str

@@ -1,4 +1,4 @@
-"""Is a mask sound? Holes, loose pieces, a soft edge, too small an area, and jumps against its track."""
+"""Is a mask sound? Holes, loose pieces, a soft edge, too small or large an area, and jumps against its track."""
 
 from __future__ import annotations
 
@@ -57,12 +57,13 @@ def measure(mask: np.ndarray, face: Face) -> Facts:
 
 
 def reasons(facts: Facts, limits: CheckSettings) -> list[str]:
-    """Words for what is doubtful: empty, or of holes, pieces, blur, small."""
+    """Words for what is doubtful: empty, or of holes, pieces, blur, small, large."""
     if facts.area_01 == 0:
         return ["empty"]
     found = {
         "holes": 100 * facts.holes_01 > limits.holes, "pieces": 100 * facts.pieces_01 > limits.pieces,
         "blur": facts.edge_px > limits.blur, "small": 100 * facts.of_hull < limits.small,
+        "large": 100 * facts.area_01 > limits.large,
     }
     return [word for word, true in found.items() if true]
 

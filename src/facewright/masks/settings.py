@@ -64,6 +64,7 @@ class CheckSettings(Settings):
     pieces: float = knob(1.0, "Loose pieces of more than this share of it", low=0.0, high=100.0, step=0.1, unit="%")
     blur: float = knob(6.0, "An edge softer than this, at 256 px", low=0.5, high=100.0, step=0.5, unit="px")
     small: float = knob(60.0, "An area below this share of the landmarks' outline", low=0.0, high=100.0, unit="%")
+    large: float = knob(95.0, "An area above this share of the picture", low=1.0, high=100.0, unit="%")
     jump: float = knob(
         5.0, "A mask that differs from both neighbours of its track by this much more than they do from each other",
         low=0.5, high=100.0, step=0.5, unit="%",

@@ -93,7 +93,8 @@ def test_names_and_shapes_at_default_size(case, golden):
         assert names_and_shapes(net, part) == variables
 
 
-def test_big_variables_of_later_nets_are_only_amp(golden):
+def test_no_big_variables_are_forgotten(golden):
+    # AMP's: test_amp.py; discriminators': test_discriminators.py.
     assert set(json.loads((golden / "models/big_variables.json").read_text())) - set(BIG) == {"amp_224_default"}
 
 

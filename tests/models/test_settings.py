@@ -8,7 +8,7 @@ import pytest
 
 from facewright.core.errors import SettingRefused
 from facewright.core.settings import check
-from facewright.models.settings import SHAPES, Quick96Settings, SaehdSettings, split_archi
+from facewright.models.settings import SHAPES, AmpSettings, Quick96Settings, SaehdSettings, XSegSettings, split_archi
 
 
 @pytest.mark.parametrize("graph", ["df", "liae"])
@@ -63,3 +63,30 @@ def test_quick96_has_nothing_to_choose():
     assert Quick96Settings.model_fields == {}
     with pytest.raises(SettingRefused):
         check(SHAPES["quick96"], {"resolution": 128})
+
+
+def test_amp_has_the_originals_defaults_and_rules():
+    s = check(AmpSettings, {})
+    assert (s.resolution, s.face_type, s.ae_dims, s.inter_dims) == (224, "whole_face", 256, 1024)
+    assert (s.e_dims, s.d_dims, s.d_mask_dims, s.morph_factor) == (64, 64, 22, 0.5)
+    assert check(AmpSettings, {"e_dims": 17, "d_dims": 95}).d_mask_dims == 32
+    bad = [{"resolution": 80}, {"face_type": "half_face"}, {"morph_factor": 0.6}, {"morph_factor": 0.05}, {"archi": "df"}]
+    for given in [*bad, {"inter_dims": 4096}]:
+        with pytest.raises(SettingRefused):
+            check(AmpSettings, given)
+    with pytest.raises(SettingRefused, match="locked"):
+        check(AmpSettings, {"morph_factor": 0.3}, started=s)
+
+
+def test_xseg_has_the_originals_defaults_and_rules():
+    s = check(XSegSettings, {})
+    assert (s.resolution, s.face_type, s.base_dims) == (256, "whole_face", 32)
+    for given in ({"resolution": 128}, {"base_dims": 4}, {"base_dims": 128}):
+        with pytest.raises(SettingRefused):
+            check(XSegSettings, given)
+
+
+def test_every_net_has_a_shape_and_every_shape_a_net():
+    from facewright.models.net import NETS
+
+    assert NETS.names() == list(SHAPES)

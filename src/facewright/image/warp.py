@@ -140,11 +140,11 @@ def draw_affine(rng: Rng, limits: AffineLimits, *, flip_allowed: bool) -> Affine
     scale = rng.uniform(1.0 / (1.0 - limits.scale_low), 1.0 + limits.scale_high)
     shift_x = rng.uniform(-limits.shift_01, limits.shift_01)
     shift_y = rng.uniform(-limits.shift_01, limits.shift_01)
-    flip = flip_allowed and _integer(rng, 0, 10) < 4
+    flip = flip_allowed and integer(rng, 0, 10) < 4
     return AffineDraw(float(rotation), float(scale), float(shift_x), float(shift_y), flip)
 
 
-def _integer(rng: Rng, low: int, high: int) -> int:
+def integer(rng: Rng, low: int, high: int) -> int:
     """low <= i < high from either kind of generator."""
     return int(rng.randint(low, high) if isinstance(rng, np.random.RandomState) else rng.integers(low, high))
 
@@ -154,7 +154,7 @@ def random_warp_maps(rng: Rng, side_px: int) -> tuple[np.ndarray, np.ndarray]:
 
     Without noise the map is x + 0.5 (a quirk of the original's grid, kept: targets are trained against it).
     """
-    cell = (side_px // 2, side_px // 4, side_px // 8)[_integer(rng, 0, 3)]
+    cell = (side_px // 2, side_px // 4, side_px // 8)[integer(rng, 0, 3)]
     count = side_px // cell + 1
     grid = np.broadcast_to(np.linspace(0.0, side_px, count), (count, count)).copy()
     inner = count - 2
@@ -206,7 +206,7 @@ def warp_randomly(
 def shift_hsv(image: np.ndarray, rng: Rng, amount: float) -> np.ndarray:
     """Random hue, saturation and value of an RGB (H, W, 3) float32 picture in 0..1, by `amount` 0..1; clipped."""
     span = max(1, int(180 * amount))
-    hue = _integer(rng, -span, span + 1)
+    hue = integer(rng, -span, span + 1)
     saturation, value = (rng.random_sample(2) if isinstance(rng, np.random.RandomState) else rng.random(2)) - 0.5
     h, s, v = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
     h = (h + np.float32(hue)) % np.float32(360)

@@ -114,7 +114,7 @@ def test_null_gives_back_what_it_got(golden):
 
 
 def test_every_swapper_says_what_it_is():
-    assert SWAPPERS.names() == ["run", "null"]
+    assert SWAPPERS.names() == ["run", "dfm", "null"]
     for plug in SWAPPERS:
         assert plug.help
 

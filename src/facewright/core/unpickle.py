@@ -39,13 +39,14 @@ _REFUSALS = (
 )
 
 
-def read_pickle(data: bytes, where: object = None) -> Any:
+def read_pickle(data: bytes, where: object = None, *, opcode_limit: int = 0) -> Any:
     """Bytes of a pickle (protocols 0 to 5) -> None, bool, int, float, str, bytes, list, tuple, set, dict, ndarray.
 
-    Arrays are read-only views of the data. Raises FileRefused for anything outside the allow-list or the limits.
+    Arrays are read-only views of the data. `opcode_limit`: 0 = OPCODE_LIMIT. Raises FileRefused for anything outside
+    the allow-list or the limits.
     """
     try:
-        opcodes = _scan(data)
+        opcodes = _scan(data, opcode_limit or OPCODE_LIMIT)
         return _Plain(_NODES_PER_OPCODE * opcodes + 1000).of(_Reader(io.BytesIO(data)).load(), 0)
     except _REFUSALS as error:
         raise FileRefused(
@@ -54,9 +55,9 @@ def read_pickle(data: bytes, where: object = None) -> Any:
         ) from error
 
 
-def read_pickle_file(path: Path, *, limit_bytes: int = 4 << 30) -> Any:
+def read_pickle_file(path: Path, *, limit_bytes: int = 4 << 30, opcode_limit: int = 0) -> Any:
     """As `read_pickle`, from a file of at most `limit_bytes`. Raises FileRefused."""
-    return read_pickle(read_file(path, limit_bytes=limit_bytes), path)
+    return read_pickle(read_file(path, limit_bytes=limit_bytes), path, opcode_limit=opcode_limit)
 
 
 Size = tuple[int, int]
@@ -65,7 +66,7 @@ Size = tuple[int, int]
 _ATOM: Size = (0, 1)
 
 
-def _scan(data: bytes) -> int:
+def _scan(data: bytes, limit: int) -> int:
     """Walk the opcodes without running them; returns their number.
 
     Refused: forbidden ones, too many, deep or self-multiplying tuples.
@@ -81,8 +82,8 @@ def _scan(data: bytes) -> int:
         name = opcode.name
         if name in _FORBIDDEN:
             raise ValueError(f"opcode {name} is not allowed")
-        if count > OPCODE_LIMIT:
-            raise ValueError(f"more than {OPCODE_LIMIT} opcodes")
+        if count > limit:
+            raise ValueError(f"more than {limit} opcodes")
         if name == "MARK":
             marks.append(len(stack))
         elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):

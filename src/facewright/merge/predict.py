@@ -23,7 +23,13 @@ from facewright.merge.settings import MergeSettings
 
 SWAPPERS = Registry("swappers")
 SWAPPERS.add(Plug("run", "facewright.merge.trained:open_run", "A trained RUN of this house.", needs=("torch",)))
+SWAPPERS.add(Plug(
+    "dfm", "facewright.merge.dfm:open_dfm", "A .dfm file, as programs for live use take them.", needs=("onnxruntime",)
+))
 SWAPPERS.add(Plug("null", "facewright.merge.predict:open_null", "Gives every face back as it came: for checks."))
+
+DFM = ".dfm"
+"""Ending of the file that takes the place of a RUN."""
 
 NULL = "null"
 """`null[:RESOLUTION[:FACE_TYPE]]` in place of a RUN: the swapper that changes nothing."""
@@ -74,13 +80,18 @@ class Swapper(Protocol):
 
 
 def predictor(run: Path | str, settings: MergeSettings | None = None) -> Swapper:
-    """The swapper of a RUN folder, or of `null[:RESOLUTION[:FACE_TYPE]]`.
+    """The swapper of a RUN folder, of a .dfm file, or of `null[:RESOLUTION[:FACE_TYPE]]`.
 
     Raises FileRefused, NothingFound, Mismatch: no run there, nothing trained yet, weights of another net.
     """
     chosen = settings or MergeSettings()
-    name = NULL if str(run).partition(":")[0] == NULL else "run"
+    name = NULL if str(run).partition(":")[0] == NULL else "dfm" if is_dfm(run) else "run"
     return SWAPPERS.load(name)(run, chosen)
+
+
+def is_dfm(run: Path | str) -> bool:
+    """Whether what takes the place of a RUN is a .dfm file (a folder of such a name is a run)."""
+    return str(run).lower().endswith(DFM) and not Path(run).is_dir()
 
 
 @dataclass(frozen=True, slots=True)

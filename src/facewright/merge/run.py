@@ -20,7 +20,7 @@ from facewright.media.reader import count_frames, open_video
 from facewright.merge import result
 from facewright.merge.cast import Cast, cast
 from facewright.merge.line import Line
-from facewright.merge.predict import NULL, Swapper, predictor
+from facewright.merge.predict import NULL, Swapper, is_dfm, predictor
 from facewright.merge.settings import MergeSettings
 from facewright.merge.summary import summarise
 
@@ -89,6 +89,12 @@ class MergeStep:
 
         recorded = run_record(Path(self.run)).get("likenesses", [])
         found = [result.likeness_from(entry) for entry in recorded if entry["role"] == "source_likeness"]
+        if not found and is_dfm(self.run):
+            raise ConsentRefused(
+                f"The file {Path(self.run).name} does not say whose face it makes.",
+                why="Without that, no record of consent can be asked.",
+                remedy=f"Say it: `facewright model import-dfm {self.run} --record RECORD`.", where=Path(self.run),
+            )
         if not found:
             # An empty list would let the film pass with the target's record alone.
             raise ConsentRefused(

@@ -65,6 +65,10 @@ class MergeSettings(Settings):
     degrade: int = knob(0, "Take detail from the frame around the face.", low=0, high=100)
     colour_degrade: int = knob(0, "Reduce the whole picture to 256 colours, mixed in by this share.", low=0, high=100)
     seed: int = knob(0, "Start of the random colour transfers: the same for every frame, so that nothing flickers.")
+    morph: float = knob(
+        1.0, "How much of the source's likeness an AMP model shows: 0 the target's own, 1 the source's.", low=0.0,
+        high=1.0, step=0.05,
+    )
     ema: bool = knob(True, "Use the averaged weights of the run where it has them.")
     device: str = knob("auto", "Where the net runs: auto, cpu, cuda, cuda:1 ...")
     precision: Literal["float32", "bfloat16"] = knob("float32", "Number format of the net while predicting.")

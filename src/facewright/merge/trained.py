@@ -11,9 +11,10 @@ import torch
 
 from facewright.core.errors import NothingFound, SettingRefused
 from facewright.faces.face import FaceType
-from facewright.merge.predict import Prediction
+from facewright.merge.predict import Prediction, is_dfm
 from facewright.merge.settings import MergeSettings
 from facewright.models import checkpoint
+from facewright.models.amp import Amp
 from facewright.models.net import Net, build
 from facewright.models.run_folder import RunFolder
 
@@ -21,7 +22,12 @@ from facewright.models.run_folder import RunFolder
 class NetSwapper:
     """A Net behind the house's types. RGB in, RGB out: the BGR of the nets does not leave this class."""
 
-    def __init__(self, net: Net, *, identity: str, iteration: int, device: torch.device, bf16: bool = False) -> None:
+    def __init__(
+        self, net: Net, *, identity: str, iteration: int, device: torch.device, bf16: bool = False, morph: float = 1.0
+    ) -> None:
+        # Only AMP can dose the likeness; another dose is another prediction.
+        self._dose: tuple[float, ...] = (morph,) if isinstance(net, Amp) else ()
+        identity = f"{identity}:{morph:g}" if self._dose else identity
         self.net = net.to(device).eval().requires_grad_(False)
         self.resolution, self.face_type = net.resolution, FaceType(net.face_type)
         self.identity, self.iteration = identity, iteration
@@ -34,7 +40,7 @@ class NetSwapper:
         """(B, R, R, 3) float32 RGB 0..1 -> Prediction, clipped to 0..1. Landmarks are not used."""
         bgr = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            swap = self.net.swap(torch.from_numpy(bgr).to(self.device))
+            swap = self.net.swap(torch.from_numpy(bgr).to(self.device), *self._dose)
         image, mask_swap, mask_own = (
             t.float().clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy() for t in (swap.image, swap.mask_swap, swap.mask_own)
         )
@@ -62,12 +68,18 @@ def open_run(run: Path | str, settings: MergeSettings) -> NetSwapper:
     device = device_named(settings.device)
     identity = f"{folder.net}:{saved.iteration}:{digest}"
     return NetSwapper(
-        net, identity=identity, iteration=saved.iteration, device=device, bf16=settings.precision == "bfloat16"
+        net, identity=identity, iteration=saved.iteration, device=device, bf16=settings.precision == "bfloat16",
+        morph=settings.morph,
     )
 
 
 def run_record(run: Path) -> dict[str, Any]:
-    """What training noted in RUN/run.json beside the shape (likenesses, data). Raises FileRefused."""
+    """What training noted in RUN/run.json beside the shape (likenesses, data), or what a .dfm file says of itself.
+    Raises FileRefused."""
+    if is_dfm(run):
+        from facewright.merge.dfm import dfm_record
+
+        return dfm_record(run)
     return dict(RunFolder.open(run).extra)
 
 

@@ -39,9 +39,21 @@ SPARE_BYTES = 64 << 20
 """What a save leaves free on the disk for journals and previews."""
 
 _NAME = re.compile(r"\d{9}(-\d+)?")
-_FILES = ("weights", "ema", "optimiser")
+PLAYERS = ("true_face", "gan")
+"""Nets that learn beside the model (training/adversaries); they come with their optimisers."""
+_MEMORY = ("optimiser", *(f"{p}_optimiser" for p in PLAYERS))
+_FILES = ("weights", "ema", *PLAYERS, *_MEMORY)
 _KNOWN = {f"{f}.safetensors" for f in _FILES} | {"state.json", f"state.json{PART}"}
 _STATE_LIMIT_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiserState:
+    """An optimiser's memory as data: kind = its class's name, iterations = its counter, tensors `slot:parameter`."""
+
+    kind: str
+    iterations: int
+    tensors: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,14 @@ class Checkpoint:
         """Whether the optimiser's state is still there."""
         return "optimiser" in self.state["files"]
 
+    def optimiser_state(self) -> OptimiserState | None:
+        """The optimiser's memory, on the CPU; None when it is not there any more."""
+        if not self.resumable:
+            return None
+        plain = self.state["optimiser"]
+        tensors = read_tensors(self.folder / "optimiser.safetensors")
+        return OptimiserState(plain["kind"], max(plain["iterations"], default=0), tensors)
+
     def restore(self, net: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> None:
         """Load weights, and where asked the optimiser with its generator, in place and on their devices."""
         net.load_state_dict(self.weights())
@@ -92,18 +112,27 @@ class Checkpoint:
             tensors = read_tensors(self.folder / "optimiser.safetensors")
             _unpack(optimiser, tensors, self.state["optimiser"])
 
+    def restore_player(self, name: str, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Load one of PLAYERS that this save holds (its name is in state["files"]), in place and on its device."""
+        module.load_state_dict(read_tensors(self.folder / f"{name}.safetensors"))
+        if f"{name}_optimiser" in self.state["files"]:
+            tensors = read_tensors(self.folder / f"{name}_optimiser.safetensors")
+            _unpack(optimiser, tensors, self.state["players"][name])
+
 
 def save(
-    run: Path, iteration: int, net: nn.Module, optimiser: torch.optim.Optimizer | None = None,
+    run: Path, iteration: int, net: nn.Module, optimiser: torch.optim.Optimizer | OptimiserState | None = None,
     ema: Mapping[str, Tensor] | None = None, *, net_name: str = "", settings: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None, rng: Mapping[str, Tensor] | None = None, loss: float | None = None,
     loss_key: str = "", name: str = "", keep: Keep | None = None, now_s: float | None = None,
+    players: Mapping[str, tuple[nn.Module, torch.optim.Optimizer]] | None = None,
 ) -> Path:
     """Write a checkpoint and return its folder; when it returns, the save survives kill -9 and a power cut.
 
-    optimiser: built with named parameters; an attribute `generator` is kept too. ema: name -> mean (`Ema.tensors()`).
-    settings, extra: JSON-able. rng: uint8 tensors (`torch.get_rng_state()`). loss: smoothed reconstruction loss;
-    loss_key: digest of the settings that make losses comparable. name: keeps this one for ever.
+    optimiser: built with named parameters, an attribute `generator` is kept too; or its memory as data. ema: name ->
+    mean (`Ema.tensors()`). settings, extra: JSON-able. rng: uint8 tensors (`torch.get_rng_state()`). loss: smoothed
+    reconstruction loss; loss_key: digest of the settings that make losses comparable. name: keeps this one for ever.
+    players: those of PLAYERS that have learned something.
     Raises DiskRefused (would not fit, cannot be written); the earlier checkpoint is then still whole and current.
     """
     packed, plain = _pack(optimiser) if optimiser is not None else ({}, {})
@@ -112,16 +141,58 @@ def save(
         parts["ema"] = ema
     if optimiser is not None:
         parts["optimiser"] = packed
+    memories = {}
+    for player, (module, theirs) in (players or {}).items():
+        parts[player] = module.state_dict()
+        parts[f"{player}_optimiser"], memories[player] = _pack(theirs)
+    state = {
+        "iteration": iteration, "net": net_name or getattr(net, "name", ""), "name": name, "loss": loss,
+        "loss_key": loss_key, "settings": dict(settings or {}), "extra": dict(extra or {}), "optimiser": plain,
+        "players": memories, "rng": {n: _encode(t) for n, t in (rng or {}).items()},
+    }
+    return _put(run, state, parts, keep or Keep(), now_s)
+
+
+def save_changed(
+    run: Path, found: Checkpoint, tensors: Mapping[str, Mapping[str, Tensor]], extra: Mapping[str, Any],
+    keep: Keep | None = None,
+) -> Path:
+    """A new save of `found`'s iteration, current from now on, with `tensors` (file -> its content: "weights" ...) in the
+    place of its own, and notes `extra` added to its own. What is not given is copied; the loss counts as unknown.
+
+    Raises DiskRefused, FileRefused; the earlier save is then still whole and current.
+    """
+    parts = {
+        name: tensors[name] if name in tensors else read_tensors(found.folder / f"{name}.safetensors")
+        for name in found.state["files"]
+    }
+    state = {**found.state, "name": "", "loss": None, "extra": {**found.extra, **extra}}
+    return _put(run, state, parts, keep or Keep(), None)
+
+
+def give_name(run: Path, folder_name: str, name: str) -> None:
+    """Keep a save for ever under a name. Raises FileRefused (no such save), DiskRefused."""
+    folder = run / "model" / "ckpt" / folder_name
+    state = _state(folder)
+    if state is None:
+        raise FileRefused(f"{run.name} has no save {folder_name}.", remedy="List them: `facewright model info RUN`.",
+                          where=folder)
+    write_atomic(folder / "state.json", json.dumps({**state, "name": name}).encode())
+
+
+def _put(
+    run: Path, known_state: Mapping[str, Any], parts: Mapping[str, Mapping[str, Tensor]], keep: Keep,
+    now_s: float | None,
+) -> Path:
+    """Write one save whole, make it the current one, thin out the others."""
+    iteration = known_state["iteration"]
     root = make_folder(run / "model" / "ckpt")
     _sweep(root)
     known = _all_states(root)
     _require_room(root, iteration, sum(size_of(p) for p in parts.values()), known)
     state = {
-        "format": FORMAT, "iteration": iteration, "net": net_name or getattr(net, "name", ""),
-        "serial": max((s["serial"] for s in known.values()), default=0) + 1,
-        "saved_at_s": time.time() if now_s is None else now_s, "name": name, "loss": loss, "loss_key": loss_key,
-        "settings": dict(settings or {}), "extra": dict(extra or {}), "optimiser": plain,
-        "rng": {n: _encode(t) for n, t in (rng or {}).items()},
+        **known_state, "format": FORMAT, "serial": max((s["serial"] for s in known.values()), default=0) + 1,
+        "saved_at_s": time.time() if now_s is None else now_s,
     }
     final = _free_name(root, iteration)
     part = final.with_name(final.name + PART)
@@ -135,7 +206,7 @@ def save(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     set_current(run, final.name)
-    prune(run, keep or Keep())
+    prune(run, keep)
     return final
 
 
@@ -213,10 +284,12 @@ def prune(run: Path, keep: Keep) -> None:
 
 def _thin(folder: Path, state: Mapping[str, Any]) -> None:
     # First the word, then the deed: killed in between, the file is a stray that the next call removes.
-    if "optimiser" in state["files"]:
-        slim = {**state, "optimiser": {}, "files": {n: h for n, h in state["files"].items() if n != "optimiser"}}
+    if set(_MEMORY) & set(state["files"]):
+        slim = {**state, "optimiser": {}, "players": {},
+                "files": {n: h for n, h in state["files"].items() if n not in _MEMORY}}
         write_atomic(folder / "state.json", json.dumps(slim).encode())
-    (folder / "optimiser.safetensors").unlink(missing_ok=True)
+    for name in _MEMORY:
+        (folder / f"{name}.safetensors").unlink(missing_ok=True)
 
 
 def _drop(folder: Path) -> None:
@@ -300,8 +373,11 @@ def _checkpoint(folder: Path, state: Mapping[str, Any], damaged: list[str]) -> C
     )
 
 
-def _pack(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _pack(optimiser: torch.optim.Optimizer | OptimiserState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """State keyed by parameter name: tensors `slot:name`, everything else JSON-able."""
+    if isinstance(optimiser, OptimiserState):
+        plain = {"kind": optimiser.kind, "iterations": [optimiser.iterations], "generator": ""}
+        return dict(optimiser.tensors), plain
     tensors: dict[str, Tensor] = {}
     for group in optimiser.param_groups:
         for name, parameter in zip(group["param_names"], group["params"], strict=True):

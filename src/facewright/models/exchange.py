@@ -1,12 +1,7 @@
-"""DeepFaceLab's model folders: which net, which shape, which weights. Facts: models-and-training.md 3.7.
-
-A model is a family of files `<name>_<Class>_<part>.npy` (pickled dicts, key = variable name without its part, plus
-":0") and `<name>_<Class>_data.dat` (iteration and options).
-"""
+"""Models that leave the house: DeepFaceLab's files and ONNX. Each needs the gate's leave."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,167 +9,223 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from facewright.core.errors import FileRefused, Mismatch, SettingRefused
-from facewright.core.settings import check
-from facewright.core.unpickle import read_pickle_file
-from facewright.models.layers import to_original_layout, to_torch_layout
-from facewright.models.settings import Quick96Settings, SaehdSettings, ShapeSettings, split_archi
+from facewright.core.errors import ConsentRefused, DiskRefused, FileRefused, Mismatch, NothingFound, SettingRefused
+from facewright.core.files import make_folder, part_file, sha256_of
+from facewright.models import checkpoint
+from facewright.models.checkpoint import Checkpoint, OptimiserState
+from facewright.models.dfl_files import CLASS_OF_NET, FACE_TYPES, OPTIMISER, Family
+from facewright.models.dfl_read import ForeignNet
+from facewright.models.dfl_write import adversaries_to_dfl, optimiser_to_dfl, to_dfl, write_dfl
+from facewright.models.dfm_facts import to_metadata
+from facewright.models.net import NETS, fresh
+from facewright.models.onnx_check import compare, last_bit
+from facewright.models.onnx_nets import to_onnx
+from facewright.models.run_folder import RunFolder
+from facewright.models.tensors import read_tensors, write_tensors
+from facewright.provenance.permit import Permit
 
-NET_OF_CLASS = {"SAEHD": "saehd", "Quick96": "quick96"}
-"""The original's class name -> ours."""
+USE = "export_model"
+MASK_STAGE = "label"
+"""What the leave for a net that shows nobody (XSeg) is called."""
 
-FACE_TYPES = {"h": "half_face", "mf": "midfull_face", "f": "full_face", "wf": "whole_face", "head": "head"}
-"""The original's word -> ours."""
+LIMITS = {False: 1e-5, True: 1e-2}
+"""half -> largest difference to torch with which a file may appear."""
 
-PARTS = {
-    "df": ("encoder", "inter", "decoder_src", "decoder_dst"), "liae": ("encoder", "inter_AB", "inter_B", "decoder"),
-}
-"""Graph -> the nets within the net, one file each."""
+_ROUNDING, _BITS = 1e-4, 4
+"""Where rounding alone makes more of a difference than the limit: up to so many times the net's answer to weights
+changed in their last bit, and never more than this."""
 
-_DATA = re.compile(r"(?P<name>[^_]+)_(?P<kind>[A-Za-z0-9]+)_data\.dat")
-_DIMS = ("ae_dims", "e_dims", "d_dims", "d_mask_dims")
-_DIMS_LIMIT = 4096
+_TAKEN_OVER = Path("model") / "taken_over"
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignModel:
-    """A model read from a folder. `weights`: parameter name (dotted, with part) -> float32 tensor in torch's layout.
+class Exported:
+    """What was written, of which iteration, how far it is from torch (0 for plain weights), and what to know."""
 
-    `missing`: parts without a file; they keep their start values, as in the original (a known user recipe deletes
-    inter_AB between stages).
-    """
-
-    name: str
-    net: str
-    settings: ShapeSettings
-    weights: Mapping[str, Tensor]
-    missing: tuple[str, ...]
+    files: tuple[Path, ...]
     iteration: int
-    options: Mapping[str, Any]
+    difference: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
-def read_dfl(folder: Path, name: str = "") -> ForeignModel:
-    """Read the SAEHD or Quick96 model `name` (may be left out when there is only one) of a folder.
+def export_onnx(run: Path, file: Path, *, permit: Permit, half: bool = False, raw: bool = False) -> Exported:
+    """A run -> one ONNX file (.dfm of a swapping net, .onnx of XSeg), compared with torch before it appears.
 
-    Raises FileRefused (none, several, damaged, hostile, a class that facewright does not read).
+    The running mean of the weights is taken where there is one, as merges do; not with `raw`. Raises FileRefused,
+    NothingFound (nothing trained), Mismatch (no ONNX form, or the numbers differ), DiskRefused, ConsentRefused.
     """
-    prefix, data = _find(folder, name)
-    model_name, class_name = prefix.split("_", 1)
-    content = read_pickle_file(data)
-    if not isinstance(content, dict) or not isinstance(content.get("options", {}), dict):
-        raise _damaged(data, "it is not a dictionary with options")
-    options = content.get("options", {})
-    net = NET_OF_CLASS[class_name]
-    settings = Quick96Settings() if net == "quick96" else _shape(options, data)
-    weights: dict[str, Tensor] = {}
-    missing = []
-    for part in PARTS[split_archi(settings.archi)[0]]:
-        file = folder / f"{prefix}_{part}.npy"
-        if file.is_file():
-            weights.update(_read_part(file, part))
-        else:
-            missing.append(part)
-    iteration = content.get("iter", 0)
-    return ForeignModel(
-        model_name, net, settings, weights, tuple(missing), iteration if type(iteration) is int else 0, options
-    )
-
-
-@torch.no_grad()
-def fill(net: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """Copy weights into a net; returns the names of parameters that got none (they keep their values).
-
-    Names that the net does not have are ignored. Raises Mismatch when a size differs: the original would silently
-    start that whole part afresh (quirk Q11).
-    """
-    without = []
-    for name, parameter in net.named_parameters():
-        if name not in weights:
-            without.append(name)
-            continue
-        value = weights[name]
-        if value.numel() != parameter.numel():
-            raise Mismatch(
-                f"{name} has {value.numel():,} values, the net wants {parameter.numel():,}.",
-                why="The weights were made with other dimensions or letters than the options say.",
-                remedy="Restore the model's files from one and the same backup.", where=name,
-            )
-        if value.shape != parameter.shape:
-            # The original reshapes in its own layout, so do we.
-            value = to_torch_layout(to_original_layout(value).reshape(to_original_layout(parameter).shape))
-        parameter.copy_(value)
-    return without
-
-
-def to_dfl(net: nn.Module) -> dict[str, dict[str, np.ndarray]]:
-    """Part -> {key with ":0" -> float32 array in the original's layout}: what its files hold, as plain data."""
-    files: dict[str, dict[str, np.ndarray]] = {}
-    for name, parameter in net.named_parameters():
-        part, _, key = name.partition(".")
-        array = to_original_layout(parameter.detach().cpu()).contiguous().numpy()
-        files.setdefault(part, {})[key.replace(".", "/") + ":0"] = array
-    return files
-
-
-def _find(folder: Path, name: str) -> tuple[str, Path]:
-    matches = [m for f in sorted(folder.glob("*_data.dat")) if (m := _DATA.fullmatch(f.name))]
-    names = [m["name"] for m in matches]
-    matches = [m for m in matches if name in ("", m["name"])]
-    readable = [m for m in matches if m["kind"] in NET_OF_CLASS]
-    if len(readable) == 1:
-        found = readable[0]
-        return f"{found['name']}_{found['kind']}", folder / found.string
-    if readable:
-        raise FileRefused(
-            f"{folder.name} holds several models.", why=", ".join(m.string for m in readable),
-            remedy=f"Name one of: {', '.join(m['name'] for m in readable)}.", where=folder,
+    folder, saved = _opened(run)
+    _require(permit, folder)
+    suffix = ".onnx" if folder.net == "xseg" else ".dfm"
+    if file.suffix.lower() != suffix:
+        raise SettingRefused(
+            f"{file.name} is no good name for a {folder.net} export.", why="Programs know such files by their ending.",
+            remedy=f"Let it end in {suffix}.", where=file,
         )
-    if matches:
-        raise FileRefused(
-            f"{matches[0].string} is a {matches[0]['kind']} model, which facewright does not read.",
-            remedy="SAEHD and Quick96 models can be read.", where=folder,
-        )
-    raise FileRefused(
-        f"{folder.name} holds no DeepFaceLab model{f' called {name}' if name else ''}.",
-        remedy=f"There are: {', '.join(names)}." if names else "Give the folder with the file NAME_SAEHD_data.dat.",
-        where=folder,
-    )
-
-
-def _shape(options: Mapping[str, Any], data: Path) -> SaehdSettings:
-    """Shape settings from the options. Channel counts below our own minimum are accepted as they are."""
+    if file.exists():
+        raise DiskRefused(f"{file.name} is there already.", remedy="Give another name.", where=file)
+    net = _net(folder, saved, saved.weights() if raw else saved.smooth_weights())
+    facts = {
+        "net": folder.net, "resolution": net.resolution, "face_type": net.face_type, "iteration": saved.iteration,
+        "weights_sha256": saved.state["files"]["weights"], "precision": "float16" if half else "float32",
+        "permit": permit.id,
+    }
+    model = to_onnx(net, to_metadata(facts, folder.extra.get("likenesses", [])), half=half)
     try:
-        words = {
-            "archi": options["archi"], "resolution": options["resolution"],
-            "face_type": FACE_TYPES[options["face_type"]],
-        }
-        shape = check(SaehdSettings, words)
-        dims = {key: options[key] for key in _DIMS}
-    except (KeyError, TypeError) as error:
-        raise _damaged(data, f"its options lack or misname {error}") from error
-    except SettingRefused as error:
-        raise _damaged(data, f"{error.what} {error.why}") from error
-    if not all(type(v) is int and 1 <= v <= _DIMS_LIMIT for v in dims.values()):
-        raise _damaged(data, f"its channel counts are impossible: {dims}")
-    return shape.model_copy(update=dims)
+        data = model.SerializeToString()
+    except ValueError as error:
+        raise Mismatch(
+            f"The {folder.net} model of {run.name} is too large for one ONNX file.", why="The format ends at 2 GB.",
+            remedy="Export it with --half.", where=run,
+        ) from error
+    make_folder(file.parent)
+    with part_file(file) as part:
+        part.write_bytes(data)
+        difference, limit = compare(net, part), LIMITS[half]
+        if LIMITS[False] < difference <= _ROUNDING and not half:
+            # Deep nets with norms of their own (XSeg) magnify the rounding of the sums themselves.
+            limit = min(_ROUNDING, _BITS * last_bit(net, net.resolution))
+        if not difference <= limit:
+            raise Mismatch(
+                f"The ONNX form of {run.name} does not give the same faces.",
+                why=f"They differ by {difference:.2g}; allowed are {limit:.2g}.",
+                remedy="Export it without --half." if half else "Please report this model's settings as a bug.",
+                where=run,
+            )
+    return Exported((file,), saved.iteration, difference)
 
 
-def _read_part(file: Path, part: str) -> dict[str, Tensor]:
-    content = read_pickle_file(file)
-    if not isinstance(content, dict):
-        raise _damaged(file, "it is not a dictionary of arrays")
-    found = {}
-    for key, array in content.items():
-        if not isinstance(key, str) or not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            raise _damaged(file, f"{key!r} is not an array of numbers")
-        name = f"{part}.{key.removesuffix(':0').replace('/', '.')}"
-        found[name] = to_torch_layout(torch.from_numpy(array.astype(np.float32)))
+def export_dfl(
+    run: Path, folder: Path, *, permit: Permit, options: Mapping[str, Any], losses: np.ndarray, name: str = "",
+) -> Exported:
+    """A run -> DeepFaceLab's files in `folder`, which it goes on training from: weights as they are (no running mean),
+    the optimisers' memories, discriminators, iteration, `options` and `losses` (n, 2).
+
+    Raises as `export_onnx`, and SettingRefused for a name that the original could not read.
+    """
+    opened, saved = _opened(run)
+    _require(permit, opened)
+    family = Family(folder, _name(opened, name), CLASS_OF_NET[opened.net])
+    net = _net(opened, saved, saved.weights())
+    whole = opened.net == "xseg"
+    named = dict(net.named_parameters())
+    files = to_dfl(named.items(), whole=whole)
+    state, notes = saved.optimiser_state(), []
+    memory = optimiser_to_dfl(state, opened.net, named, "XSeg" if whole else "") if state is not None else None
+    if memory is not None:
+        files[OPTIMISER] = memory
+    elif state is not None:
+        notes.append(f"The memory of {state.kind} was left out: DeepFaceLab has no such optimiser.")
+    files |= adversaries_to_dfl(opened.net, taken_over(run))
+    if "ema" in saved.state["files"]:
+        notes.append("The running mean of the weights was left out: DeepFaceLab keeps none.")
+    data = {
+        "iter": saved.iteration, "options": {**options, **_shape_options(opened)},
+        "loss_history": losses[:, :1].tolist() if whole else losses.tolist(), "sample_for_preview": None,
+        "choosed_gpu_indexes": None,
+    }
+    written = write_dfl(family, files, data)
+    return Exported(tuple(folder / file for file in written), saved.iteration, 0.0, tuple(notes))
+
+
+def likenesses_of(run: Path) -> list[dict[str, Any]]:
+    """Whose faces a run learned, as it recorded them; [] for a net of masks. Raises ConsentRefused when a net that
+    swaps faces does not say it: an empty list would let it pass."""
+    folder = RunFolder.open(run)
+    if folder.net == "xseg":
+        return []
+    found = [dict(entry) for entry in folder.extra.get("likenesses", [])]
+    if not any(entry["role"] == "source_likeness" for entry in found):
+        raise ConsentRefused(
+            f"The run {run.name} does not say whose face it learned.",
+            why="Without that, no record of consent can be asked.",
+            remedy="Go on training it with `facewright train`, which notes the people, then export it.", where=run,
+        )
     return found
 
 
-def _damaged(file: Path, why: str) -> FileRefused:
-    return FileRefused(
-        f"{file.name} is damaged.", why=f"{why}.", remedy="Restore the model's files from a backup.", where=file
-    )
+def keep_adversaries(run: Path, found: Mapping[str, ForeignNet]) -> dict[str, Any]:
+    """Write discriminators that came with a model into RUN/model/taken_over; returns what run.json keeps of them."""
+    notes: dict[str, Any] = {}
+    for name, net in found.items():
+        tensors = {f"weight:{key}": value for key, value in net.weights.items()}
+        if net.optimiser is not None:
+            tensors |= dict(net.optimiser.tensors)
+        path = make_folder(run / _TAKEN_OVER) / f"{name}.safetensors"
+        optimiser = net.optimiser
+        notes[name] = {
+            "sha256": write_tensors(path, tensors), "kind": optimiser.kind if optimiser is not None else "",
+            "iterations": optimiser.iterations if optimiser is not None else 0,
+        }
+    return notes
+
+
+def taken_over(run: Path) -> dict[str, ForeignNet]:
+    """The discriminators that came with an imported run, by our name ("gan", "true_face"). Raises FileRefused."""
+    found = {}
+    for name, note in RunFolder.open(run).extra.get("imported", {}).get("adversaries", {}).items():
+        path = run / _TAKEN_OVER / f"{name}.safetensors"
+        if sha256_of(path) != note["sha256"]:
+            raise FileRefused(
+                f"{path.name} of {run.name} is damaged.", remedy="Import the model again under a new name.", where=path
+            )
+        tensors = read_tensors(path)
+        weights = {key.removeprefix("weight:"): t for key, t in tensors.items() if key.startswith("weight:")}
+        rest = {key: t for key, t in tensors.items() if not key.startswith("weight:")}
+        state = OptimiserState(note["kind"], note["iterations"], rest) if note["kind"] else None
+        found[name] = ForeignNet(weights, state)
+    return found
+
+
+def _require(permit: Permit, folder: RunFolder) -> None:
+    """The gate's leave must be for this, and stand on every record that the run names."""
+    if folder.net == "xseg" and permit.covers(MASK_STAGE):
+        return
+    wanted = {entry["consent"] for entry in likenesses_of(folder.path)} - {""}
+    if not permit.covers(USE) or not wanted <= set(permit.records):
+        raise ConsentRefused(
+            f"There is no leave to give the model {folder.path.name} away.",
+            why="The gate was asked for another use or other faces.",
+            remedy="Use `facewright model export-dfm` or `export-dfl`, which ask for it.", where=folder.path,
+        )
+
+
+def _opened(run: Path) -> tuple[RunFolder, Checkpoint]:
+    folder = RunFolder.open(run)
+    saved = checkpoint.load_latest(run)
+    if saved is None:
+        raise NothingFound(
+            f"{run.name} holds no trained weights yet.",
+            remedy=f"Train it first: `facewright train {folder.net} {run}`.", where=run,
+        )
+    return folder, saved
+
+
+def _net(folder: RunFolder, saved: Checkpoint, weights: Mapping[str, torch.Tensor]) -> Any:
+    net: nn.Module = fresh(NETS.load(folder.net), folder.shape)
+    net.load_state_dict(dict(weights))
+    return net.eval().requires_grad_(False)
+
+
+def _name(folder: RunFolder, name: str) -> str:
+    """The model's name there: given, else the one it came with, else the run's without what the original reads as the
+    end of a name."""
+    chosen = name or folder.extra.get("imported", {}).get("name", "") or folder.path.name.replace("_", "-")
+    if not chosen or any(c in chosen for c in '_/\\:*?"<>|\0') or chosen.strip(". ") != chosen:
+        raise SettingRefused(
+            f"{chosen!r} cannot be a model's name in DeepFaceLab.",
+            why="It ends a name at the first underscore, and it is part of file names.",
+            remedy="Give --name with letters, digits, spaces and -.", where="--name",
+        )
+    return chosen
+
+
+def _shape_options(folder: RunFolder) -> dict[str, Any]:
+    """The shape as the original spells it."""
+    words = {ours: theirs for theirs, ours in FACE_TYPES.items()}
+    shape = folder.shape.model_dump()
+    if folder.net == "xseg":
+        return {"face_type": words[shape["face_type"]]}
+    return {key: words[value] if key == "face_type" else value for key, value in shape.items()}

@@ -16,7 +16,7 @@ from typing import Any
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, SettingRefused
 from facewright.core.files import PART, make_folder, read_file, write_atomic
 from facewright.core.settings import Settings, merge
-from facewright.models.settings import SHAPES
+from facewright.models.settings import SHAPES, with_dims
 
 FORMAT = 1
 _LIMIT_BYTES = 1 << 20
@@ -112,7 +112,10 @@ def _parse(path: Path) -> dict[str, Any]:
             raise FileRefused(
                 "The run was made by a newer facewright.", remedy="Update facewright.", where=path
             )
-        shape = merge(SHAPES[content["net"]], content["shape"])
+        # Channel counts are taken as they are: a model that was brought here may have any.
+        dims = {name: value for name, value in content["shape"].items() if name.endswith("_dims")}
+        rest = {name: value for name, value in content["shape"].items() if name not in dims}
+        shape = with_dims(merge(SHAPES[content["net"]], rest), dims)
         return {"net": content["net"], "shape": shape, "extra": dict(content["extra"])}
     except (ValueError, KeyError, TypeError, SettingRefused) as error:
         raise FileRefused(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import ValidationInfo, field_validator
 
+from facewright.core.errors import SettingRefused
 from facewright.core.settings import Settings, knob
+
+S = TypeVar("S", bound=Settings)
 
 FaceTypeName = Literal["half_face", "midfull_face", "full_face", "whole_face", "head"]
 
@@ -154,3 +158,16 @@ SHAPES: dict[str, type[Settings]] = {
     "saehd": SaehdSettings, "quick96": Quick96Settings, "amp": AmpSettings, "xseg": XSegSettings,
 }
 """Net name -> class of its shape settings (the light half of the registry NETS)."""
+
+_DIMS_LIMIT = 4096
+
+
+def with_dims(shape: S, dims: Mapping[str, object]) -> S:
+    """A shape with these channel counts as they are: models of others may have fewer than our own nets are given, or
+    odd ones. Raises SettingRefused when they are impossible."""
+    known = dims.keys() <= set(shape.model_dump())
+    if not known or not all(type(value) is int and 1 <= value <= _DIMS_LIMIT for value in dims.values()):
+        raise SettingRefused(
+            f"The channel counts are impossible: {dict(dims)}.", remedy=f"Allowed: 1..{_DIMS_LIMIT}.", where="dims"
+        )
+    return shape.model_copy(update=dict(dims))

@@ -1,0 +1,182 @@
+"""Verbs that bring models of other programs here and hand ours out. Each asks the gate and leaves a ledger entry.
+
+A face that was learned elsewhere is not seen by importing its model: the user says whose it is, by its record, and
+the model is bound to that record from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facewright.api.trust import trust_at
+from facewright.core.errors import ConsentRefused, FileRefused, SettingRefused
+from facewright.core.step import Likeness
+
+if TYPE_CHECKING:
+    from facewright.models.dfl_read import ForeignModel
+    from facewright.models.exchange import Exported
+    from facewright.provenance.ledger import Ledger
+    from facewright.provenance.permit import Permit
+    from facewright.provenance.store import ConsentStore
+
+
+def model_import_dfl(
+    folder: Path, run: Path, *, name: str = "", archi: str = "", face_type: str = "", records: Sequence[str] = (),
+) -> dict[str, Any]:
+    """A DeepFaceLab model folder -> a new RUN. `records`: whose faces it learned, by reference, id or name.
+
+    Raises ConsentRefused without a record of the source's person. A model in pretraining needs none: it then leaves
+    pretraining on the way in, which makes it forget people. XSeg shows nobody.
+    """
+    from facewright.models.dfl_read import read_dfl
+    from facewright.training.adopt import adopt, without_pretraining
+
+    model = read_dfl(folder, name, archi=archi, face_type=face_type)
+    if model.pretraining and not records and model.net != "xseg":
+        model, people = without_pretraining(model), []
+    else:
+        people = _people(run, records, folder, model)
+    free = model.net == "xseg" or not people
+    permit = _allow("label" if free else "train", [] if free else people, run)
+    done = adopt(model, run, [_entry(one) for one in people])
+    _note(run, "model.imported", permit, run.name, {
+        "net": model.net, "iteration": str(done.iteration), "class": str(done.folder.extra["imported"]["class"]),
+    })
+    return {
+        "run": str(run), "net": model.net, "model": model.name, "iteration": done.iteration,
+        "shape": model.settings.model_dump(), "optimiser": model.optimiser.kind if model.optimiser else "",
+        "adversaries": sorted(model.adversaries), "losses": len(model.losses), "records": list(permit.records),
+        "notes": list(done.notes),
+    }
+
+
+def model_export_dfl(run: Path, folder: Path, *, name: str = "") -> dict[str, Any]:
+    """A run -> files that DeepFaceLab goes on training from. Every face it learned needs a record with export_model."""
+    from facewright.models.exchange import export_dfl
+    from facewright.training.adopt import original_words
+
+    permit = _leave(run)
+    options, losses = original_words(run)
+    return _handed_out(
+        run, permit, export_dfl(run, folder, permit=permit, options=options, losses=losses, name=name)
+    )
+
+
+def model_export_dfm(run: Path, file: Path, *, half: bool = False) -> dict[str, Any]:
+    """A run -> one ONNX file (.dfm; XSeg: .onnx), checked against torch before it appears. Every face that the run
+    learned needs a record with export_model."""
+    from facewright.models.exchange import export_onnx
+
+    permit = _leave(run)
+    return _handed_out(run, permit, export_onnx(run, file, permit=permit, half=half))
+
+
+def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "whole_face") -> dict[str, Any]:
+    """Say whose face a DFM file of another program makes, and which part of the head: a note is put beside it, with
+    which merges take it in the place of a RUN. Raises ConsentRefused, FileRefused."""
+    from facewright.core.files import sha256_of
+    from facewright.faces.face import FaceType
+    from facewright.models.dfl_files import FACE_TYPES
+    from facewright.models.dfm_facts import write_note
+
+    face_type = FACE_TYPES.get(face_type, face_type)
+    if face_type not in list(FaceType):
+        raise SettingRefused(
+            f"There is no face type {face_type!r}.", remedy=f"Choose one of: {', '.join(FACE_TYPES.values())}.",
+            where="--face-type",
+        )
+    if file.suffix.lower() != ".dfm" or not file.is_file():
+        raise FileRefused(f"{file.name} is no DFM file.", remedy="Give a file that ends in .dfm.", where=file)
+    people = _people(file, records, file)
+    permit = _allow("train", people, file)
+    digest = sha256_of(file)
+    note = write_note(file, digest, face_type, [_entry(one) for one in people])
+    _note(file, "model.imported", permit, file.name, {"net": "dfm", "sha256": digest})
+    return {"file": str(file), "note": str(note), "face_type": face_type, "records": list(permit.records)}
+
+
+def _people(place: Path, records: Sequence[str], where: Path, model: ForeignModel | None = None) -> list[Likeness]:
+    """One likeness a record, in the role that the record gives. Raises ConsentRefused: no source person among them."""
+    from facewright.provenance.new import consent_command
+
+    if model is not None and model.net == "xseg":
+        return []
+    store, people = _store(place), []
+    for text in records:
+        found = store.get(text)
+        role = found.role if found.role != "synthetic" else "source_likeness"
+        people.append(Likeness(role, found.reference, found.name, where.absolute()))
+    if not any(one.role == "source_likeness" for one in people):
+        raise ConsentRefused(
+            f"It is not known whose face {where.name} puts in.",
+            why="A model cannot be looked at to see whom it learned; their record of consent must be named.",
+            remedy=f"Name it with --record, or make it first: {consent_command('source_likeness')}", where=where,
+        )
+    return people
+
+
+def _entry(one: Likeness) -> dict[str, Any]:
+    """A likeness as run.json keeps it; films are not known."""
+    return {
+        "role": one.role, "consent": one.consent, "person": one.person, "where": str(one.where),
+        "footage_sha256": list(one.footage_sha256),
+    }
+
+
+def _leave(run: Path) -> Permit:
+    """The gate's leave to give a run's net away. Raises ConsentRefused."""
+    from facewright.models.exchange import MASK_STAGE, USE, likenesses_of
+
+    people = [
+        Likeness(str(e["role"]), str(e["consent"]), str(e["person"]), Path(e["where"]), tuple(e["footage_sha256"]))
+        for e in likenesses_of(run)
+    ]
+    return _allow(USE if people else MASK_STAGE, people, run)
+
+
+def _allow(stage: str, people: Sequence[Likeness], place: Path) -> Permit:
+    from facewright.provenance.moment import utc_now
+    from facewright.provenance.permit import allow
+
+    project = trust_at(place).project
+    return allow(stage, people, store=_store(place), now=utc_now(), project=project, ledger=_ledger(place))
+
+
+def _store(place: Path) -> ConsentStore:
+    from facewright.provenance.store import ConsentStore
+
+    return ConsentStore(trust_at(place).records)
+
+
+def _ledger(place: Path) -> Ledger:
+    from facewright.provenance.ledger import Ledger
+
+    trust = trust_at(place)
+    return Ledger(trust.ledger, project=trust.project)
+
+
+def _handed_out(run: Path, permit: Permit, done: Exported) -> dict[str, Any]:
+    from facewright.core.files import sha256_of
+
+    files = {file.name: sha256_of(file) for file in done.files}
+    _note(run, "model.exported", permit, run.name, {
+        "iteration": str(done.iteration), "files": [[_ascii(name), digest] for name, digest in sorted(files.items())],
+    })
+    return {
+        "run": str(run), "files": [str(file) for file in done.files], "iteration": done.iteration,
+        "difference": done.difference, "records": list(permit.records), "notes": list(done.notes),
+    }
+
+
+def _note(place: Path, kind: str, permit: Permit, name: str, facts: dict[str, Any]) -> None:
+    from facewright import __version__
+
+    leave = {key: value for key, value in permit.as_dict().items() if key not in ("permit", "created")}
+    _ledger(place).append(kind, {"name": _ascii(name), "permit": leave, "version": __version__, **facts})
+
+
+def _ascii(text: str) -> str:
+    """Names as the ledger spells them, whatever a disk allows."""
+    return text.encode("ascii", "backslashreplace").decode()

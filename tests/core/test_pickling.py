@@ -1,0 +1,63 @@
+"""What is written is read back bit by bit: by Python itself, by the safe reader, and by NumPy 1's names."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+
+import numpy as np
+import pytest
+
+from facewright.core.pickling import dump
+from facewright.core.unpickle import read_pickle
+
+WHOLE = {
+    "single": [None, True, False, 0, -1, 255, 2**31, -(2**70), 1.5, float("inf"), "ünï", ""],
+    "empty": [{}, [], np.zeros((0, 3), np.float32)],
+    "float32": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+    "view": np.arange(6, dtype=np.float64).reshape(2, 3).T,
+    "nought-dimensional": np.array(2.5, np.float32),
+    "kinds": [np.zeros(2, t) for t in ("f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")],
+    "scalars": {"iters:0": np.int64(3), "f": np.float32(0.1), "b": np.bool_(True)},
+}
+
+
+def written(value) -> bytes:
+    file = io.BytesIO()
+    dump(value, file)
+    return file.getvalue()
+
+
+def same(a, b) -> bool:
+    if isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(b, dict):
+        return list(a) == list(b) and all(same(a[k], b[k]) for k in b)
+    if isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and a == b
+
+
+@pytest.mark.parametrize("what", WHOLE)
+def test_there_and_back(what):
+    data = written(WHOLE[what])
+    assert same(pickle.loads(data), WHOLE[what])  # noqa: S301  (our own bytes)
+    plain = {"scalars": {"iters:0": 3, "f": float(np.float32(0.1)), "b": True}}
+    assert same(read_pickle(data), plain.get(what, WHOLE[what]))
+
+
+def test_an_old_numpy_knows_every_name():
+    data = written({"w:0": np.ones(3, np.float32), "iters:0": np.int64(1)})
+    asked = {argument for opcode, argument, _ in pickletools.genops(data) if opcode.name == "GLOBAL"}
+    assert asked == {
+        "numpy.core.multiarray _reconstruct", "numpy.core.multiarray scalar", "numpy ndarray", "numpy dtype",
+    }
+    assert data[:2] == b"\x80\x04"
+
+
+@pytest.mark.parametrize("value", [object(), (1,), {1}, b"x", np.array(["a"]), np.array([{}], object),
+                                   np.zeros(1, ">f4"), np.zeros(1, "c8")])
+def test_others_are_not_written(value):
+    with pytest.raises(TypeError):
+        written({"a": value})

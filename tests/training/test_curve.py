@@ -76,6 +76,6 @@ def test_no_number_and_zero_do_not_break_the_picture():
 
 
 def test_ticks_are_round():
-    assert curve._ticks(0, 2714) == [0, 500, 1000, 1500, 2000, 2500]
-    assert curve._ticks(5, 6) == [5, 6]
-    assert 0.1 in curve._log_ticks(0.05, 2)
+    assert curve.ticks(0, 2714) == [0, 500, 1000, 1500, 2000, 2500]
+    assert curve.ticks(5, 6) == [5, 6]
+    assert 0.1 in curve.log_ticks(0.05, 2)

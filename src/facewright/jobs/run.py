@@ -275,6 +275,14 @@ def _output_lock(home: Path) -> FolderLock:
     return FolderLock(make_folder(job_root(home) / ".locks") / f"{name}.lock")
 
 
+@contextmanager
+def holding(home: Path) -> Iterator[None]:
+    """No job can begin on the output `home` meanwhile. Raises DiskRefused when one is at work on it."""
+    with ExitStack() as stack:
+        _hold(stack, _output_lock(home), home.name)
+        yield
+
+
 def _hold(stack: ExitStack, lock: FolderLock, name: str) -> None:
     """Take a lock; whoever only looks at it (`jobs list`) holds it for a moment, so try a few times."""
     for _ in range(_LOCK_TRIES):

@@ -157,8 +157,8 @@ def save_changed(
     run: Path, found: Checkpoint, tensors: Mapping[str, Mapping[str, Tensor]], extra: Mapping[str, Any],
     keep: Keep | None = None,
 ) -> Path:
-    """A new save of `found`'s iteration, current from now on, with `tensors` (file -> its content: "weights" ...) in the
-    place of its own, and notes `extra` added to its own. What is not given is copied; the loss counts as unknown.
+    """A new save of `found`'s iteration, current from now on, with `tensors` (file -> its content: "weights" ...) in
+    the place of its own, and notes `extra` added to its own. The rest is copied; the loss counts as unknown.
 
     Raises DiskRefused, FileRefused; the earlier save is then still whole and current.
     """

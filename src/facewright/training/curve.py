@@ -111,11 +111,11 @@ def _series(
 def _axes(pen: ImageDraw.ImageDraw, first: int, last: int, low: float, high: float) -> None:
     x0, y0, x1, y1 = _PLOT
     font = ImageFont.load_default(13)
-    for value in _log_ticks(low, high):
+    for value in log_ticks(low, high):
         y = float(_height(value, low, high))
         pen.line([(x0, y), (x1, y)], fill=_GRID)
         pen.text((x0 - 8, y), f"{value:g}", fill=_INK, font=font, anchor="rm")
-    for value in _ticks(first, last):
+    for value in ticks(first, last):
         x = x0 + (value - first) * (x1 - x0) / (last - first + 1)
         pen.line([(x, y1), (x, y1 + 5)], fill=_INK)
         pen.text((x, y1 + 8), f"{value:,}", fill=_INK, font=font, anchor="mt")
@@ -123,14 +123,16 @@ def _axes(pen: ImageDraw.ImageDraw, first: int, last: int, low: float, high: flo
     pen.text(((x0 + x1) / 2, _SIZE[1] - 8), "iteration", fill=_INK, font=font, anchor="mb")
 
 
-def _ticks(first: int, last: int, wanted: int = 7) -> list[int]:
+def ticks(first: int, last: int, wanted: int = 7) -> list[int]:
+    """Round numbers from `first` to `last`, about `wanted` of them."""
     rough = max((last - first) / wanted, 1)
     power = 10 ** int(np.floor(np.log10(rough)))
     step = next(int(m * power) for m in (1, 2, 5, 10) if m * power >= rough)
     return list(range(-(-first // step) * step, last + 1, step))
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> list[float]:
+    """Numbers worth a line on a logarithmic axis from `low` to `high`, both above 0."""
     powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     inside = [round(float(v), 9) for p in powers for v in p * np.array([1, 1.5, 2, 3, 5, 7]) if low <= v <= high]
     if len(inside) < 3:

@@ -1,0 +1,89 @@
+"""Start one net within a run afresh and keep everything else: rows G173, G252; the recipe of deleting inter_AB.npy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from facewright.core.errors import SettingRefused
+from facewright.models import checkpoint
+from facewright.models.checkpoint import Checkpoint
+from facewright.models.net import build
+from facewright.models.retention import Keep
+from facewright.models.run_folder import RunFolder
+from facewright.training.snapshots import journal, keep_current, newest, settle
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What was done: `parts` start afresh from `seed` at `iteration`; `kept_as` is the snapshot of before."""
+
+    parts: tuple[str, ...]
+    iteration: int
+    seed: int
+    kept_as: str
+    notes: tuple[str, ...]
+
+
+def parts_of(found: Checkpoint) -> tuple[str, ...]:
+    """The nets within a saved net, in its own order: encoder, inter_AB ..."""
+    return tuple(dict.fromkeys(name.partition(".")[0] for name in found.weights()))
+
+
+def chosen(found: Checkpoint, network: str) -> tuple[str, ...]:
+    """The parts called `network`, or `network`_something (inter = inter_AB and inter_B). Raises SettingRefused."""
+    parts = parts_of(found)
+    picked = tuple(p for p in parts if p == network) or tuple(p for p in parts if p.startswith(f"{network}_"))
+    if not picked or not network:
+        raise SettingRefused(
+            f"This model has no part called {network!r}.", remedy=f"It has: {', '.join(parts)}.", where="NETWORK"
+        )
+    return picked
+
+
+def reset(run: Path, network: str, seed: int | None = None) -> Reset:
+    """Give the parts called `network` the start values of `seed` (default: the run's own).
+
+    The rest stays, with the optimiser's state and all counters. First the current save is kept as a snapshot.
+    Raises SettingRefused (no such part), NothingFound (nothing saved yet), DiskRefused, FileRefused.
+    """
+    settle(run)
+    folder, found = RunFolder.open(run), newest(run)
+    parts = chosen(found, network)
+    trained: dict[str, Any] = dict(found.extra.get("train") or {})
+    seed = int(trained.get("seed", 0)) if seed is None else seed
+    fresh = build(folder.net, folder.shape, seed=seed).state_dict()  # type: ignore[arg-type]
+    tensors: dict[str, dict[str, Tensor]] = {"weights": _with(found.weights(), fresh, parts)}
+    mean = found.ema()
+    if mean is not None:
+        tensors["ema"] = _with(mean, fresh, parts)
+    memory = found.optimiser_state()
+    if memory is not None:
+        tensors["optimiser"] = {k: v for k, v in memory.tensors.items() if not _in(k.partition(":")[2], parts)}
+    kept_as = keep_current(run, "before-reset")
+    # Losses from here on are of another net: the smoothed one, and with it "the best save", begins anew.
+    checkpoint.save_changed(
+        run, found, tensors, {"comparable_from": found.iteration}, Keep(newest=int(trained.get("keep", 3)))
+    )
+    journal(run, "reset", iteration=found.iteration, parts=list(parts), seed=seed, kept_as=kept_as)
+    return Reset(parts, found.iteration, seed, kept_as, _notes(folder, parts, trained))
+
+
+def _with(old: dict[str, Tensor], fresh: dict[str, Tensor], parts: tuple[str, ...]) -> dict[str, Tensor]:
+    return {name: fresh[name].to(value.dtype) if _in(name, parts) else value for name, value in old.items()}
+
+
+def _in(name: str, parts: tuple[str, ...]) -> bool:
+    return name.partition(".")[0] in parts
+
+
+def _notes(folder: RunFolder, parts: tuple[str, ...], trained: dict[str, Any]) -> tuple[str, ...]:
+    """What would keep the fresh part from learning."""
+    if "inter_AB" in parts and not trained.get("random_warp", True):
+        return ("inter_AB learns with random warp only: train on with --random-warp.",)
+    if folder.net == "amp" and set(parts) & {"inter_src", "inter_dst"} and not trained.get("train_inters", False):
+        return ("The inters of this AMP model are not trained: the decoder will learn to read the fresh ones.",)
+    return ()

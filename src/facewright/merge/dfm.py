@@ -38,11 +38,15 @@ class DfmSwapper:
         self, images: np.ndarray, *, face_ids: Sequence[str] = (), points_px: np.ndarray | None = None
     ) -> Prediction:
         """(B, R, R, 3) float32 RGB 0..1 -> Prediction, clipped to 0..1. Landmarks are not used."""
-        feed = {_FACE: np.ascontiguousarray(images[..., ::-1], np.float32)}
+        return self.predict(images, self.morph, face_ids=face_ids)
+
+    def predict(self, faces: np.ndarray, morph: float = 1.0, *, face_ids: Sequence[str] = ()) -> Prediction:
+        """The same with another dose of the source's likeness, which only files of AMP models can take."""
+        feed = {_FACE: np.ascontiguousarray(faces[..., ::-1], np.float32)}
         if self.takes_morph:
-            feed[_MORPH] = np.array([self.morph], np.float32)
+            feed[_MORPH] = np.array([morph], np.float32)
         image, mask_swap, mask_own = (np.clip(x, 0, 1) for x in self.session.run(list(_OUTPUTS), feed))
-        ids = tuple(face_ids) or ("",) * len(images)
+        ids = tuple(face_ids) or ("",) * len(faces)
         return Prediction(ids, self.face_type, np.ascontiguousarray(image[..., ::-1]), mask_swap, mask_own)
 
 

@@ -26,26 +26,31 @@ class NetSwapper:
         self, net: Net, *, identity: str, iteration: int, device: torch.device, bf16: bool = False, morph: float = 1.0
     ) -> None:
         # Only AMP can dose the likeness; another dose is another prediction.
-        self._dose: tuple[float, ...] = (morph,) if isinstance(net, Amp) else ()
-        identity = f"{identity}:{morph:g}" if self._dose else identity
+        self.morph, self.takes_morph = morph, isinstance(net, Amp)
+        identity = f"{identity}:{morph:g}" if self.takes_morph else identity
         self.net = net.to(device).eval().requires_grad_(False)
         self.resolution, self.face_type = net.resolution, FaceType(net.face_type)
         self.identity, self.iteration = identity, iteration
         self.device, self.bf16 = device, bf16
 
-    @torch.inference_mode()
     def __call__(
         self, images: np.ndarray, *, face_ids: Sequence[str] = (), points_px: np.ndarray | None = None
     ) -> Prediction:
         """(B, R, R, 3) float32 RGB 0..1 -> Prediction, clipped to 0..1. Landmarks are not used."""
-        bgr = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))
+        return self.predict(images, self.morph, face_ids=face_ids)
+
+    @torch.inference_mode()
+    def predict(self, faces: np.ndarray, morph: float = 1.0, *, face_ids: Sequence[str] = ()) -> Prediction:
+        """The same with another dose of the source's likeness, which only AMP can take."""
+        dose = (morph,) if self.takes_morph else ()
+        bgr = np.ascontiguousarray(faces[..., ::-1].transpose(0, 3, 1, 2))
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            swap = self.net.swap(torch.from_numpy(bgr).to(self.device), *self._dose)
+            swap = self.net.swap(torch.from_numpy(bgr).to(self.device), *dose)
         image, mask_swap, mask_own = (
             t.float().clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy() for t in (swap.image, swap.mask_swap, swap.mask_own)
         )
         rgb = np.ascontiguousarray(image[..., ::-1])
-        ids = tuple(face_ids) or ("",) * len(images)
+        ids = tuple(face_ids) or ("",) * len(faces)
         return Prediction(ids, self.face_type, rgb, np.ascontiguousarray(mask_swap), np.ascontiguousarray(mask_own))
 
 

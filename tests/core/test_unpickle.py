@@ -141,6 +141,18 @@ HOSTILE = {
     "long text integer": b"I" + b"9" * 100_000 + b"\n.",
     "out of band buffer": b"\x80\x05\x97.",
     "unhashable key": b"}]K\x01s.",
+    "bytes of a length that is not there": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"abc.",
+    "text of a length that is not there": b"\x80\x04\x8d" + struct.pack("<Q", 1 << 62) + b"abc.",
+    "bytearray of a length that is not there": b"\x80\x05\x96" + struct.pack("<Q", 1 << 62) + b"abc.",
+    "integer of a length that is not there": b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"\x01.",
+    "frame of a length that is not there": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b"N.",
+    "array of a billion empty texts": pickle.dumps(np.zeros(4, "S1")).replace(b"S1", b"S0"),
+    "array larger than its bytes, protocol 5": pickle.dumps(np.zeros((2, 3), np.float32), 5).replace(
+        b"K\x02K\x03", b"K\x7fK\x03"),
+    "scalar larger than its bytes": pickle.dumps(np.float64(1), 4).replace(b"f8", b"f4"),
+    "memory map": b"cnumpy\nmemmap\n(S'/etc/passwd'\ntR.",
+    "array from a file": b"cnumpy\nfromfile\n(S'/etc/passwd'\ntR.",
+    "torch storage": b"ctorch._utils\n_rebuild_tensor_v2\n(I1\ntR.",
 }
 
 

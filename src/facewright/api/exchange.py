@@ -126,13 +126,14 @@ def _entry(one: Likeness) -> dict[str, Any]:
 
 
 def _leave(run: Path) -> Permit:
-    """The gate's leave to give a run's net away. Raises ConsentRefused."""
+    """The gate's leave to give a run's net away; faces that are still at hand are compared with their records.
+
+    Raises ConsentRefused.
+    """
+    from facewright.merge.result import likeness_from
     from facewright.models.exchange import MASK_STAGE, USE, likenesses_of
 
-    people = [
-        Likeness(str(e["role"]), str(e["consent"]), str(e["person"]), Path(e["where"]), tuple(e["footage_sha256"]))
-        for e in likenesses_of(run)
-    ]
+    people = [likeness_from(entry) for entry in likenesses_of(run)]
     return _allow(USE if people else MASK_STAGE, people, run)
 
 

@@ -11,6 +11,7 @@ from facewright import api
 from facewright.cli import app, made, seen, show
 from facewright.core.settings import check
 from facewright.core.step import Work
+from facewright.models.settings import SaehdSettings
 from facewright.training.changes import wishes
 from facewright.training.settings import SaehdTrain
 
@@ -73,7 +74,7 @@ def test_a_wish_that_is_refused_is_a_note_of_its_own_kind():
 
     now = check(SaehdTrain, {"minutes": 1.0, "lr_schedule": "cosine"})
     work = Work(changes=lambda: [{"set": {"minutes": 0.0}}], note=note)
-    assert wishes(work, now, now, 7).settings == now
+    assert wishes(work, now, now, 7, SaehdSettings()).settings == now
     text, urgent = show.note_text(notes[0])
     assert urgent
     assert text.startswith("Refused: ")

@@ -19,13 +19,14 @@ from facewright.core.settings import Settings, options, to_markdown
 from facewright.faceset.settings import ExtractSettings
 from facewright.masks.settings import CheckSettings, ExportSettings, MaskSettings, SuggestSettings, TraceSettings
 from facewright.merge.settings import MergeSettings
-from facewright.models.settings import Quick96Settings, SaehdSettings
+from facewright.models.settings import AmpSettings, Quick96Settings, SaehdSettings, XSegSettings
 from facewright.render.settings import RenderSettings
-from facewright.training.settings import Quick96Train, SaehdTrain
+from facewright.training.settings import AmpTrain, Quick96Train, SaehdTrain
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "extract": (ExtractSettings,), "train saehd": (SaehdTrain, SaehdSettings),
+    "train amp": (AmpTrain, AmpSettings),
     "mask apply": (MaskSettings,), "mask check": (CheckSettings,), "mask suggest": (SuggestSettings,),
     "mask to-labels": (TraceSettings,), "mask export": (ExportSettings,),
     "train quick96": (Quick96Train, Quick96Settings), "merge": (MergeSettings,), "render": (RenderSettings,),
@@ -33,7 +34,7 @@ KNOBS: dict[str, tuple[type[Settings], ...]] = {
 INSIDE = {"STEPS", "extractions", "merge_places", "render_places", "trust_at"}
 """What the api offers to its clients that is no verb: a table, and places."""
 SPELLED = {
-    "train": ["train saehd", "train quick96"], "jobs_request": ["jobs stop", "jobs save", "jobs preview"],
+    "train": ["train saehd", "train amp", "train quick96"], "jobs_request": ["jobs stop", "jobs save", "jobs preview"],
     "mask_labels_import": ["mask labels import"], "mask_labels_export": ["mask labels export"],
     "mask_labels_remove": ["mask labels remove"], "mask_labels_restore": ["mask labels restore"],
     "faces_forget_identity": ["faces forget-identity"], "demo": ["demo"], "new": ["new"],
@@ -110,6 +111,7 @@ def test_no_settings_class_is_forgotten():
         return {cls}.union(*(below(child) for child in cls.__subclasses__()))
 
     ours = {cls for cls in below(Settings) if cls.__module__.startswith("facewright.")}
+    ours -= {XSegSettings}  # imported runs have it; its own training has no command yet
     assert ours <= known, sorted(c.__name__ for c in ours - known)
 
 

@@ -19,10 +19,12 @@ from facewright.core.settings import check
 from facewright.core.step import Work
 from facewright.models import checkpoint
 from facewright.models.net import build
+from facewright.models.settings import AmpSettings
+from facewright.models.tensors import read_tensors
 from facewright.training import history, loop, start
 from facewright.training.curve import read_losses
 from facewright.training.loop import TrainStep
-from facewright.training.settings import Quick96Train, SaehdTrain
+from facewright.training.settings import AmpTrain, Quick96Train, SaehdTrain
 
 TINY = {"resolution": 64, "archi": "df-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
 
@@ -367,3 +369,88 @@ def test_kill_9_costs_at_most_what_was_not_saved(pair, tmp_path):
     assert 6 <= saved.iteration < 14, "killed in the middle"
     run(step(pair, killed, iterations=14))
     assert (whole / "losses.bin").read_bytes() == (killed / "losses.bin").read_bytes()
+
+
+ADVERSE = {"gan_power": 0.1, "gan_patch_size": 8, "gan_dims": 4, "true_face_power": 0.05, "face_style_power": 1.0,
+           "bg_style_power": 1.0}
+
+
+@pytest.mark.parametrize("way", ["shared", "fresh"])
+def test_adversaries_go_on_where_they_were(pair, tmp_path, way):
+    """Bit-equal with and without an interruption: their weights and optimisers are in every save."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    changes = {**ADVERSE, "adversary_pass": way}
+    run(step(pair, whole, iterations=4, **changes))
+    run(step(pair, parts, iterations=4, **changes), at2="stop")
+    run(step(pair, parts, iterations=4, **changes))
+    assert (whole / "losses.bin").read_bytes() == (parts / "losses.bin").read_bytes()
+    one, two = (checkpoint.load_latest(p) for p in (whole, parts))
+    assert {"gan", "gan_optimiser", "true_face", "true_face_optimiser"} <= set(one.state["files"])
+    for name in ("weights", "gan", "gan_optimiser", "true_face"):
+        a, b = (read_tensors(c.folder / f"{name}.safetensors") for c in (one, two))
+        assert all(torch.equal(a[n], b[n]) for n in a)
+
+
+def test_adversaries_change_what_the_net_learns_and_learn_themselves(pair, tmp_path):
+    for name, changes in (("plain", {}), ("adverse", ADVERSE)):
+        run(step(pair, tmp_path / name, iterations=2, **changes))
+    plain, adverse = (checkpoint.load_latest(tmp_path / n) for n in ("plain", "adverse"))
+    a, b = plain.weights(), adverse.weights()
+    assert any(not torch.equal(a[n], b[n]) for n in a)
+    run(step(pair, tmp_path / "adverse", iterations=3, **ADVERSE))
+    later = checkpoint.load_latest(tmp_path / "adverse")
+    for name in ("gan", "true_face"):
+        a, b = (read_tensors(c.folder / f"{name}.safetensors") for c in (adverse, later))
+        assert any(not torch.equal(a[n], b[n]) for n in a)
+
+
+def test_a_discriminator_joins_while_it_runs_and_rests_without_forgetting(pair, tmp_path):
+    desk, _ = run(step(pair, tmp_path / "run", iterations=4), at1=[{"set": {"gan_power": 0.2, "gan_dims": 4}}],
+                  at3=[{"set": {"gan_power": 0.0}}])
+    assert [s["name"] for s in desk.kinds("setting")] == ["gan_power", "gan_dims", "gan_power"]
+    saved = checkpoint.load_latest(tmp_path / "run")
+    assert "gan" in saved.state["files"], "it is kept while its power is 0"
+    assert saved.extra["adversaries"]["gan"] == [0, 4]
+    run(step(pair, tmp_path / "run", iterations=5, gan_power=0.2, gan_dims=8))
+    assert checkpoint.load_latest(tmp_path / "run").extra["adversaries"]["gan"] == [0, 8], "another shape, afresh"
+
+
+def test_true_face_is_refused_where_codes_are_shared(pair, tmp_path):
+    liae = step(pair, tmp_path / "a", iterations=1, true_face_power=0.1)
+    liae.shape = {**liae.shape, "archi": "liae-ud"}
+    with pytest.raises(SettingRefused, match="df nets only"):
+        liae.plan()
+    live = step(pair, tmp_path / "b", iterations=2)
+    live.shape = {**live.shape, "archi": "liae-ud"}
+    desk, result = run(live, at1=[{"set": {"true_face_power": 0.1}}])
+    assert "df nets only" in desk.kinds("refused")[0]["text"]
+    assert result["iterations"] == 2
+
+
+AMP = {"resolution": 64, "ae_dims": 32, "inter_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16,
+       "face_type": "full_face"}
+
+
+def amp(pair, run, **settings):
+    values = {"batch_size": 2, "precision": "float32", "iterations": 3, "preview_seconds": 0, "threads": 1}
+    return TrainStep(str(run), str(pair[0]), str(pair[1]), "amp", check(AmpTrain, values | settings), shape=AMP)
+
+
+def test_amp_learns_and_goes_on_where_it_was(pair, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(amp(pair, whole, gan_power=0.1, gan_dims=4))
+    run(amp(pair, parts, gan_power=0.1, gan_dims=4), at2="stop")
+    run(amp(pair, parts, gan_power=0.1, gan_dims=4))
+    assert (whole / "losses.bin").read_bytes() == (parts / "losses.bin").read_bytes()
+    fresh = build("amp", check(AmpSettings, AMP)).state_dict()
+    learned = checkpoint.load_latest(whole).weights()
+    moved = {n for n in learned if not torch.equal(learned[n], fresh[n])}
+    assert moved
+    assert not any(n.startswith("inter_") for n in moved), "the inters keep their start, as the original's"
+
+
+def test_amp_s_inters_learn_when_asked(pair, tmp_path):
+    run(amp(pair, tmp_path / "run", train_inters=True, iterations=1))
+    fresh = build("amp", check(AmpSettings, AMP)).state_dict()
+    learned = checkpoint.load_latest(tmp_path / "run").weights()
+    assert not torch.equal(learned["inter_src.dense2.weight"], fresh["inter_src.dense2.weight"])

@@ -112,6 +112,7 @@ def extract(
 
 _NETS = {
     "saehd": "The adjustable net: DF or LIAE kind, 64 to 640 px.",
+    "amp": "One decoder for both people: how much of the source shows is chosen when merging (--morph).",
     "quick96": "The small fixed net: 96 px, nothing to choose.",
 }
 """Net -> the first line of its training command's help."""

@@ -39,9 +39,16 @@ class Adversary(ABC):
 
     module: nn.Module
     optimiser: torch.optim.Optimizer
+    formed: tuple[int, ...] = ()
+    """What `form` said when it was made."""
 
     name: ClassVar[str]
     strength: ClassVar[str]
+
+    @staticmethod
+    def form(settings: Any) -> tuple[int, ...]:
+        """The settings that decide its shape: with others it is another net and learns from the start."""
+        return ()
 
     @abstractmethod
     def generator_terms(
@@ -92,6 +99,11 @@ class Gan(Adversary):
     name = "gan"
     strength = "gan_power"
 
+    @staticmethod
+    def form(settings: Any) -> tuple[int, ...]:
+        """Patch and channels."""
+        return settings.gan_patch_size, settings.gan_dims
+
     def generator_terms(
         self, views: Views, batch: TrainBatch, settings: Any, *, reduction: Reduction = "sum"
     ) -> dict[str, Tensor]:
@@ -135,6 +147,10 @@ class Gan(Adversary):
         return torch.stack(maps).sum(0).view(2 if self.both else 1, -1).sum(0)
 
 
+KINDS: tuple[type[Adversary], ...] = (TrueFace, Gan)
+"""All there are, in the order of their steps."""
+
+
 def adversaries(net: Net, settings: Any, optimiser_of: OptimiserOf, *, seed: int = 0) -> list[Adversary]:
     """Those whose power is not 0, in the order of their steps: true face, GAN. Fresh, on the net's device.
 
@@ -151,7 +167,7 @@ def adversaries(net: Net, settings: Any, optimiser_of: OptimiserOf, *, seed: int
         patch = settings.gan_patch_size or net.resolution // 8
         make = partial(UNetPatchDiscriminator, patch, base=settings.gan_dims)
         module = fresh(lambda side: make(resolution=side), net.resolution, seed=seed).to(device)
-        found.append(Gan(module, optimiser_of(list(module.named_parameters())), both=net.name == "amp"))
+        found.append(Gan(module, optimiser_of(list(module.named_parameters())), Gan.form(settings), net.name == "amp"))
     return found
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from facewright.core.errors import FacewrightError
 from facewright.core.settings import check
 from facewright.core.step import Work
-from facewright.training.settings import TrainSettings, live
+from facewright.models.settings import ShapeSettings
+from facewright.training.settings import TrainSettings, live, suits
 
 
 @dataclass
@@ -22,13 +23,13 @@ class Wishes:
     preview: bool = False
 
 
-def wishes(work: Work, now: TrainSettings, started: TrainSettings, iteration: int) -> Wishes:
+def wishes(work: Work, now: TrainSettings, started: TrainSettings, iteration: int, shape: ShapeSettings) -> Wishes:
     """Take what was asked since the last call; a request that cannot be met is journalled and changes nothing."""
     found = Wishes(now)
     for request in work.changes():
         if "set" in request:
             try:
-                _set(found, request["set"], started)
+                _set(found, request["set"], started, shape)
             except FacewrightError as error:
                 # `what` is the note's own kind: the sentence goes under `text`, which clients show.
                 work.note("refused", iteration=iteration, text=f"{error.what} {error.remedy}", remedy=error.remedy)
@@ -37,10 +38,11 @@ def wishes(work: Work, now: TrainSettings, started: TrainSettings, iteration: in
     return found
 
 
-def _set(found: Wishes, values: dict[str, Any], started: TrainSettings) -> None:
+def _set(found: Wishes, values: dict[str, Any], started: TrainSettings, shape: ShapeSettings) -> None:
     before = found.settings
     wanted = check(type(before), before.model_dump() | values, started=started)
     live(before, wanted)
+    suits(wanted, shape)
     found.settings = wanted
     for name in values:
         if getattr(before, name) != getattr(wanted, name):

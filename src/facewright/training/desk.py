@@ -21,7 +21,7 @@ HISTORY = "history.jsonl"
 _LOSS_SETTINGS = (
     "masked_training", "blur_out_mask", "eyes_mouth_prio", "eyes_mouth_weight", "mouth_area", "random_warp",
     "warp_strength", "warp_independent", "rotation_deg", "scale", "shift", "match_colour",
-    "uniform_yaw", "random_hsv_power", "ct_mode",
+    "uniform_yaw", "random_hsv_power", "ct_mode", "face_style_power", "bg_style_power",
 )
 
 
@@ -42,7 +42,7 @@ class Desk:
 
     def serve(self, iteration: int) -> None:
         """Everything that is asked for or due before the next iteration."""
-        asked = wishes(self.work, self.t.settings, self.started, iteration)
+        asked = wishes(self.work, self.t.settings, self.started, iteration, self.t.net.settings)
         self._take_over(iteration, asked.settings, asked.changed, "user")
         self._next_stage(iteration)
         late = time.monotonic() - self._saved_s >= self.t.settings.save_minutes * 60
@@ -77,8 +77,9 @@ class Desk:
             self.work.note("setting", **record)
             history.note(self.t.run / HISTORY, "setting", **record)
             self.reports.marks.append((iteration, _mark_text(record)))
-        if "random_warp" in changed:
+        if {"random_warp", "train_inters"} & changed.keys():
             self.t.freeze_what_rests()
+        self.t.call_adversaries()
         if self.t.ema is not None:
             self.t.ema.decay = s.ema_decay
 
@@ -92,12 +93,14 @@ class Desk:
         src, dst = self.reports.smoothed()
         extra = {
             "used_s": t.clock.used_s, "share": t.share, "train": s.model_dump(), "loss_src": src, "loss_dst": dst,
-            "ema_updates": t.ema.updates if t.ema else 0, "comparable_from": self._comparable_from, **t.facts,
+            "ema_updates": t.ema.updates if t.ema else 0, "comparable_from": self._comparable_from,
+            "adversaries": {name: list(a.formed) for name, a in t.parked.items()}, **t.facts,
         }
         folder = checkpoint.save(
             t.run, iteration, t.net, t.optimiser, t.ema.tensors() if t.ema else None,
             settings=t.net.settings.model_dump(), extra=extra, loss=src + dst if src == src else None,
             loss_key=loss_key(s), keep=Keep(newest=s.keep),
+            players={name: (a.module, a.optimiser) for name, a in t.parked.items()},
         )
         if backups.due(t.run, s.autobackup_hours):
             backups.back_up(t.run, folder)

@@ -21,7 +21,7 @@ from facewright.training.changes import goes_on, taken_up
 from facewright.training.desk import HISTORY, Desk
 from facewright.training.objectives import Reduction, objective, reported
 from facewright.training.reports import LATEST, PREVIEW
-from facewright.training.settings import TrainSettings, settings_class
+from facewright.training.settings import TrainSettings, settings_class, suits
 from facewright.training.start import Training, begin, prepare_samples
 from facewright.training.survey import Survey, coverage_warning, likenesses, serves, survey
 
@@ -46,8 +46,10 @@ def train(t: Training, desk: Desk) -> bool:
 
         batch = t.batch(i)  # a function of (seed, i): nothing to store, nothing to lose
         with t.autocast():
-            views = t.net(batch.src.input, batch.dst.input)
-        terms = objective(t.net.name, views, batch, t.settings, reduction=how)
+            views = t.net(batch.src.input, batch.dst.input, **t.forward_options(i))
+            terms = objective(t.net.name, views, batch, t.settings, reduction=how)
+            for adversary in t.adversaries:
+                terms |= adversary.generator_terms(views, batch, t.settings, reduction=how)
         loss = torch.stack(list(terms.values())).sum()
         finite.watch(loss)
 
@@ -60,6 +62,7 @@ def train(t: Training, desk: Desk) -> bool:
         t.optimiser.step()
         if t.ema is not None:
             t.ema.update()
+        t.teach_adversaries(views, batch, i, how)
 
         t.done = i + 1
         figures = reported(terms, t.batches.batch, reduction=how)
@@ -118,9 +121,10 @@ class TrainStep:
         shape = self.shape_settings()
         for found, side in zip(self._surveys(), ("source", "target")):
             serves(found, side, FaceType(shape.face_type))
+        suits(self.settings, shape)
         machine.device_of(self.settings)
         for _, overrides in self.stages:
-            check(type(self.settings), self.settings.model_dump() | overrides)
+            suits(check(type(self.settings), self.settings.model_dump() | overrides), shape)
         return [Item(ITEM)]
 
     def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Any]]:

@@ -41,7 +41,7 @@ _SMALL: Mapping[str, Any] = {
 _FAST: Mapping[str, Any] = {
     "batch_size": 8, "optimiser": "adamw", "lr": 2e-3, "lr_schedule": "cosine",
     "rotation_deg": 3.0, "scale": 0.04, "shift": 0.015, "warp_strength": 0.5, "warp_independent": True,
-    "random_src_flip": False, "random_dst_flip": False,
+    "random_src_flip": True, "random_dst_flip": False,
     "eyes_mouth_prio": True, "eyes_mouth_weight": 30.0, "mouth_area": "lips",
     "match_colour": True, "ema": True, "ema_decay": 0.998,
 }

@@ -12,6 +12,7 @@ from pydantic import model_validator
 
 from facewright.core.errors import SettingRefused
 from facewright.core.settings import Settings, knob
+from facewright.models.settings import ShapeSettings
 
 AT_START = frozenset(
     {
@@ -125,11 +126,56 @@ class TrainSettings(Settings):
         return self
 
 
-class SaehdTrain(TrainSettings):
+class AdversarialTrain(TrainSettings):
+    """What SAEHD and AMP have in common: a blurred surrounding and a discriminator."""
+
+    blur_out_mask: bool = knob(False, "Blur what lies just outside the mask in the targets")
+    gan_power: float = knob(
+        0.0, "Sharpen with a discriminator, at the end of a training and without random_warp; 0 = off, 0.1 is usual",
+        low=0.0, high=10.0, step=0.05,
+    )
+    gan_patch_size: int = knob(
+        0, "How large a patch the discriminator judges; 0 = an eighth of the face; another value starts it afresh",
+        low=0, high=640, unit="px", shown_when="gan_power",
+    )
+    gan_dims: int = knob(
+        16, "Channels of the discriminator; another value starts it afresh", low=4, high=512, shown_when="gan_power"
+    )
+    adversary_pass: Literal["shared", "fresh"] = knob(
+        "shared", "Discriminators learn from the net's own pass, or from a fresh one after its step (the original's)"
+    )
+
+    @model_validator(mode="after")
+    def _patch_is_possible(self) -> AdversarialTrain:
+        if 0 < self.gan_patch_size < 3:
+            raise ValueError("--gan-patch-size is 0 (an eighth of the face) or at least 3.")
+        return self
+
+
+class SaehdTrain(AdversarialTrain):
     """Training of SAEHD: the original's defaults."""
 
     masked_training: bool = knob(True, "Judge the face inside its mask only; the rest is left to chance")
-    blur_out_mask: bool = knob(False, "Blur what lies just outside the mask in the targets")
+    true_face_power: float = knob(
+        0.0, "df nets: push the source's codes towards the target's, for more of the source's looks; 0 = off, 0.01 is"
+        " usual, more risks the expressions", low=0.0, high=1.0, step=0.01,
+    )
+    face_style_power: float = knob(
+        0.0, "Pull the swap's colours inside the mask towards the target's; 0 = off, above 10 risks artefacts",
+        low=0.0, high=100.0, step=0.1,
+    )
+    bg_style_power: float = knob(
+        0.0, "Pull what surrounds the swap's face towards the target's picture; 0 = off", low=0.0, high=100.0, step=0.1
+    )
+
+
+class AmpTrain(AdversarialTrain):
+    """Training of AMP: the original's defaults; always judged inside the mask."""
+
+    eyes_mouth_prio: bool = knob(True, "Weigh eyes and mouth more")
+    train_inters: bool = knob(
+        False, "Let the two inters learn too; off keeps their random start, as the original's models do"
+    )
 
 
 class Quick96Train(TrainSettings):
@@ -144,7 +190,7 @@ class Quick96Train(TrainSettings):
     reuse_batches: bool = knob(True, "Every third iteration shows the last batch again, unbent")
 
 
-TRAIN_SETTINGS: dict[str, type[TrainSettings]] = {"saehd": SaehdTrain, "quick96": Quick96Train}
+TRAIN_SETTINGS: dict[str, type[TrainSettings]] = {"saehd": SaehdTrain, "quick96": Quick96Train, "amp": AmpTrain}
 """Net name -> class of its training settings."""
 
 
@@ -155,6 +201,16 @@ def settings_class(net: str) -> type[TrainSettings]:
             f"There is no net called {net!r}.", remedy=f"Choose one of: {', '.join(TRAIN_SETTINGS)}.", where=net
         )
     return TRAIN_SETTINGS[net]
+
+
+def suits(s: TrainSettings, shape: ShapeSettings) -> None:
+    """Raise SettingRefused when a net of this shape cannot be trained with these settings."""
+    archi = getattr(shape, "archi", "")
+    if getattr(s, "true_face_power", 0) and not archi.startswith("df"):
+        raise SettingRefused(
+            "--true-face-power works with df nets only.", why=f"In a {archi} net both people share their codes.",
+            remedy="Set it to 0, or start a run with --archi df-ud.", where="--true-face-power",
+        )
 
 
 def live(now: TrainSettings, wanted: TrainSettings) -> None:

@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.func import functional_call
 
 from facewright.faces.face import FaceType
 from facewright.faceset.faceset import Faceset
 from facewright.models import checkpoint
+from facewright.models.amp import Amp
 from facewright.models.net import Net, Views, build
 from facewright.models.settings import ShapeSettings
 from facewright.training import machine
+from facewright.training.adversaries import KINDS, Adversary, adversaries
 from facewright.training.batches import Batch, Batches, unbent
 from facewright.training.clock import Clock
+from facewright.training.objectives import Reduction, power, views_needed
 from facewright.training.optim import OPTIMISERS, Ema
 from facewright.training.samples import Samples, choose, crop_side, prepare
-from facewright.training.settings import TrainSettings
+from facewright.training.settings import AmpTrain, TrainSettings
 from facewright.training.survey import Survey, files_of, load_face
 
 CACHE = ".cache"
@@ -47,8 +51,52 @@ class Training:
     clock: Clock
     done: int = 0
     share: float = 0.0
+    rate: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    parked: dict[str, Adversary] = field(default_factory=dict)
+    """Every adversary that has learned something, whatever its power is now."""
+
+    @property
+    def adversaries(self) -> list[Adversary]:
+        """Those that play at the present settings."""
+        return [a for a in self.parked.values() if power(self.settings, a.strength)]
+
+    def forward_options(self, iteration: int) -> dict[str, Any]:
+        """What the net's pass of this iteration must also make, and AMP's random mixture of channels."""
+        options: dict[str, Any] = dict(views_needed(self.settings))
+        if isinstance(self.net, Amp):
+            generator = torch.Generator(self.device).manual_seed(self.settings.seed * 1_000_003 + iteration)
+            options["mix"] = self.net.draw_mix(self.batches.batch, generator)
+        return options
+
+    def call_adversaries(self) -> None:
+        """Make those that the settings ask for and that are not there yet, or are of another shape.
+
+        Raises SettingRefused for true face with a net that is not df.
+        """
+        def optimiser_of(named: list[tuple[str, nn.Parameter]]) -> torch.optim.Optimizer:
+            return optimiser_for(named, self.settings, self.generator)
+
+        wanted = {cls.name: cls.form(self.settings) for cls in KINDS if power(self.settings, cls.strength)}
+        missing = {n for n, form in wanted.items() if n not in self.parked or self.parked[n].formed != form}
+        if missing:
+            made = adversaries(self.net, self.settings, optimiser_of, seed=self.settings.seed)
+            self.parked |= {a.name: a for a in made if a.name in missing}
+
+    def teach_adversaries(self, views: Views, batch: Batch, iteration: int, how: Reduction) -> None:
+        """One step of each adversary, from the net's own pass or from a fresh one by its moved weights."""
+        s = self.settings
+        for adversary in self.adversaries:
+            with self.autocast():
+                if getattr(s, "adversary_pass", "shared") == "fresh":
+                    with torch.no_grad():
+                        views = self.net(batch.src.input, batch.dst.input, **self.forward_options(iteration))
+                loss = adversary.own_loss(views, batch, s, reduction=how)
+            adversary.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self._tell(adversary.optimiser, iteration, self.rate)
+            adversary.optimiser.step()
 
     def batch(self, iteration: int) -> Batch:
         """What iteration `iteration` (0 first) learns from. Quick96 shows every third batch again, unbent."""
@@ -68,18 +116,24 @@ class Training:
 
     def freeze_what_rests(self) -> None:
         """Parameters that the net does not train at these settings get no gradient (quirk Q4)."""
-        moving = {name for name, _ in self.net.trainable(self.settings.random_warp)}
+        s = self.settings
+        options = {"train_inters": s.train_inters} if isinstance(s, AmpTrain) else {}
+        moving = {name for name, _ in self.net.trainable(s.random_warp, **options)}
         for name, parameter in self.net.named_parameters():
             parameter.requires_grad_(name in moving)
 
     def before_step(self, iteration: int, rate: float) -> None:
         """Hand the settings of this iteration to the optimiser."""
-        for group in self.optimiser.param_groups:
+        self.rate = rate
+        self._tell(self.optimiser, iteration, rate)
+
+    def _tell(self, optimiser: torch.optim.Optimizer, iteration: int, rate: float) -> None:
+        for group in optimiser.param_groups:
             group["lr"] = rate
         s = self.settings
-        self.optimiser.clipnorm = 1.0 if s.clipgrad else 0.0  # type: ignore[attr-defined]
+        optimiser.clipnorm = 1.0 if s.clipgrad else 0.0  # type: ignore[attr-defined]
         if s.optimiser != "adamw":
-            self.optimiser.lr_dropout = s.lr_dropout  # type: ignore[attr-defined]
+            optimiser.lr_dropout = s.lr_dropout  # type: ignore[attr-defined]
             # One stream per iteration, so that a resumed run drops the same updates.
             self.generator.manual_seed(s.seed * 1_000_003 + iteration)
 
@@ -110,7 +164,7 @@ def begin(run: Path, net_name: str, shape: ShapeSettings, s: TrainSettings, src:
     device = machine.device_of(s)
     net = build(net_name, shape, seed=s.seed).to(device)
     generator = torch.Generator(device).manual_seed(s.seed)
-    optimiser = make_optimiser(net, s, generator)
+    optimiser = optimiser_for(list(net.named_parameters()), s, generator)
     ema = Ema(net.named_parameters(), s.ema_decay) if s.ema else None
     batches = Batches(src, dst, net.resolution, machine.batch_of(s, device), device, s.match_colour)
     saved = checkpoint.load_latest(run)
@@ -130,7 +184,24 @@ def begin(run: Path, net_name: str, shape: ShapeSettings, s: TrainSettings, src:
         "parameters": sum(p.numel() for p in net.parameters()), "torch": torch.__version__,
     }
     t.freeze_what_rests()
+    t.call_adversaries()
+    if saved is not None:
+        _take_up_adversaries(saved, t)
     return t
+
+
+def _take_up_adversaries(saved: checkpoint.Checkpoint, t: Training) -> None:
+    """Those of the save that have the shape of today's settings, also where their power is 0 now."""
+    for cls in KINDS:
+        formed = saved.extra.get("adversaries", {}).get(cls.name)
+        if formed is None or tuple(formed) != cls.form(t.settings):
+            continue
+        if cls.name not in t.parked:
+            asked = t.settings.model_copy(update={cls.strength: 1.0, "pretrain": False})
+            made = adversaries(t.net, asked, lambda named: optimiser_for(named, t.settings, t.generator))
+            t.parked |= {a.name: a for a in made if a.name == cls.name}
+        adversary = t.parked[cls.name]
+        saved.restore_player(cls.name, adversary.module, adversary.optimiser)
 
 
 def _take_up(
@@ -145,9 +216,11 @@ def _take_up(
     return float(saved.extra.get("used_s", 0.0))
 
 
-def make_optimiser(net: Net, s: TrainSettings, generator: torch.Generator) -> torch.optim.Optimizer:
-    """The optimiser that the settings name, over every parameter; what rests has no gradient and is left alone."""
+def optimiser_for(
+    named: list[tuple[str, nn.Parameter]], s: TrainSettings, generator: torch.Generator
+) -> torch.optim.Optimizer:
+    """The optimiser that the settings name, over these parameters; what rests has no gradient and is left alone."""
     options: dict[str, Any] = {"lr": s.lr, "clipnorm": 1.0 if s.clipgrad else 0.0}
     if s.optimiser != "adamw":
         options |= {"lr_dropout": s.lr_dropout, "generator": generator}
-    return OPTIMISERS[s.optimiser](list(net.named_parameters()), **options)
+    return OPTIMISERS[s.optimiser](named, **options)

@@ -88,7 +88,7 @@ def adopt(model: ForeignModel, run: Path, likenesses: Sequence[Mapping[str, Any]
         imported = {
             "by": BY, "name": model.name, "class": CLASS_OF_NET[model.net], "iteration": model.iteration,
             "options": dict(model.options), "missing": list(model.missing), "faces": "unknown",
-            "adversaries": keep_adversaries(place, model.adversaries),
+            "adversaries": keep_adversaries(place, model.adversaries), "notes": notes,
         }
         extra = {"likenesses": [dict(one) for one in likenesses], "imported": imported}
         folder = RunFolder(place, model.net, model.settings, extra).note()

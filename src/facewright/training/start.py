@@ -59,8 +59,8 @@ class Training:
 
     @property
     def adversaries(self) -> list[Adversary]:
-        """Those that play at the present settings."""
-        return [a for a in self.parked.values() if power(self.settings, a.strength)]
+        """Those that play at the present settings, in the order of their steps."""
+        return [self.parked[k.name] for k in KINDS if k.name in self.parked and power(self.settings, k.strength)]
 
     def forward_options(self, iteration: int) -> dict[str, Any]:
         """What the net's pass of this iteration must also make, and AMP's random mixture of channels."""

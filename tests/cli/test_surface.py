@@ -31,12 +31,14 @@ KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "mask to-labels": (TraceSettings,), "mask export": (ExportSettings,),
     "train quick96": (Quick96Train, Quick96Settings), "merge": (MergeSettings,), "render": (RenderSettings,),
 }  # fmt: skip
-INSIDE = {"STEPS", "extractions", "merge_places", "render_places", "trust_at"}
+INSIDE = {"STEPS", "extractions", "merge_places", "model_parts", "render_places", "trust_at"}
 """What the api offers to its clients that is no verb: a table, and places."""
 SPELLED = {
     "train": ["train saehd", "train amp", "train quick96"], "jobs_request": ["jobs stop", "jobs save", "jobs preview"],
     "mask_labels_import": ["mask labels import"], "mask_labels_export": ["mask labels export"],
     "mask_labels_remove": ["mask labels remove"], "mask_labels_restore": ["mask labels restore"],
+    "model_trash_list": ["model trash list"], "model_trash_restore": ["model trash restore"],
+    "model_trash_empty": ["model trash empty"],
     "faces_forget_identity": ["faces forget-identity"], "demo": ["demo"], "new": ["new"],
 }  # fmt: skip
 
@@ -127,7 +129,8 @@ def test_every_knob_is_in_the_reference(cls):
 READ_ONLY = [
     ("doctor",), ("weights", "list"), ("weights", "verify"), ("faces", "info", "{dst}"), ("consent", "list"),
     ("consent", "show", "synthetic source"), ("consent", "check", "synthetic source"), ("ledger", "show"),
-    ("ledger", "verify"), ("jobs", "list"), ("verify", "{film}"),
+    ("ledger", "verify"), ("jobs", "list"), ("verify", "{film}"), ("model", "list", "{folder}"),
+    ("model", "info", "{folder}/run"), ("model", "history", "{folder}/run"), ("model", "trash", "list", "{folder}"),
 ]  # fmt: skip
 
 
@@ -136,7 +139,7 @@ def test_json_is_one_document_and_nothing_else(cli, world, tmp_path, monkeypatch
     from facewright import demo
 
     monkeypatch.chdir(tmp_path)
-    words = [word.format(dst=world.dst, film=demo.footage().source) for word in words]
+    words = [word.format(dst=world.dst, folder=world.folder, film=demo.footage().source) for word in words]
     said = cli(*words, "--json")
     assert json.loads(said.out) is not None
     assert said.code in ({3} if words[0] == "verify" else {0, 2} if words[0] == "doctor" else {0}), said
@@ -149,7 +152,7 @@ def test_what_looks_changes_nothing(cli, world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(p.relative_to(world.folder) for p in world.dst.rglob("*"))
     for words in READ_ONLY:
-        cli(*(word.format(dst=world.dst, film=__file__) for word in words))
+        cli(*(word.format(dst=world.dst, folder=world.folder, film=__file__) for word in words))
     assert list(tmp_path.iterdir()) == []
     after = sorted(p.relative_to(world.folder) for p in world.dst.rglob("*"))
     assert {str(p) for p in after} - {str(p) for p in before} <= {

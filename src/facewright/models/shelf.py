@@ -6,7 +6,6 @@ them for runs; one process at a time works there.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -201,7 +200,7 @@ def _matching(folder: Path, name: str) -> list[Trashed]:
 
 def _move(old: Path, new: Path) -> None:
     try:
-        os.rename(old, new)
+        old.rename(new)
         for folder in {old.parent, new.parent}:
             sync_folder(folder)
     except OSError as error:

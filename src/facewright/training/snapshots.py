@@ -38,7 +38,8 @@ def snapshot(run: Path, name: str, save: str = "") -> Checkpoint:
     if found.facts.name:
         raise Mismatch(
             f"Iteration {found.iteration:,} is kept already, as {found.facts.name!r}.",
-            remedy=f"Go back to it with `facewright model restore {run.name} {found.facts.name!r}`.", where=found.folder,
+            remedy=f"Go back to it with `facewright model restore {run.name} {found.facts.name!r}`.",
+            where=found.folder,
         )
     _keep(run, found, name)
     journal(run, "snapshot", iteration=found.iteration, name=name, save=found.folder.name)

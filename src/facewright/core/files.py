@@ -136,7 +136,9 @@ def free_bytes(path: Path) -> int:
 def to_trash(path: Path, trash: Path) -> Path:
     """Move user data into a trash folder instead of deleting it; returns its new place."""
     make_folder(trash)
-    target = trash / f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**6:06d}-{path.name}"
+    now = time.time_ns()  # to the microsecond: names sort by time
+    moment = time.strftime("%Y%m%dT%H%M%S", time.localtime(now // 10**9))
+    target = trash / f"{moment}-{now // 1000 % 10**6:06d}-{path.name}"
     os.replace(path, target)
     return target
 

@@ -27,7 +27,7 @@ def draw(names: Sequence[str], courses: Sequence[Course]) -> bytes:
 
     The vertical axis is logarithmic and the same in both panels.
     """
-    head = 14 + _LINE * -(-len(names) // 2)
+    head = 18 + _LINE * -(-len(names) // 2)
     image = Image.new("RGB", (_WIDTH, head + 2 * _PANEL), _PAPER)
     pen = ImageDraw.Draw(image)
     _legend(pen, names, courses)
@@ -46,7 +46,7 @@ def draw(names: Sequence[str], courses: Sequence[Course]) -> bytes:
 def _legend(pen: ImageDraw.ImageDraw, names: Sequence[str], courses: Sequence[Course]) -> None:
     font = ImageFont.load_default(14)
     for index, (name, (_, _, losses)) in enumerate(zip(names, courses)):
-        x, y = _LEFT + index % 2 * (_WIDTH - _LEFT) // 2, 10 + _LINE * (index // 2)
+        x, y = _LEFT + index % 2 * (_WIDTH - _LEFT) // 2, 14 + _LINE * (index // 2)
         tail = f"{losses[-max(1, len(losses) // 50):].mean():.4f}" if len(losses) else "no losses"
         pen.rectangle([x, y - 5, x + 14, y + 5], fill=COLOURS[index % len(COLOURS)])
         pen.text((x + 20, y), f"{name[:40]}  {tail}", fill=_INK, font=font, anchor="lm")
@@ -101,7 +101,8 @@ def _axes(
     for value in ticks(0, max(1, int(last * scale))):
         x = _LEFT + value / scale / last * (_RIGHT - _LEFT)
         pen.line([(x, y1), (x, y1 + 5)], fill=_INK)
-        pen.text((x, y1 + 8), f"{value / scale:,g}", fill=_INK, font=font, anchor="mt")
+        at_edge = x > _RIGHT - 24
+        pen.text((x, y1 + 8), f"{value / scale:,g}", fill=_INK, font=font, anchor="rt" if at_edge else "mt")
     pen.line([(_LEFT, y0), (_LEFT, y1), (_RIGHT, y1)], fill=_INK)
     pen.text(((_LEFT + _RIGHT) / 2, y1 + 40), label, fill=_INK, font=font, anchor="mb")
     pen.text((_LEFT + 8, y0), "source + target loss", fill=_INK, font=font, anchor="lt")

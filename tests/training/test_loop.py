@@ -415,6 +415,26 @@ def test_a_discriminator_joins_while_it_runs_and_rests_without_forgetting(pair, 
     assert checkpoint.load_latest(tmp_path / "run").extra["adversaries"]["gan"] == [0, 8], "another shape, afresh"
 
 
+def test_a_discriminator_that_joined_is_taken_up_by_the_same_command(pair, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    joins = [{"set": {"gan_power": 0.2, "gan_dims": 4}}]
+    run(step(pair, whole, iterations=5), at1=joins)
+    run(step(pair, parts, iterations=5), at1=joins, at3="stop")
+    run(step(pair, parts, iterations=5))
+    assert (whole / "losses.bin").read_bytes() == (parts / "losses.bin").read_bytes()
+    one, two = (read_tensors(checkpoint.load_latest(p).folder / "gan.safetensors") for p in (whole, parts))
+    assert all(torch.equal(one[n], two[n]) for n in one)
+
+
+def test_advice_is_given_before_hours_are_spent(pair, tmp_path):
+    odd = step(pair, tmp_path / "run", iterations=1, face_style_power=1.0)
+    odd.shape = {**odd.shape, "ae_dims": 512}
+    desk, _ = run(odd)
+    told = " ".join(w["text"] for w in desk.kinds("warning"))
+    assert "ae_dims 512 is large" in told.lower()
+    assert "--face-style-power works inside the mask" in told
+
+
 def test_true_face_is_refused_where_codes_are_shared(pair, tmp_path):
     liae = step(pair, tmp_path / "a", iterations=1, true_face_power=0.1)
     liae.shape = {**liae.shape, "archi": "liae-ud"}

@@ -14,6 +14,7 @@ from facewright.core.settings import check
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import FaceType
 from facewright.faceset.faceset import Faceset
+from facewright.models import advice
 from facewright.models.run_folder import RunFolder, is_run
 from facewright.models.settings import SHAPES, ShapeSettings
 from facewright.training import clock, guard, history, machine
@@ -22,7 +23,8 @@ from facewright.training.desk import HISTORY, Desk
 from facewright.training.objectives import Reduction, objective, reported
 from facewright.training.reports import LATEST, PREVIEW
 from facewright.training.settings import TrainSettings, settings_class, suits
-from facewright.training.start import Training, begin, prepare_samples
+from facewright.training.snapshots import settle
+from facewright.training.start import Training, begin, bring_adversaries, prepare_samples
 from facewright.training.survey import Survey, coverage_warning, likenesses, serves, survey
 
 ITEM = "train"
@@ -182,9 +184,11 @@ class TrainStep:
         shape, run, s = self.shape_settings(), self.home(), self.settings
         (source, target), (src, dst) = self._facesets(), self._surveys()
         folder = RunFolder.open(run, self.net) if is_run(run) else RunFolder.create(run, self.net, shape)
+        settle(run)
         # A face once learned stays in the weights, so its record stays with the run.
         known = list(folder.extra.get("likenesses", []))
         people = known + [p for p in map(_plain, self.likenesses()) if p not in known]
+        data_before = dict(folder.extra.get("data", {}))
         folder.note(likenesses=people, data={"src": src.as_dict(), "dst": dst.as_dict()})
         sides = [
             prepare_samples(run, faceset, found, name, shape, s,
@@ -197,12 +201,25 @@ class TrainStep:
         if not goes_on(before, s):
             t.share = 0.0  # another budget: the recipe's stages that lie behind come at once
         t.freeze_what_rests()
-        for text in filter(None, (coverage_warning(src, dst), *t.warnings)):
+        bring_adversaries(t)
+        for text in filter(None, (coverage_warning(src, dst), *t.warnings, *self._advice(t, data_before, src, dst))):
             work.note("warning", iteration=t.done, text=text)
         history.note(folder.history, "start", iteration=t.done, given=s.model_dump(), settings=t.settings.model_dump(),
                      src=src.digest, dst=dst.digest, **t.facts)
         work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)
         return t
+
+    def _advice(self, t: Training, before: dict[str, Any], src: Survey, dst: Survey) -> list[str]:
+        """What a user should hear before hours are spent: dims, masks, exchanged faces."""
+        net, shape, s = self.net, t.net.settings, t.settings.model_dump()
+        now = {"src": src.as_dict(), "dst": dst.as_dict()}
+        found = [
+            advice.out_of_proportion(net, shape) if not t.done else None,
+            advice.masks_of_two_models(src.masks, dst.masks),
+            advice.without_masks(shape.face_type, s, src.masked_01, dst.masked_01),
+            advice.other_faces(t.run.name, net, shape, before, now, t.settings.random_warp) if t.done else None,
+        ]
+        return [a.text for a in found if a is not None]
 
     def _summary(self, t: Training, desk: Desk) -> dict[str, Any]:
         src, dst = (round(loss, 5) if loss == loss else None for loss in desk.reports.smoothed())

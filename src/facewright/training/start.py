@@ -56,6 +56,8 @@ class Training:
     warnings: list[str] = field(default_factory=list)
     parked: dict[str, Adversary] = field(default_factory=dict)
     """Every adversary that has learned something, whatever its power is now."""
+    saved: checkpoint.Checkpoint | None = None
+    """The save that this training goes on from."""
 
     @property
     def adversaries(self) -> list[Adversary]:
@@ -184,14 +186,17 @@ def begin(run: Path, net_name: str, shape: ShapeSettings, s: TrainSettings, src:
         "parameters": sum(p.numel() for p in net.parameters()), "torch": torch.__version__,
     }
     t.freeze_what_rests()
-    t.call_adversaries()
-    if saved is not None:
-        _take_up_adversaries(saved, t)
+    t.saved = saved
     return t
 
 
-def _take_up_adversaries(saved: checkpoint.Checkpoint, t: Training) -> None:
-    """Those of the save that have the shape of today's settings, also where their power is 0 now."""
+def bring_adversaries(t: Training) -> None:
+    """Those that today's settings ask for, and those of the save that have the shape of today's settings, also where
+    their power is 0 now. Called when `settings` are settled."""
+    t.call_adversaries()
+    saved = t.saved
+    if saved is None:
+        return
     for cls in KINDS:
         formed = saved.extra.get("adversaries", {}).get(cls.name)
         if formed is None or tuple(formed) != cls.form(t.settings):

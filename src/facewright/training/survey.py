@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,13 @@ class Survey:
     footage_sha256: tuple[str, ...]
     digest: str
     stamp: str
+    masks: dict[str, int] = field(default_factory=dict)
+    """What made the masks that are stored with the faces -> faces; "" for faces without one."""
+
+    @property
+    def masked_01(self) -> float:
+        """Share of the faces that carry a mask of their own."""
+        return 1 - self.masks.get("", 0) / max(self.count, 1)
 
     def as_dict(self) -> dict[str, Any]:
         """What the run's record keeps."""
@@ -58,6 +65,7 @@ def survey(faceset: Faceset, side: str, person: str = "") -> Survey:
     consents: Counter[str] = Counter()
     footage: set[str] = set()
     poses: list[tuple[float, float]] = []
+    masks: Counter[str] = Counter()
     side_px = 0
     digest, own = hashlib.sha256(), faceset.consent
     for row in _rows(faceset, who):
@@ -65,6 +73,7 @@ def survey(faceset: Faceset, side: str, person: str = "") -> Survey:
         side_px = max(side_px, row.side_px)
         consents[row.consent or own] += 1
         footage.add(row.source_sha256)
+        masks[(row.mask_by or "another program") if row.has_mask else ""] += 1
         poses.append((row.yaw_deg, row.pitch_deg))
         digest.update(row.face_id.encode())
     _enough(faceset, side, who, types)
@@ -76,7 +85,7 @@ def survey(faceset: Faceset, side: str, person: str = "") -> Survey:
     yaw, pitch = ((round(float(turned[0, i]), 1), round(float(turned[1, i]), 1)) for i in (0, 1))
     return Survey(
         faceset.path, who, sum(types.values()), FaceType(next(iter(types))), side_px, yaw, pitch, dict(consents),
-        tuple(sorted(footage)), digest.hexdigest(), stamp.hexdigest(),
+        tuple(sorted(footage)), digest.hexdigest(), stamp.hexdigest(), dict(masks),
     )
 
 

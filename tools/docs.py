@@ -30,6 +30,8 @@ SETTINGS = [
     ("mask export", "facewright.masks.settings:ExportSettings"),
     ("train saehd: training", "facewright.training.settings:SaehdTrain"),
     ("train saehd: shape", "facewright.models.settings:SaehdSettings"),
+    ("train amp: training", "facewright.training.settings:AmpTrain"),
+    ("train amp: shape", "facewright.models.settings:AmpSettings"),
     ("train quick96: training", "facewright.training.settings:Quick96Train"),
     ("train quick96: shape", "facewright.models.settings:Quick96Settings"),
     ("merge", "facewright.merge.settings:MergeSettings"),

@@ -28,7 +28,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands, and those of cli.exchange."""
-    model = group(app, "model", "Models in training: look, compare, keep, reset, copy, move in and out.")
+    model = group(app, "model", "Models: look, compare, keep, reset, copy, move in and out.")
     command(model, "list")(list_)
     command(model, "info")(info)
     command(model, "history")(history)

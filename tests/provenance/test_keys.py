@@ -82,3 +82,13 @@ def test_write_private_without_hard_links(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError):
         write_private(tmp_path / "a", b"2")
     assert (tmp_path / "a").read_bytes() == b"1"
+
+
+def test_what_a_killed_process_left_of_a_secret_goes(tmp_path):
+    (tmp_path / ".key.0badcafe.part").write_bytes(b"half")  # killed between the link and its end
+    (tmp_path / ".other.0badcafe.part").write_bytes(b"half")  # perhaps at work just now
+    (tmp_path / ".old.0badcafe.part").write_bytes(b"half")
+    os.utime(tmp_path / ".old.0badcafe.part", (0, 0))
+    write_private(tmp_path / "key", b"whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".other.0badcafe.part", "key"]
+    assert (tmp_path / "key").read_bytes() == b"whole"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from facewright.core.files import disk_error, make_folder, read_file, sync_folde
 from facewright.core.places import data_folder
 from facewright.provenance.canonical import decode, encode, from_b64url, to_b64url
 
+_ABANDONED_S = 3600.0
 _FORMAT = "facewright.key/1"
 _SCRYPT_N = 1 << 15
 
@@ -106,7 +108,21 @@ def key_folder() -> Path:
     folder = make_folder(data_folder() / "keys")
     if os.name == "posix":
         folder.chmod(0o700)
+    _sweep(folder)
     return folder
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left: half a key is a secret too.
+
+    Only of secrets that are there (a process still at work on one finds it in place and gives up by itself), or old.
+    """
+    for part in folder.glob(".*.part"):
+        name = part.name[1:].removesuffix(".part").rpartition(".")[0]
+        with suppress(FileNotFoundError):  # another process sweeps as well
+            old = time.time() - part.stat().st_mtime > _ABANDONED_S
+            if name and (old or (folder / name).exists()):
+                part.unlink()
 
 
 def verify(public: bytes, signature: bytes, message: bytes) -> bool:
@@ -132,6 +148,7 @@ def write_private(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         _move_new(part, path)
         sync_folder(path.parent)
+        _sweep(path.parent)
     except FileExistsError:
         part.unlink(missing_ok=True)
         raise

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -33,7 +33,7 @@ from facewright.faceset.header import Header
 from facewright.faceset.selection import Chunk, runs
 from facewright.faceset.settings import CHUNK_FRAMES, MAX_SIDE_PX, MIN_SIDE_PX, ExtractSettings
 from facewright.faceset.sources import ExtractArguments, Footage, check_header, open_footage
-from facewright.faceset.store import DEBUG, Writer, chunk_folder, foreign_files, is_faceset
+from facewright.faceset.store import DEBUG, Writer, chunk_folder, foreign_files, is_faceset, writing
 from facewright.media.frame import Frame
 from facewright.media.reader import frames as read_frames
 
@@ -293,13 +293,8 @@ class ExtractStep:
     def _source_of(self, chunk: Chunk) -> Footage:
         return next(one for one in self.footage if one.sha256 == chunk.source_sha256)
 
-    @contextmanager
-    def _writing(self) -> Iterator[Writer]:
-        if self._writer is not None:
-            yield self._writer
-            return
-        with Writer(self.folder) as writer:
-            yield writer
+    def _writing(self) -> AbstractContextManager[Writer]:
+        return writing(self.folder, self._writer)
 
     def _forget_writer(self) -> None:
         self._writer = None

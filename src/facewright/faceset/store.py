@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -148,3 +149,13 @@ def foreign_files(folder: Path) -> list[str]:
         return []
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if e.name not in ours and not e.name.startswith("index.sqlite"))
+
+
+@contextmanager
+def writing(faceset: Path, held: Writer | None) -> Iterator[Writer]:
+    """The writer that a step holds for its whole stream, or one for this call alone. Raises DiskRefused."""
+    if held is not None:
+        yield held
+        return
+    with Writer(faceset) as writer:
+        yield writer

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from facewright.faces.face import Face
 from facewright.faceset import record
 from facewright.faceset.ahead import ahead
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.store import Writer
+from facewright.faceset.store import Writer, writing
 from facewright.masks import label, undo
 from facewright.masks.doubt import measure, reasons
 from facewright.masks.maskers import Masker, masker
@@ -216,13 +216,8 @@ class ApplyStep:
             made = [None if m is None else (m >= 0.5).astype(np.float32) for m in made]
         return made, by
 
-    @contextmanager
-    def _writing(self) -> Iterator[Writer]:
-        if self._writer is not None:
-            yield self._writer
-            return
-        with Writer(self.folder) as writer:
-            yield writer
+    def _writing(self) -> AbstractContextManager[Writer]:
+        return writing(self.folder, self._writer)
 
     def _forget_writer(self) -> None:
         self._writer = None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facewright.core.errors import NothingFound, SettingRefused
+from facewright.core.errors import NothingFound
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import Face, FaceType
 from facewright.image.geometry import invert, scale_of
@@ -16,6 +16,7 @@ from facewright.image.warp import resize, warp
 from facewright.masks.maskers import picture_from_frame
 from facewright.masks.settings import MaskSettings
 from facewright.models import checkpoint
+from facewright.models.device import device_named
 from facewright.models.run_folder import RunFolder
 from facewright.models.xseg import XSeg
 
@@ -78,25 +79,11 @@ def open_xseg(run: Path | None, settings: MaskSettings) -> XSegMasker:
     if saved is None:
         raise NothingFound(
             f"{folder.path.name} holds no trained weights yet.",
-            remedy=f"Train it first: `facewright train xseg {folder.path}`.", where=folder.path,
+            remedy="Take over a trained one: `facewright model import-dfl`.", where=folder.path,
         )
     net = XSeg(folder.shape)  # type: ignore[arg-type]
     net.load_state_dict(saved.smooth_weights())
     files = saved.state["files"]
     digest = str(files.get("ema", files["weights"]))[:12]
     identity = f"xseg:{folder.path.resolve().name}:{saved.iteration}:{digest}"
-    return XSegMasker(net, identity=identity, device=_device(settings.device))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingRefused(
-            f"--device {name} is not to be had here.", why=str(error).splitlines()[0][:200],
-            remedy="Use auto or cpu; `facewright doctor` lists the devices.", where="--device",
-        ) from error
-    return device
+    return XSegMasker(net, identity=identity, device=device_named(settings.device))

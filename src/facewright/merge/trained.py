@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from facewright.core.errors import NothingFound, SettingRefused
+from facewright.core.errors import NothingFound
 from facewright.faces.face import FaceType
 from facewright.merge.predict import Prediction, is_dfm
 from facewright.merge.settings import MergeSettings
 from facewright.models import checkpoint
 from facewright.models.amp import Amp
+from facewright.models.device import device_named
 from facewright.models.net import Net, build
 from facewright.models.run_folder import RunFolder
 
@@ -86,18 +87,3 @@ def run_record(run: Path) -> dict[str, Any]:
 
         return dfm_record(run)
     return dict(RunFolder.open(run).extra)
-
-
-def device_named(name: str) -> torch.device:
-    """`auto` (the first GPU, else the CPU) or a torch device. Raises SettingRefused when it is not here."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingRefused(
-            f"--device {name} is not to be had here.", why=str(error).splitlines()[0][:200],
-            remedy="Use auto or cpu; `facewright doctor` lists the devices.", where="--device",
-        ) from error
-    return device

@@ -34,6 +34,8 @@ SETTINGS = [
     ("train amp: shape", "facewright.models.settings:AmpSettings"),
     ("train quick96: training", "facewright.training.settings:Quick96Train"),
     ("train quick96: shape", "facewright.models.settings:Quick96Settings"),
+    ("train xseg: training", "facewright.training.settings:XSegTrain"),
+    ("train xseg: shape", "facewright.models.settings:XSegSettings"),
     ("merge", "facewright.merge.settings:MergeSettings"),
     ("render", "facewright.render.settings:RenderSettings"),
 ]

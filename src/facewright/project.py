@@ -5,6 +5,7 @@ It knows files only: records and ledger are opened by the api.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 import unicodedata
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from facewright.core.errors import FileRefused, NothingFound
-from facewright.core.files import make_folder, write_atomic
+from facewright.core.errors import FacewrightError, FileRefused, NothingFound
+from facewright.core.files import make_folder, read_file, write_atomic
 
 FILE = "project.toml"
 Side = Literal["src", "dst"]
@@ -78,8 +79,8 @@ class Project:
         return self.root / "runs" / name
 
     def latest_run(self) -> Path:
-        """The run that was trained last. Raises NothingFound with the step that is missing."""
-        runs = sorted((self.root / "runs").glob("*/run.json"), key=_last_trained)
+        """The run of a swapping net that was trained last. Raises NothingFound with the step that is missing."""
+        runs = sorted(filter(_swaps, (self.root / "runs").glob("*/run.json")), key=_last_trained)
         if not runs:
             raise NothingFound(
                 "There is no trained model in this project yet.",
@@ -99,6 +100,14 @@ class Project:
 
 _WHO = {"src": "source person (src)", "dst": "target film (dst)"}
 _STILLS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr"}
+
+
+def _swaps(run_json: Path) -> bool:
+    """Whether a run is not one of a mask net; a damaged one counts, so that using it says what is wrong."""
+    try:
+        return json.loads(read_file(run_json, limit_bytes=1 << 20)).get("net") != "xseg"
+    except (ValueError, AttributeError, FacewrightError):
+        return True
 
 
 def _last_trained(record: Path) -> float:

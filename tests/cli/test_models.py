@@ -11,8 +11,8 @@ from facewright.jobs.job import Job
 from facewright.jobs.run import holding
 from facewright.models import checkpoint
 from facewright.project import new
-from facewright.training.loop import TrainStep
 from facewright.training.settings import SaehdTrain
+from facewright.training.swap_step import TrainStep
 
 
 @pytest.fixture

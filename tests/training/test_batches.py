@@ -147,9 +147,9 @@ def test_memory_does_not_grow_with_the_faces(tmp_path):
 def test_rare_turns_are_shown_as_often_when_asked(both):
     maker_, s = maker(both), SaehdTrain(uniform_yaw=True)
     maker_.src.yaw_rad[:] = [0, 0, 0, 0, 0, 0, 1.1]
-    rows = np.concatenate([maker_._rows(SRC, i, s) for i in range(30)])
+    rows = np.concatenate([maker_._rows(SRC, batches._Wanted(i, s)) for i in range(30)])
     assert (rows == 6).mean() == 0.5
-    assert (np.concatenate([maker_._rows(SRC, i, SaehdTrain()) for i in range(7)]) == 6).mean() == 1 / 7
+    assert (np.concatenate([maker_._rows(SRC, batches._Wanted(i, SaehdTrain())) for i in range(7)]) == 6).mean() == 1 / 7
 
 
 def test_other_colours_are_the_source_s_alone_and_hsv_its_input_s_alone(both):

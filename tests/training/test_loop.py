@@ -21,10 +21,12 @@ from facewright.models import checkpoint
 from facewright.models.net import build
 from facewright.models.settings import AmpSettings
 from facewright.models.tensors import read_tensors
-from facewright.training import history, loop, start
+from facewright.training import history, swapping
 from facewright.training.curve import read_losses
-from facewright.training.loop import TrainStep
 from facewright.training.settings import AmpTrain, Quick96Train, SaehdTrain
+from facewright.training.swap_step import TrainStep
+from facewright.training.swapping import Swapping
+from facewright.training.training import Training
 
 TINY = {"resolution": 64, "archi": "df-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
 
@@ -245,15 +247,15 @@ def test_a_loss_that_is_no_number_stops_before_the_update(pair, tmp_path, monkey
     folder = tmp_path / "run"
     run(step(pair, folder, iterations=2))
     good = checkpoint.load_latest(folder).weights()
-    real = loop.objective
+    real = swapping.objective
 
     def broken(name, views, batch, settings, **how):
         terms = real(name, views, batch, settings, **how)
         return terms | {"src_mse": terms["src_mse"] * float("nan")}
 
-    monkeypatch.setattr(loop, "objective", broken)
+    monkeypatch.setattr(swapping, "objective", broken)
     seen = {}
-    monkeypatch.setattr(start.Training, "before_step", lambda self, *a: seen.setdefault("updated", True))
+    monkeypatch.setattr(Training, "before_step", lambda self, *a: seen.setdefault("updated", True))
     with pytest.raises(TrainingRefused, match=r"iteration 3.*src_mse"):
         run(step(pair, folder, iterations=9))
     assert not seen
@@ -306,10 +308,10 @@ def test_likenesses_of_both_sides(pair, tmp_path):
 
 def test_quick96_shows_every_third_batch_again_unbent():
     asked = []
-    batches = SimpleNamespace(get=lambda i, s: asked.append((i, s.random_warp)))
-    t = SimpleNamespace(settings=Quick96Train(), batches=batches)
+    batches = SimpleNamespace(get=lambda i, s, part, parts: asked.append((i, s.random_warp)))
+    t = SimpleNamespace(settings=Quick96Train(), batches=batches, parts=lambda: [(0, 1)])
     for i in range(7):
-        start.Training.batch(t, i)
+        list(Swapping.passes(t, i))
     assert asked == [(0, True), (1, True), (2, True), (2, False), (4, True), (5, True), (5, False)]
 
 
@@ -340,7 +342,7 @@ import sys
 sys.path.insert(0, sys.argv[4])
 from facewright.core.settings import check
 from facewright.core.step import Work
-from facewright.training.loop import TrainStep
+from facewright.training.swap_step import TrainStep
 from facewright.training.settings import SaehdTrain
 settings = check(SaehdTrain, {settings})
 step = TrainStep(sys.argv[1], sys.argv[2], sys.argv[3], "saehd", settings, shape={shape})
@@ -356,7 +358,7 @@ def test_kill_9_costs_at_most_what_was_not_saved(pair, tmp_path):
     step_ = step(pair, whole, iterations=14)
     run(step_)
     code = KILLED.replace("{settings}", repr(step_.settings.model_dump())).replace("{shape}", repr(TINY))
-    source = str(Path(loop.__file__).parents[2])
+    source = str(Path(swapping.__file__).parents[2])
     process = subprocess.Popen([sys.executable, "-c", code, str(killed), str(pair[0]), str(pair[1]), source],
                                env=os.environ | {"OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 120

@@ -90,9 +90,10 @@ def train(
     """Two facesets -> a run. Layers: default < recipe < project.toml < stored in the RUN < argument."""
     from facewright.models.run_folder import RunFolder, is_run
     from facewright.training import history
-    from facewright.training.loop import HISTORY, TrainStep
+    from facewright.training.desk import HISTORY
     from facewright.training.recipes import recipe as recipe_called
     from facewright.training.settings import settings_class
+    from facewright.training.swap_step import step_of
 
     run, src, dst = _train_places(net, run, src, dst)
     chosen = recipe_called(recipe) if recipe else None
@@ -114,10 +115,10 @@ def train(
     values = layered(cls, started, project, stored, settings)
     shapes = {**(chosen.shape if chosen is not None and not stored else {}), **(shape or {})}
     stages = chosen.later(settings) if chosen is not None else []
-    step = TrainStep(
+    step = step_of(net)(
         str(run),
-        str(src),
-        str(dst),
+        str(src or ""),
+        str(dst or ""),
         net,
         values,
         shape=shapes,
@@ -128,10 +129,14 @@ def train(
     return perform(step, background=background, on_event=on_event)
 
 
-def _train_places(net: str, run: Path | None, src: Path | None, dst: Path | None) -> tuple[Path, Path, Path]:
+def _train_places(
+    net: str, run: Path | None, src: Path | None, dst: Path | None
+) -> tuple[Path, Path | None, Path | None]:
     if run is not None and src is not None and dst is not None:
         return run, src, dst
     missing = "RUN" if run is None else "--src" if src is None else "--dst"
+    if net == "xseg" and run is not None and (src or dst) is not None:
+        return run, src, dst  # labels of one side alone will do
     project = here_or_refuse(missing)
     return run or project.run(net), src or project.faceset("src"), dst or project.faceset("dst")
 

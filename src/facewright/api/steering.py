@@ -13,7 +13,7 @@ from facewright.core.step import Step
 STEPS: dict[str, str] = {
     "extract": "facewright.faceset.extract:ExtractStep",
     "apply_masks": "facewright.masks.apply:ApplyStep",
-    "train": "facewright.training.loop:TrainStep",
+    "train": "facewright.training.swap_step:TrainStep",
     "merge": "facewright.merge.run:MergeStep",
     "render": "facewright.render.film:RenderStep",
 }

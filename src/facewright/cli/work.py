@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     command(app, "new")(new)
     command(app, "demo")(demo)
     command(app, "extract", ExtractSettings)(extract)
-    train = group(app, "train", "Train a model on two facesets.")
+    train = group(app, "train", "Train a model on facesets.")
     for net in _NETS:
         command(train, net, TRAIN_SETTINGS[net], SHAPES[net])(trainer(net))
     command(app, "merge", MergeSettings)(merge)
@@ -114,6 +114,7 @@ _NETS = {
     "saehd": "The adjustable net: DF or LIAE kind, 64 to 640 px.",
     "amp": "One decoder for both people: how much of the source shows is chosen when merging (--morph).",
     "quick96": "The small fixed net: 96 px, nothing to choose.",
+    "xseg": "A net that draws masks, from labelled faces of one or both facesets.",
 }
 """Net -> the first line of its training command's help."""
 

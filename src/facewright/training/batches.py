@@ -16,7 +16,7 @@ import torch
 from facewright.training import augment, recolour, sequence
 from facewright.training.augment import Geometry
 from facewright.training.samples import CHANNELS, MASK, PRIORITY, Samples, colour_map
-from facewright.training.settings import TrainSettings
+from facewright.training.settings import SwapTrain
 
 SRC, DST = 0, 1
 FLIP_SHARE = 0.4
@@ -46,6 +46,21 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A part of an iteration's batch, and the settings that it is made under."""
+
+    iteration: int
+    settings: SwapTrain
+    part: int = 0
+    parts: int = 1
+
+    def following(self) -> _Wanted:
+        """The one that will probably be asked for next."""
+        over = self.part + 1 == self.parts
+        return replace(self, iteration=self.iteration + over, part=0 if over else self.part + 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Draws:
     """Raw randomness of B samples, independent of every setting.
 
@@ -58,9 +73,10 @@ class Draws:
     colours: np.ndarray
 
 
-def draws(seed: int, side: int, iteration: int, batch: int) -> Draws:
-    """The randomness of one side's batch; a slot's does not depend on the others."""
-    return Draws(*(np.stack(part) for part in zip(*(_slot(seed, side, iteration, i) for i in range(batch)))))
+def draws(seed: int, side: int, iteration: int, batch: int, first: int = 0) -> Draws:
+    """The randomness of one side's batch, from slot `first` on; a slot's does not depend on the others."""
+    slots = range(first, first + batch)
+    return Draws(*(np.stack(part) for part in zip(*(_slot(seed, side, iteration, i) for i in slots))))
 
 
 def _slot(seed: int, side: int, iteration: int, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,7 +90,7 @@ def _slot(seed: int, side: int, iteration: int, slot: int) -> tuple[np.ndarray, 
     return uniform, (normal[: 2 * inner * inner] / 2.5).reshape(2, inner, inner), rng.random(3)
 
 
-def geometry(s: TrainSettings, side: int, drawn: Draws, resolution: int) -> Geometry:
+def geometry(s: SwapTrain, side: int, drawn: Draws, resolution: int) -> Geometry:
     """The random geometry of one side's batch (models-and-training.md 3.2)."""
     u = drawn.moves
     low = 1.0 / (1.0 + s.scale)
@@ -107,7 +123,7 @@ class Batches:
     _resident: dict[int, torch.Tensor] = field(default_factory=dict)
     _by_yaw: dict[int, sequence.ByYaw] = field(default_factory=dict)
     _painters: ThreadPoolExecutor | None = None
-    _ahead: tuple[int, TrainSettings, Future[Batch]] | None = None
+    _ahead: tuple[_Wanted, Future[Batch]] | None = None
     _pool: ThreadPoolExecutor | None = None
 
     def __post_init__(self) -> None:
@@ -120,16 +136,14 @@ class Batches:
             for side, samples in ((SRC, self.src), (DST, self.dst)):
                 self._resident[side] = torch.from_numpy(samples.read(np.arange(len(samples.frames)))).to(self.device)
 
-    def get(self, iteration: int, s: TrainSettings) -> Batch:
-        """Batch `iteration` (0 is the first) under settings `s`. Any order of calls gives the same batches."""
-        ready = self._ahead
+    def get(self, iteration: int, s: SwapTrain, part: int = 0, parts: int = 1) -> Batch:
+        """Batch `iteration` (0 is the first) under settings `s`, or part `part` of it: `parts` of them together are the
+        batch that one of `parts` times the size would be. Any order of calls gives the same batches."""
+        wanted, ready = _Wanted(iteration, s, part, parts), self._ahead
         self._ahead = None
-        if ready is not None and ready[0] == iteration and ready[1] == s:
-            batch = ready[2].result()
-        else:
-            batch = self._make(iteration, s)
+        batch = ready[1].result() if ready is not None and ready[0] == wanted else self._make(wanted)
         if self._pool is not None:
-            self._ahead = (iteration + 1, s, self._pool.submit(self._make, iteration + 1, s))
+            self._ahead = (wanted.following(), self._pool.submit(self._make, wanted.following()))
         return batch
 
     def close(self) -> None:
@@ -141,14 +155,15 @@ class Batches:
         self._ahead = None
         self._resident.clear()
 
-    def _make(self, iteration: int, s: TrainSettings) -> Batch:
-        return Batch(self._side(SRC, iteration, s), self._side(DST, iteration, s))
+    def _make(self, wanted: _Wanted) -> Batch:
+        return Batch(self._side(SRC, wanted), self._side(DST, wanted))
 
-    def _side(self, side: int, iteration: int, s: TrainSettings) -> Side:
-        rows = self._rows(side, iteration, s)
+    def _side(self, side: int, wanted: _Wanted) -> Side:
+        s, first = wanted.settings, wanted.part * self.batch
+        rows = self._rows(side, wanted)
         recoloured = side == SRC and s.ct_mode != "none"
-        crops = self._recoloured(rows, iteration, s) if recoloured else self._crops(side, rows)
-        drawn = draws(s.seed, side, iteration, self.batch)
+        crops = self._recoloured(rows, wanted) if recoloured else self._crops(side, rows)
+        drawn = draws(s.seed, side, wanted.iteration, self.batch, first)
         where = augment.grids(
             geometry(s, side, drawn, self.resolution), self.resolution, self.device, bend=s.random_warp
         )
@@ -157,22 +172,24 @@ class Batches:
             made = replace(made, input=recolour.shift_hsv(made.input, drawn.colours, s.random_hsv_power))
         return made
 
-    def _rows(self, side: int, iteration: int, s: TrainSettings) -> np.ndarray:
+    def _rows(self, side: int, wanted: _Wanted) -> np.ndarray:
         """Which faces make this batch: (B,) row numbers."""
-        samples, first = (self.src, self.dst)[side], iteration * self.batch
+        s, samples = wanted.settings, (self.src, self.dst)[side]
+        first = (wanted.iteration * wanted.parts + wanted.part) * self.batch
         if not s.uniform_yaw:
             return samples.chosen[sequence.order(s.seed, side, len(samples.chosen), first, self.batch)]
         if side not in self._by_yaw:
             self._by_yaw[side] = sequence.ByYaw(samples.yaw_rad[samples.chosen])
         return samples.chosen[self._by_yaw[side].order(s.seed, side, first, self.batch)]
 
-    def _recoloured(self, rows: np.ndarray, iteration: int, s: TrainSettings) -> torch.Tensor:
+    def _recoloured(self, rows: np.ndarray, wanted: _Wanted) -> torch.Tensor:
         """Source crops in the colours of random target faces; host work, since the transfers are."""
         if self._painters is None:
             self._painters = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="recolour")
-        like = self.dst.chosen[recolour.references(s.seed, iteration, len(rows), len(self.dst.chosen))]
+        s, number = wanted.settings, wanted.iteration * wanted.parts + wanted.part
+        like = self.dst.chosen[recolour.references(s.seed, number, len(rows), len(self.dst.chosen))]
         crops = recolour.transferred(
-            self.src.read(rows), self.dst.read(like), s.ct_mode, s.seed, iteration, self._painters
+            self.src.read(rows), self.dst.read(like), s.ct_mode, s.seed, number, self._painters
         )
         return self._on_device(SRC, torch.from_numpy(crops).to(self.device))
 
@@ -207,7 +224,7 @@ class Batches:
         return crops
 
 
-def unbent(s: TrainSettings) -> TrainSettings:
+def unbent(s: SwapTrain) -> SwapTrain:
     """The same settings with the input as it is (Quick96's reused batches)."""
     return s.model_copy(update={"random_warp": False})
 

@@ -51,34 +51,37 @@ def read_losses(path: Path) -> np.ndarray:
     return np.frombuffer(data[: len(data) // RECORD.itemsize * RECORD.itemsize], RECORD).copy()
 
 
-def draw_losses(losses: np.ndarray, marks: Sequence[tuple[int, str]] = ()) -> bytes:
-    """Records and (iteration, text) marks -> PNG: a band from lowest to highest and a line of means per column.
+def draw_losses(
+    losses: np.ndarray, marks: Sequence[tuple[int, str]] = (), names: Sequence[str] = ("source", "target")
+) -> bytes:
+    """Records (of one name: without target losses) and (iteration, text) marks -> PNG: a band from lowest to highest
+    and a line of means per column.
 
     The vertical axis is logarithmic: training gains in ratios, and the beginning does not flatten the rest.
     """
     image = Image.new("RGB", _SIZE, _PAPER)
     pen = ImageDraw.Draw(image)
     x0, _, x1, _ = _PLOT
-    losses = losses[np.isfinite(losses["src"]) & np.isfinite(losses["dst"])]
+    lines = [(field, name, colour) for (field, colour), name in zip((("src", _SRC), ("dst", _DST)), names)]
+    losses = losses[np.logical_and.reduce([np.isfinite(losses[field]) for field, _, _ in lines])]
     if len(losses):
         first, last = int(losses["iteration"][0]), max(int(losses["iteration"][-1]), int(losses["iteration"][0]) + 1)
-        low, high = _span(losses)
+        low, high = _span(np.concatenate([losses[field] for field, _, _ in lines]))
         _axes(pen, first, last, low, high)
         column = (losses["iteration"].astype(np.int64) - first) * (x1 - x0) // (last - first + 1)
-        for name, colour in (("dst", _DST), ("src", _SRC)):
-            _series(pen, column, losses[name], low, high, colour)
+        for field, _, colour in reversed(lines):
+            _series(pen, column, losses[field], low, high, colour)
         for iteration, text in marks:
             if first <= iteration <= last:
                 _mark(pen, x0 + (iteration - first) * (x1 - x0) // (last - first + 1), text)
-    _legend(pen, losses)
+    _legend(pen, losses, lines)
     out = io.BytesIO()
     image.save(out, "PNG", optimize=False)
     return out.getvalue()
 
 
-def _span(losses: np.ndarray) -> tuple[float, float]:
+def _span(values: np.ndarray) -> tuple[float, float]:
     """Range of the vertical axis; single outliers may leave it."""
-    values = np.concatenate([losses["src"], losses["dst"]])
     values = values[values > 0] if (values > 0).any() else np.ones(1)
     low, high = np.quantile(values, [0.002, 0.998])
     return float(low) * 0.9, max(float(high) * 1.1, float(low) * 1.2)
@@ -147,12 +150,14 @@ def _mark(pen: ImageDraw.ImageDraw, x: int, text: str) -> None:
     pen.text((x + 4, y0 + 2), text[:40], fill=_MARK, font=ImageFont.load_default(12))
 
 
-def _legend(pen: ImageDraw.ImageDraw, losses: np.ndarray) -> None:
+def _legend(
+    pen: ImageDraw.ImageDraw, losses: np.ndarray, lines: Sequence[tuple[str, str, tuple[int, ...]]]
+) -> None:
     font = ImageFont.load_default(14)
     tail = losses[-max(1, len(losses) // 50) :]
     x = _PLOT[0]
-    for name, label, colour in (("src", "source", _SRC), ("dst", "target", _DST)):
-        text = f"{label} loss {float(tail[name].mean()):.4f}" if len(tail) else f"{label} loss"
+    for field, label, colour in lines:
+        text = f"{label} loss {float(tail[field].mean()):.4f}" if len(tail) else f"{label} loss"
         pen.rectangle([x, 8, x + 14, 18], fill=colour)
         pen.text((x + 20, 13), text, fill=_INK, font=font, anchor="lm")
         x += 190

@@ -13,9 +13,9 @@ from facewright.models import checkpoint
 from facewright.models.retention import Keep
 from facewright.training import backups, clock, guard, history
 from facewright.training.changes import stage_changes, wishes
-from facewright.training.reports import Reports
+from facewright.training.reports import Reports, known
 from facewright.training.settings import TrainSettings
-from facewright.training.start import Training
+from facewright.training.training import Training
 
 HISTORY = "history.jsonl"
 _LOSS_SETTINGS = (
@@ -28,7 +28,7 @@ _LOSS_SETTINGS = (
 class Desk:
     """What happens between two iterations: wishes, stages, saves, previews. Nothing here changes a weight."""
 
-    def __init__(self, t: Training, work: Work, stages: list[list[Any]]) -> None:
+    def __init__(self, t: Training[Any], work: Work, stages: list[list[Any]]) -> None:
         self.t, self.work, self.stages = t, work, stages
         self.started = t.settings
         marks = [(r["iteration"], _mark_text(r)) for r in history.events(t.run / HISTORY, "setting")]
@@ -77,9 +77,8 @@ class Desk:
             self.work.note("setting", **record)
             history.note(self.t.run / HISTORY, "setting", **record)
             self.reports.marks.append((iteration, _mark_text(record)))
-        if {"random_warp", "train_inters"} & changed.keys():
-            self.t.freeze_what_rests()
-        self.t.call_adversaries()
+        if changed:
+            self.t.settle()
         if self.t.ema is not None:
             self.t.ema.decay = s.ema_decay
 
@@ -90,17 +89,17 @@ class Desk:
             return
         self.reports.flush()
         guard.weights_are_sound(t.net, iteration, s)
-        src, dst = self.reports.smoothed()
+        src, dst = (known(loss) for loss in self.reports.smoothed())
         extra = {
             "used_s": t.clock.used_s, "share": t.share, "train": s.model_dump(), "loss_src": src, "loss_dst": dst,
             "ema_updates": t.ema.updates if t.ema else 0, "comparable_from": self._comparable_from,
-            "adversaries": {name: list(a.formed) for name, a in t.parked.items()}, **t.facts,
+            **t.notes(), **t.facts,
         }
         folder = checkpoint.save(
             t.run, iteration, t.net, t.optimiser, t.ema.tensors() if t.ema else None,
-            settings=t.net.settings.model_dump(), extra=extra, loss=src + dst if src == src else None,
+            settings=t.net.settings.model_dump(), extra=extra, loss=None if src is None else src + (dst or 0.0),
             loss_key=loss_key(s), keep=Keep(newest=s.keep),
-            players={name: (a.module, a.optimiser) for name, a in t.parked.items()},
+            players=t.players,
         )
         if backups.due(t.run, s.autobackup_hours):
             backups.back_up(t.run, folder)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -13,24 +14,22 @@ import torch
 from facewright.core.settings import check
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import FaceType
-from facewright.faceset.faceset import Faceset
-from facewright.models import advice
 from facewright.models.run_folder import RunFolder, is_run
 from facewright.models.settings import SHAPES, ShapeSettings
 from facewright.training import clock, guard, history, machine
 from facewright.training.changes import goes_on, taken_up
 from facewright.training.desk import HISTORY, Desk
-from facewright.training.objectives import Reduction, objective, reported
+from facewright.training.objectives import Reduction
 from facewright.training.reports import LATEST, PREVIEW
 from facewright.training.settings import TrainSettings, settings_class, suits
 from facewright.training.snapshots import settle
-from facewright.training.start import Training, begin, bring_adversaries, prepare_samples
-from facewright.training.survey import Survey, coverage_warning, likenesses, serves, survey
+from facewright.training.survey import Side, likenesses, serves
+from facewright.training.training import Training
 
 ITEM = "train"
 
 
-def train(t: Training, desk: Desk) -> bool:
+def train(t: Training[Any], desk: Desk) -> bool:
     """Learn until the budget is used up (True) or somebody asks to stop (False). All of training is on this page.
 
     A number that is not one raises TrainingRefused before it can touch the weights; the last save stays sound.
@@ -46,35 +45,33 @@ def train(t: Training, desk: Desk) -> bool:
         if desk.work.stop.asked:
             return False
 
-        batch = t.batch(i)  # a function of (seed, i): nothing to store, nothing to lose
-        with t.autocast():
-            views = t.net(batch.src.input, batch.dst.input, **t.forward_options(i))
-            terms = objective(t.net.name, views, batch, t.settings, reduction=how)
-            for adversary in t.adversaries:
-                terms |= adversary.generator_terms(views, batch, t.settings, reduction=how)
-        loss = torch.stack(list(terms.values())).sum()
-        finite.watch(loss)
-
         t.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        finite.confirm(i + 1, terms, t.settings)  # before the update: good weights stay good
+        seen, total = [], dict[str, torch.Tensor]()
+        for one in t.passes(i):  # a function of (seed, i): nothing to store, nothing to lose
+            with t.autocast():
+                made, terms = t.judge(i, one, how)
+            loss = torch.stack(list(terms.values())).sum()
+            finite.watch(loss)
+            loss.backward()
+            finite.confirm(i + 1, terms, t.settings)  # before the update: good weights stay good
+            seen.append((made, one))
+            total = {name: total.get(name, 0) + value.detach() for name, value in terms.items()}
 
         used = clock.share(t.settings, i, t.clock.used_s)
         t.before_step(i, clock.learning_rate(t.settings, i, used))
         t.optimiser.step()
         if t.ema is not None:
             t.ema.update()
-        t.teach_adversaries(views, batch, i, how)
+        t.teach_others(seen, i, how)
 
         t.done = i + 1
-        figures = reported(terms, t.batches.batch, reduction=how)
-        desk.reports.scalars(i + 1, torch.stack([figures["src_loss"], figures["dst_loss"]]))
+        desk.reports.scalars(i + 1, t.figures(total, how))
     raise AssertionError("count() has no end")
 
 
 @dataclass
-class TrainStep:
-    """Source faces + target faces -> weights in RUN. One item with inner saves; see core.step.Step.
+class LearnStep(ABC):
+    """Faces -> weights in RUN, whatever the net. One item with inner saves; see core.step.Step.
 
     shape: shape settings that were given (the rest: the run's, else defaults). stages: a recipe's later stages,
     [from share, overrides]. src_person, dst_person: whom to learn where a faceset holds several people.
@@ -92,12 +89,7 @@ class TrainStep:
 
     stage = "train"
 
-    _seen: list[Survey] = field(default_factory=list, init=False, repr=False, compare=False)
-
-    @classmethod
-    def from_job(cls, args: dict[str, Any], settings: dict[str, Any]) -> TrainStep:
-        """The step of a job.json: the settings' class depends on the net."""
-        return cls(**args, settings=check(settings_class(str(args["net"])), settings))
+    _sides: list[Side] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def home(self) -> Path:
         """The run's folder."""
@@ -105,24 +97,23 @@ class TrainStep:
 
     def args(self) -> dict[str, Any]:
         """See core.step.Step; paths absolute, so that a job resumes from any folder."""
-        paths = {name: str(Path(getattr(self, name)).absolute()) for name in ("run", "src", "dst")}
+        given = {name: getattr(self, name) for name in ("run", "src", "dst")}
+        paths = {name: str(Path(path).absolute()) if path else "" for name, path in given.items()}
         return paths | {name: getattr(self, name) for name in ("net", "shape", "src_person", "dst_person", "stages")}
 
     def likenesses(self) -> list[Likeness]:
         """The source's face is put in, the target's is replaced."""
-        (source, target), (src, dst) = self._facesets(), self._surveys()
-        return [*likenesses(source, src, "source_likeness"), *likenesses(target, dst, "target_performer")]
+        return [one for side in self.sides() for one in likenesses(side.faceset, side.found, side.role)]
 
     def inputs(self) -> dict[str, str]:
-        """Digests of the faces on both sides."""
-        src, dst = self._surveys()
-        return {"src": src.digest, "dst": dst.digest}
+        """Digests of the faces on each side."""
+        return {side.name: side.found.digest for side in self.sides()}
 
     def plan(self) -> list[Item]:
         """One item. Raises what can be known before work begins: facesets, shape, settings, device."""
         shape = self.shape_settings()
-        for found, side in zip(self._surveys(), ("source", "target")):
-            serves(found, side, FaceType(shape.face_type))
+        for side in self.sides():
+            serves(side.found, side.word, FaceType(shape.face_type))
         suits(self.settings, shape)
         machine.device_of(self.settings)
         for _, overrides in self.stages:
@@ -152,7 +143,7 @@ class TrainStep:
             if not work.stop.at_once:
                 desk.close()
         finally:
-            t.batches.close()
+            t.close()
         history.note(t.run / HISTORY, "end" if complete else "stop", iteration=t.done)
         return self._summary(t, desk) if complete else None
 
@@ -171,55 +162,50 @@ class TrainStep:
         settings_class(self.net)
         return cast(ShapeSettings, check(SHAPES[self.net], self.shape))
 
-    def _facesets(self) -> tuple[Faceset, Faceset]:
-        return Faceset.open(self.src, refresh=not self._seen), Faceset.open(self.dst, refresh=not self._seen)
+    def sides(self) -> list[Side]:
+        """The facesets, looked at once. Raises NothingFound, Mismatch, TrainingRefused."""
+        if not self._sides:
+            self._sides += self.look()
+        return self._sides
 
-    def _surveys(self) -> tuple[Survey, Survey]:
-        if not self._seen:
-            source, target = self._facesets()
-            self._seen = [survey(source, "source", self.src_person), survey(target, "target", self.dst_person)]
-        return self._seen[0], self._seen[1]
+    @abstractmethod
+    def look(self) -> list[Side]:
+        """What to learn from, seen in the indices alone. Raises NothingFound, Mismatch, TrainingRefused."""
 
-    def _begin(self, work: Work) -> Training:
+    @abstractmethod
+    def begin(self, shape: Any, prepared: Callable[[str], Callable[[int, int], None]]) -> Training[Any]:
+        """What learns, ready for its next iteration. prepared: side's name -> what to tell while its faces are cut."""
+
+    @abstractmethod
+    def advice(self, t: Training[Any], data_before: dict[str, Any]) -> list[str]:
+        """What a user should hear before hours are spent. data_before: `data` of the last start."""
+
+    def data(self) -> dict[str, Any]:
+        """What the run remembers of its faces."""
+        return {side.name: side.found.as_dict() for side in self.sides()}
+
+    def _begin(self, work: Work) -> Training[Any]:
         shape, run, s = self.shape_settings(), self.home(), self.settings
-        (source, target), (src, dst) = self._facesets(), self._surveys()
         folder = RunFolder.open(run, self.net) if is_run(run) else RunFolder.create(run, self.net, shape)
         settle(run)
         # A face once learned stays in the weights, so its record stays with the run.
         known = list(folder.extra.get("likenesses", []))
         people = known + [p for p in map(_plain, self.likenesses()) if p not in known]
         data_before = dict(folder.extra.get("data", {}))
-        folder.note(likenesses=people, data={"src": src.as_dict(), "dst": dst.as_dict()})
-        sides = [
-            prepare_samples(run, faceset, found, name, shape, s,
-                            lambda done, total, name=name: _prepared(work, done, total, name))
-            for faceset, found, name in ((source, src, "src"), (target, dst, "dst"))
-        ]
-        t = begin(run, self.net, shape, s, *sides)
+        folder.note(likenesses=people, data=self.data())
+        t = self.begin(shape, lambda name: lambda done, total: _prepared(work, done, total, name))
         before = history.events(folder.history)
         t.settings = taken_up(before, s, t.done)
         if not goes_on(before, s):
             t.share = 0.0  # another budget: the recipe's stages that lie behind come at once
-        t.freeze_what_rests()
-        bring_adversaries(t)
-        for text in filter(None, (coverage_warning(src, dst), *t.warnings, *self._advice(t, data_before, src, dst))):
+        t.take_up_others()
+        for text in (*t.warnings, *self.advice(t, data_before)):
             work.note("warning", iteration=t.done, text=text)
+        digests = self.inputs()
         history.note(folder.history, "start", iteration=t.done, given=s.model_dump(), settings=t.settings.model_dump(),
-                     src=src.digest, dst=dst.digest, **t.facts)
+                     **digests, **t.facts)
         work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)
         return t
-
-    def _advice(self, t: Training, before: dict[str, Any], src: Survey, dst: Survey) -> list[str]:
-        """What a user should hear before hours are spent: dims, masks, exchanged faces."""
-        net, shape, s = self.net, t.net.settings, t.settings.model_dump()
-        now = {"src": src.as_dict(), "dst": dst.as_dict()}
-        found = [
-            advice.out_of_proportion(net, shape) if not t.done else None,
-            advice.masks_of_two_models(src.masks, dst.masks),
-            advice.without_masks(shape.face_type, s, src.masked_01, dst.masked_01),
-            advice.other_faces(t.run.name, net, shape, before, now, t.settings.random_warp) if t.done else None,
-        ]
-        return [a.text for a in found if a is not None]
 
     def _summary(self, t: Training, desk: Desk) -> dict[str, Any]:
         src, dst = (round(loss, 5) if loss == loss else None for loss in desk.reports.smoothed())

@@ -15,6 +15,7 @@ from facewright.training.batches import DST, SRC, Batches
 Forward = Callable[[torch.Tensor, torch.Tensor], Views]
 
 COLUMNS = ("source", "source, learned", "target", "target, learned", "swap")
+LABELS = (COLUMNS, tuple(f"{name}, masked" for name in COLUMNS))
 _HEAD_PX, _LABEL_PX, _GAP_PX = 26, 22, 10
 _PAPER, _INK = (24, 24, 27), (228, 228, 231)
 
@@ -45,8 +46,8 @@ def views(forward: Forward, batches: Batches, rows_src: np.ndarray, rows_dst: np
     return u8.transpose(0, 1, 2, 4, 5, 3)[..., ::-1]
 
 
-def sheet(tiles: np.ndarray, headline: str, labels: Sequence[str] = COLUMNS) -> bytes:
-    """(2, n, k, R, R, 3) uint8 RGB -> PNG: k plain columns, then k masked ones, with labels.
+def sheet(tiles: np.ndarray, headline: str, labels: Sequence[Sequence[str]] = LABELS) -> bytes:
+    """(blocks, n, k, R, R, 3) uint8 RGB -> PNG: the k columns of each block beside each other, with their labels.
 
     Small nets are shown twice as large, pixel by pixel, so that labels fit and nothing is smoothed over.
     """
@@ -61,8 +62,7 @@ def sheet(tiles: np.ndarray, headline: str, labels: Sequence[str] = COLUMNS) -> 
     for block in range(blocks):
         for column in range(columns):
             x = block * (columns * side + _GAP_PX) + column * side
-            label = labels[column] + (", masked" if block else "")
-            pen.text((x + side / 2, _HEAD_PX + _LABEL_PX / 2), label, fill=_INK, font=font, anchor="mm")
+            pen.text((x + side / 2, _HEAD_PX + _LABEL_PX / 2), labels[block][column], fill=_INK, font=font, anchor="mm")
             for row in range(rows):
                 image.paste(Image.fromarray(np.ascontiguousarray(tiles[block, row, column])),
                             (x, _HEAD_PX + _LABEL_PX + row * side))

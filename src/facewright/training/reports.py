@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from facewright.core.files import make_folder, write_atomic
 from facewright.core.step import Work
-from facewright.training import clock, preview
+from facewright.training import clock
 from facewright.training.curve import LossFile, draw_losses, read_losses
 from facewright.training.guard import BlowUp
-from facewright.training.start import Training
+from facewright.training.training import Training
 
 LOSSES, CURVE, PREVIEW = "losses.bin", "loss.png", "preview"
 LATEST = "latest.png"
@@ -25,7 +26,7 @@ _TAIL = 200
 class Reports:
     """Collects the losses of each iteration on the device and reports them every `log_every`, or after 2 s."""
 
-    def __init__(self, t: Training, work: Work, marks: list[tuple[int, str]]) -> None:
+    def __init__(self, t: Training[Any], work: Work, marks: list[tuple[int, str]]) -> None:
         self.t, self.work, self.marks = t, work, marks
         make_folder(t.run / PREVIEW)
         self.losses = LossFile(t.run / LOSSES, t.done)
@@ -37,8 +38,6 @@ class Reports:
         self._told_s = self._shown_s = time.monotonic()
         self._told_at, self._told_used_s = t.done, t.clock.used_s
         self.pace = 0.0
-        count_src, count_dst = len(t.batches.src.frames), len(t.batches.dst.frames)
-        self._rows = preview.pick(count_src), preview.pick(count_dst)
 
     def scalars(self, iteration: int, losses: torch.Tensor) -> None:
         """Take (2,) source and target loss of iteration `iteration` (1 is the first); detached, on the device."""
@@ -62,7 +61,7 @@ class Reports:
         spent = (self.t.clock.used_s - self._told_used_s) / max(now - self._told_s, 1e-6)
         self.pace = spent if not self.pace else 0.8 * self.pace + 0.2 * spent
         self._told_s, self._told_at, self._told_used_s = now, done, self.t.clock.used_s
-        warning = self._blow_up.look(float(values.mean()))
+        warning = self._blow_up.look(float(np.nanmean(values)))
         if warning:
             self.work.note("warning", iteration=done, text=warning)
         self._progress(done, values.mean(0))
@@ -72,7 +71,7 @@ class Reports:
         part = clock.share(s, done, used)
         total = s.iterations or (max(done, round(done / part)) if part > 0.02 else None)
         left = clock.remaining_s(s, done, used, self.rate, self.pace)
-        facts = {"loss_src": float(loss[0]), "loss_dst": float(loss[1]), "it_per_s": self.rate, "used_s": used}
+        facts = {"loss_src": float(loss[0]), "loss_dst": known(loss[1]), "it_per_s": self.rate, "used_s": used}
         if left is not None:
             facts["eta_s"] = left
         if part:
@@ -101,16 +100,20 @@ class Reports:
     def show(self, iteration: int) -> Path:
         """Renew RUN/preview/latest.png and RUN/loss.png; with `preview_history` the sheet is kept by its number."""
         self.flush()
-        t, (src, dst) = self.t, self.smoothed()
-        tiles = preview.views(t.best_weights, t.batches, *self._rows)
-        head = f"{t.run.name}   iteration {iteration:,}   loss source {src:.4f}  target {dst:.4f}"
-        png = preview.sheet(tiles, head)
+        t = self.t
+        losses = "  ".join(f"{name} {loss:.4f}" for name, loss in zip(t.curves, self.smoothed()))
+        png = t.picture(f"{t.run.name}   iteration {iteration:,}   loss {losses}")
         path = t.run / PREVIEW / LATEST
         write_atomic(path, png, sync=False)
         if self.work.folder is not None:
             write_atomic(self.work.folder / "preview.png", png, sync=False)
         if t.settings.preview_history:
             write_atomic(t.run / PREVIEW / f"{iteration:09d}.png", png, sync=False)
-        write_atomic(t.run / CURVE, draw_losses(read_losses(t.run / LOSSES), self.marks), sync=False)
+        write_atomic(t.run / CURVE, draw_losses(read_losses(t.run / LOSSES), self.marks, t.curves), sync=False)
         self._shown_s = time.monotonic()
         return path
+
+
+def known(loss: float) -> float | None:
+    """A loss for JSON: None where there is none."""
+    return float(loss) if loss == loss else None

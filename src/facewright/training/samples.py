@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,21 +101,26 @@ class Samples:
     yaw_rad: np.ndarray
     colour: np.ndarray
     chosen: np.ndarray
+    channels: int = CHANNELS
 
     @property
     def row_bytes(self) -> int:
         """Bytes of one face in the file."""
-        return CHANNELS * self.side * self.side
+        return self.channels * self.side * self.side
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """(n,) row numbers -> (n, 5, S, S) uint8."""
-        out = np.empty((len(rows), CHANNELS, self.side, self.side), np.uint8)
+        """(n,) row numbers -> (n, C, S, S) uint8, C = channels."""
+        out = np.empty((len(rows), self.channels, self.side, self.side), np.uint8)
         with open(self.path, "rb", buffering=0) as file:
             for place, row in zip(out, rows):
                 file.seek(int(row) * self.row_bytes)
                 if file.readinto(place.data.cast("B")) != self.row_bytes:
                     raise disk_error(OSError(5, "the sample cache is cut short"), self.path)
         return out
+
+    def limited(self, chosen: np.ndarray) -> Samples:
+        """The same, of which only rows `chosen` (n,) are trained on."""
+        return replace(self, chosen=chosen)
 
     def held_out(self) -> np.ndarray:
         """Row numbers that training does not see."""
@@ -146,19 +151,43 @@ def prepare(
 
     Raises DiskRefused when it would not fit; damaged face files raise FileRefused.
     """
-    place = make_folder(folder) / key_of(digest, face_type, side, mouth_area)
-    if not _is_whole(place, count, side):
-        _room_for(folder, count * CHANNELS * side * side)
-        _make(place, wanted, load, count, face_type, side, mouth_area == "lips", progress, workers)
+    def one(item: T) -> tuple[Face, np.ndarray]:
+        loaded = load(item)
+        return loaded[0], cut_face(loaded, face_type, side, mouth_area == "lips")
+
+    form = Form(side, CHANNELS)
+    key = key_of(digest, face_type, side, mouth_area)
+    return prepare_crops(folder, key, wanted, one, count, form, progress, workers)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a crop in the file is: (channels, side, side) uint8, blue, green and red first, then a mask."""
+
+    side: int
+    channels: int
+
+
+def prepare_crops(
+    folder: Path, key: str, wanted: Iterable[T], one: Callable[[T], tuple[Face, np.ndarray]], count: int, form: Form,
+    progress: Callable[[int, int], None] = lambda done, total: None, workers: int = 0,
+) -> Samples:
+    """The same for crops of any form: `one` reads and cuts a face, in the threads; `key` names the cache."""
+    place = make_folder(folder) / key
+    if not _is_whole(place, count, form):
+        _room_for(folder, count * form.channels * form.side**2)
+        _make(place, wanted, one, count, progress, workers)
         _forget_others(folder, place)
     facts = np.load(place / "facts.npz", allow_pickle=False)
     frames = facts["frames"]
-    return Samples(place / "faces.u8", side, frames, facts["yaw_rad"], facts["colour"], np.arange(len(frames)))
+    return Samples(
+        place / "faces.u8", form.side, frames, facts["yaw_rad"], facts["colour"], np.arange(len(frames)), form.channels
+    )
 
 
-def _is_whole(place: Path, count: int, side: int) -> bool:
-    data = place / "faces.u8"
-    return (place / "facts.npz").is_file() and data.is_file() and data.stat().st_size == count * CHANNELS * side * side
+def _is_whole(place: Path, count: int, form: Form) -> bool:
+    data, size = place / "faces.u8", count * form.channels * form.side**2
+    return (place / "facts.npz").is_file() and data.is_file() and data.stat().st_size == size
 
 
 def _room_for(folder: Path, size: int) -> None:
@@ -170,18 +199,14 @@ def _room_for(folder: Path, size: int) -> None:
 
 
 def _make(
-    place: Path, wanted: Iterable[T], load: Callable[[T], Loaded], count: int, face_type: FaceType, side: int,
-    whole_lips: bool, progress: Callable[[int, int], None], workers: int,
+    place: Path, wanted: Iterable[T], one: Callable[[T], tuple[Face, np.ndarray]], count: int,
+    progress: Callable[[int, int], None], workers: int,
 ) -> None:
     part = place.with_name(place.name + PART)
     shutil.rmtree(part, ignore_errors=True)
     make_folder(part)
     frames, yaw_rad = np.zeros(count, np.int64), np.zeros(count, np.float32)
     sums, done, todo = np.zeros((3, 3)), 0, iter(wanted)
-
-    def one(item: T) -> tuple[Face, np.ndarray]:
-        loaded = load(item)
-        return loaded[0], cut_face(loaded, face_type, side, whole_lips)
 
     try:
         with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool, open(part / "faces.u8", "wb") as file:
@@ -213,7 +238,7 @@ def _forget_others(folder: Path, place: Path) -> None:
 
 
 def _colour_sums(crop: np.ndarray) -> np.ndarray:
-    """(5, S, S) -> rows sum, sum of squares, count of each colour inside the mask."""
+    """(C, S, S) -> rows sum, sum of squares, count of each colour inside the mask."""
     inside = crop[MASK] > 127
     values = crop[:3, inside].astype(np.float64) / 255
     return np.stack([values.sum(1), (values**2).sum(1), np.full(3, values.shape[1], np.float64)])

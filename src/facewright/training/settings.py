@@ -46,7 +46,54 @@ class TrainSettings(Settings):
     lr_dropout: float = knob(
         1.0, "Share of the weights that move in one iteration; 1 = all, the original's dropout 0.3", low=0.05, high=1.0
     )
+    accumulate: int = knob(
+        1, "Passes of --batch-size faces that make one iteration together: larger batches in the same memory", low=1,
+        high=256,
+    )
     clipgrad: bool = knob(False, "Limit the length of the gradient to 1, against collapse")
+
+    ema: bool = knob(True, "Keep a running mean of the weights and use it for preview and merge")
+    ema_decay: float = knob(0.998, "Memory of the running mean", low=0.9, high=0.9999, shown_when="ema")
+    precision: Literal["auto", "float32", "bf16"] = knob(
+        "auto", "Number format of the convolutions; auto = bf16 where the processor computes it natively"
+    )
+    device: str = knob("auto", "auto | cpu | cuda:0 ...")
+    threads: int = knob(0, "Processor threads of the net; 0 = all cores", low=0, high=1024)
+
+    save_minutes: float = knob(10.0, "Save every so often", low=0.05, high=24 * 60.0, unit="min")
+    preview_seconds: float = knob(
+        60.0, "Renew the preview picture every so often; 0 = only on request and at saves", low=0.0, high=24 * 3600.0,
+        unit="s",
+    )
+    preview_history: bool = knob(False, "Keep old preview pictures")
+    log_every: int = knob(10, "Iterations between two reports; each waits once for the device", low=1, high=10000)
+    autobackup_hours: int = knob(0, "Keep a whole copy of the model every N hours; 0 = off", low=0, high=24, unit="h")
+    keep: int = knob(3, "Newest saves to keep whole", low=1, high=100)
+    hold_out: int = knob(
+        0, "Keep the last frames of every block of N out of training, for measuring; 0 = none", low=0, high=10000,
+        unit="frames",
+    )
+    hold_out_last: int = knob(
+        4, "How many frames at the end of each block", low=1, high=10000, unit="frames", shown_when="hold_out"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> TrainSettings:
+        if self.lr_schedule == "cosine" and not (self.minutes or self.iterations):
+            raise ValueError("lr-schedule cosine needs an end: give --minutes or --iterations.")
+        if self.optimiser == "adamw" and self.lr_dropout < 1:
+            raise ValueError("lr-dropout works with the optimisers adabelief and rmsprop only.")
+        if self.hold_out and self.hold_out_last >= self.hold_out:
+            raise ValueError("hold-out-last must be smaller than hold-out, or nothing is left to learn from.")
+        if self.device not in ("auto", "cpu", "cuda") and not (
+            self.device.startswith("cuda:") and self.device[5:].isdigit()
+        ):
+            raise ValueError(f"--device cannot be {self.device!r}: use auto, cpu, cuda or cuda:N.")
+        return self
+
+
+class SwapTrain(TrainSettings):
+    """What all nets that swap faces have in common: how their faces are shown to them."""
 
     random_warp: bool = knob(True, "Bend the input faces at random; off only for the last refinement")
     warp_strength: float = knob(
@@ -84,49 +131,14 @@ class TrainSettings(Settings):
         " but the source's own skin tone is given up"
     )
 
-    ema: bool = knob(True, "Keep a running mean of the weights and use it for preview and merge")
-    ema_decay: float = knob(0.998, "Memory of the running mean", low=0.9, high=0.9999, shown_when="ema")
-    precision: Literal["auto", "float32", "bf16"] = knob(
-        "auto", "Number format of the convolutions; auto = bf16 where the processor computes it natively"
-    )
-    device: str = knob("auto", "auto | cpu | cuda:0 ...")
-    threads: int = knob(0, "Processor threads of the net; 0 = all cores", low=0, high=1024)
-
-    save_minutes: float = knob(10.0, "Save every so often", low=0.05, high=24 * 60.0, unit="min")
-    preview_seconds: float = knob(
-        60.0, "Renew the preview picture every so often; 0 = only on request and at saves", low=0.0, high=24 * 3600.0,
-        unit="s",
-    )
-    preview_history: bool = knob(False, "Keep old preview pictures")
-    log_every: int = knob(10, "Iterations between two reports; each waits once for the device", low=1, high=10000)
-    autobackup_hours: int = knob(0, "Keep a whole copy of the model every N hours; 0 = off", low=0, high=24, unit="h")
-    keep: int = knob(3, "Newest saves to keep whole", low=1, high=100)
-    hold_out: int = knob(
-        0, "Keep the last frames of every block of N out of training, for measuring; 0 = none", low=0, high=10000,
-        unit="frames",
-    )
-    hold_out_last: int = knob(
-        4, "How many frames at the end of each block", low=1, high=10000, unit="frames", shown_when="hold_out"
-    )
-
     @model_validator(mode="after")
-    def _whole(self) -> TrainSettings:
-        if self.lr_schedule == "cosine" and not (self.minutes or self.iterations):
-            raise ValueError("lr-schedule cosine needs an end: give --minutes or --iterations.")
-        if self.optimiser == "adamw" and self.lr_dropout < 1:
-            raise ValueError("lr-dropout works with the optimisers adabelief and rmsprop only.")
+    def _one_colour_move(self) -> SwapTrain:
         if self.match_colour and self.ct_mode != "none":
             raise ValueError("match-colour and ct-mode both move the source's colours: choose one of them.")
-        if self.hold_out and self.hold_out_last >= self.hold_out:
-            raise ValueError("hold-out-last must be smaller than hold-out, or nothing is left to learn from.")
-        if self.device not in ("auto", "cpu", "cuda") and not (
-            self.device.startswith("cuda:") and self.device[5:].isdigit()
-        ):
-            raise ValueError(f"--device cannot be {self.device!r}: use auto, cpu, cuda or cuda:N.")
         return self
 
 
-class AdversarialTrain(TrainSettings):
+class AdversarialTrain(SwapTrain):
     """What SAEHD and AMP have in common: a blurred surrounding and a discriminator."""
 
     blur_out_mask: bool = knob(False, "Blur what lies just outside the mask in the targets")
@@ -178,7 +190,7 @@ class AmpTrain(AdversarialTrain):
     )
 
 
-class Quick96Train(TrainSettings):
+class Quick96Train(SwapTrain):
     """Training of Quick96, which asks nothing: the original's fixed values."""
 
     batch_size: int = knob(4, "Faces of each side per iteration", low=1, high=512)
@@ -190,7 +202,18 @@ class Quick96Train(TrainSettings):
     reuse_batches: bool = knob(True, "Every third iteration shows the last batch again, unbent")
 
 
-TRAIN_SETTINGS: dict[str, type[TrainSettings]] = {"saehd": SaehdTrain, "quick96": Quick96Train, "amp": AmpTrain}
+class XSegTrain(TrainSettings):
+    """Training of XSeg: the original's fixed values. Its samples are disturbed in a way of their own."""
+
+    batch_size: int = knob(4, "Faces per iteration", low=1, high=512)
+    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob("rmsprop", "How gradients become changes of weights")
+    lr: float = knob(1e-4, "Learning rate", low=1e-7, high=1e-1)
+    lr_dropout: float = knob(0.3, "Share of the weights that move in one iteration; 1 = all", low=0.05, high=1.0)
+
+
+TRAIN_SETTINGS: dict[str, type[TrainSettings]] = {
+    "saehd": SaehdTrain, "quick96": Quick96Train, "amp": AmpTrain, "xseg": XSegTrain,
+}
 """Net name -> class of its training settings."""
 
 
@@ -215,7 +238,7 @@ def suits(s: TrainSettings, shape: ShapeSettings) -> None:
 
 def live(now: TrainSettings, wanted: TrainSettings) -> None:
     """Raise SettingRefused when `wanted` changes something that a running training cannot take over."""
-    stuck = [n for n in sorted(AT_START) if getattr(now, n) != getattr(wanted, n)]
+    stuck = [n for n in sorted(AT_START) if getattr(now, n, None) != getattr(wanted, n, None)]
     if stuck:
         flag = "--" + stuck[0].replace("_", "-")
         raise SettingRefused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,17 @@ from facewright.faceset.index import Row
 
 _REACH_DEG = 5.0
 """A target that turns further than the source by this much is shown poses that were never learned."""
+
+
+WORDS = {"src": "source", "dst": "target"}
+
+Counts = Callable[[Row], bool]
+"""Which faces of a set matter."""
+
+
+def all_count(row: Row) -> bool:
+    """Every face."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +69,9 @@ class Survey:
         }
 
 
-def survey(faceset: Faceset, side: str, person: str = "") -> Survey:
-    """Look at one side's faceset ("source" or "target"). Raises NothingFound, Mismatch, TrainingRefused."""
+def survey(faceset: Faceset, side: str, person: str = "", counts: Counts = all_count, least: int = 2) -> Survey:
+    """Look at one side's faceset ("source" or "target"), at those faces that count, of which there must be `least`.
+    Raises NothingFound, Mismatch, TrainingRefused."""
     who = one_person(faceset, person)
     types: Counter[str] = Counter()
     consents: Counter[str] = Counter()
@@ -68,7 +80,7 @@ def survey(faceset: Faceset, side: str, person: str = "") -> Survey:
     masks: Counter[str] = Counter()
     side_px = 0
     digest, own = hashlib.sha256(), faceset.consent
-    for row in _rows(faceset, who):
+    for row in _rows(faceset, who, counts):
         types[row.face_type] += 1
         side_px = max(side_px, row.side_px)
         consents[row.consent or own] += 1
@@ -76,7 +88,7 @@ def survey(faceset: Faceset, side: str, person: str = "") -> Survey:
         masks[(row.mask_by or "another program") if row.has_mask else ""] += 1
         poses.append((row.yaw_deg, row.pitch_deg))
         digest.update(row.face_id.encode())
-    _enough(faceset, side, who, types)
+    _enough(faceset, side, who, types, least)
     stamp = digest.copy()
     for path, time, size in faceset.index.select("SELECT path, mtime_ns, bytes FROM faces ORDER BY path"):
         digest.update(b"%d," % size)
@@ -87,6 +99,30 @@ def survey(faceset: Faceset, side: str, person: str = "") -> Survey:
         faceset.path, who, sum(types.values()), FaceType(next(iter(types))), side_px, yaw, pitch, dict(consents),
         tuple(sorted(footage)), digest.hexdigest(), stamp.hexdigest(), dict(masks),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of a training's facesets. name: "src" or "dst"."""
+
+    name: str
+    faceset: Faceset
+    found: Survey
+
+    @classmethod
+    def of(cls, name: str, faceset: Faceset, person: str, counts: Counts = all_count, least: int = 2) -> Side:
+        """Look at it. Raises what `survey` raises."""
+        return cls(name, faceset, survey(faceset, WORDS[name], person, counts, least))
+
+    @property
+    def word(self) -> str:
+        """The user's word for it: source or target."""
+        return WORDS[self.name]
+
+    @property
+    def role(self) -> str:
+        """What the permit asks about these faces."""
+        return {"src": "source_likeness", "dst": "target_performer"}[self.name]
 
 
 def one_person(faceset: Faceset, person: str) -> str:
@@ -108,18 +144,18 @@ def one_person(faceset: Faceset, person: str) -> str:
     return person or (names[0] if names else "")
 
 
-def _rows(faceset: Faceset, person: str) -> Iterator[Row]:
-    """The rows of one person (all when `person` is "")."""
+def _rows(faceset: Faceset, person: str, counts: Counts = all_count) -> Iterator[Row]:
+    """The rows of one person (all when `person` is "") that count."""
     header = faceset.header
     by_track = {track: p.name for p in header.people for track in p.tracks}
     for row in faceset.rows():
-        if not person or (row.person or header.person or by_track.get(row.track, "")) == person:
+        if counts(row) and (not person or (row.person or header.person or by_track.get(row.track, "")) == person):
             yield row
 
 
-def files_of(faceset: Faceset, person: str) -> Iterator[Path]:
+def files_of(faceset: Faceset, person: str, counts: Counts = all_count) -> Iterator[Path]:
     """The face files that `survey` counted, in the same order, streamed."""
-    return (faceset.path / row.path for row in _rows(faceset, person))
+    return (faceset.path / row.path for row in _rows(faceset, person, counts))
 
 
 def load_face(file: Path) -> tuple[Face, np.ndarray, np.ndarray | None]:
@@ -128,7 +164,7 @@ def load_face(file: Path) -> tuple[Face, np.ndarray, np.ndarray | None]:
     return record.decode_face(data, file), record.decode_image(data, file), record.decode_mask(data, file)
 
 
-def _enough(faceset: Faceset, side: str, person: str, types: Counter[str]) -> None:
+def _enough(faceset: Faceset, side: str, person: str, types: Counter[str], least: int) -> None:
     count, name = sum(types.values()), faceset.path.name
     of = f" of {person}" if person else ""
     if not count:
@@ -136,7 +172,7 @@ def _enough(faceset: Faceset, side: str, person: str, types: Counter[str]) -> No
             f"The {side} faceset {name} is empty{of}.", remedy="Extract faces into it with `facewright extract`.",
             where=faceset.path,
         )
-    if count < 2:
+    if count < least:
         raise TrainingRefused(
             f"The {side} faceset {name} has only one face{of}.",
             why="Training needs at least 2, and hundreds to be good.",

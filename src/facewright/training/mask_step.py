@@ -1,0 +1,70 @@
+"""Labelled faces -> the weights of a mask net in RUN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from facewright.core.errors import NothingFound
+from facewright.faces.face import FaceType
+from facewright.faceset.faceset import Faceset
+from facewright.training import preview
+from facewright.training.labelled import cut_labelled, is_drawn, is_masked, prepare_labelled
+from facewright.training.loop import LearnStep
+from facewright.training.samples import choose
+from facewright.training.start import CACHE, begin_masking
+from facewright.training.survey import Side, load_face
+from facewright.training.training import Training
+
+
+class MaskStep(LearnStep):
+    """Both facesets' labelled faces together; one of the two may be left out. See LearnStep."""
+
+    def look(self) -> list[Side]:
+        """The drawn faces of the sets that have any; where no set has, the masked ones. Raises NothingFound."""
+        asked = (("src", self.src, self.src_person), ("dst", self.dst, self.dst_person))
+        given = [(name, Faceset.open(path, refresh=True), who) for name, path, who in asked if path]
+        for counts in (is_drawn, is_masked):
+            having = [x for x in given if any(counts(row) for row in x[1].rows())]
+            if having:
+                self._counts = counts
+                return [Side.of(name, faceset, who, counts, least=1) for name, faceset, who in having]
+        names = " and ".join(faceset.path.name for _, faceset, _ in given)
+        raise NothingFound(
+            f"No face of {names} has a label or a mask.", why="A mask net learns from faces whose mask is known.",
+            remedy="Bring labels in with `facewright mask labels import`, or masks with `facewright mask apply`.",
+            where=given[0][1].path,
+        )
+
+    def begin(self, shape: Any, prepared: Callable[[str], Callable[[int, int], None]]) -> Training[Any]:
+        """See LearnStep."""
+        wanted, s, cut = FaceType(shape.face_type), self.settings, []
+        for side in self.sides():
+            folder = self.home() / CACHE / side.name
+            samples = prepare_labelled(folder, side, self._counts, wanted, shape.resolution, prepared(side.name))
+            cut.append(samples.limited(choose(samples.frames, s.hold_out, s.hold_out_last)))
+        return begin_masking(self.home(), shape, s, cut, self._others(wanted, shape.resolution))
+
+    def advice(self, t: Training[Any], data_before: dict[str, Any]) -> list[str]:
+        """What a user should hear: few labels, masks that stand in for drawings."""
+        count = sum(side.found.count for side in self.sides())
+        found = []
+        if self._counts is is_masked:
+            found.append("No face is labelled: the stored masks are learned instead.")
+        elif count < 20:
+            found.append(f"Only {count} faces are labelled; 50 to 100 of different poses, lights and expressions are "
+                         "usual. `facewright mask suggest` names those to label next.")
+        return found
+
+    def _others(self, face_type: FaceType, side_px: int) -> np.ndarray:
+        """Up to four faces without a label, (n, 3, R, R) uint8 BGR, for the preview."""
+        found = []
+        for side in self.sides():
+            rows = [row for row in side.faceset.rows() if not self._counts(row)]
+            for at in preview.pick(len(rows), -(-4 // len(self.sides()))):
+                face, image, _ = load_face(side.faceset.path / rows[at].path)
+                empty = np.zeros(image.shape[:2], np.uint8)
+                found.append(cut_labelled((face, image, empty), face_type, side_px)[:3])
+        return np.stack(found[:4]) if found else np.zeros((0, 3, side_px, side_px), np.uint8)

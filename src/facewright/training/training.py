@@ -1,0 +1,136 @@
+"""One training at work: what the loop and the desk need of it, whatever the net. swapping.py and masking.py fill it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from facewright.models import checkpoint
+from facewright.training.clock import Clock
+from facewright.training.objectives import Reduction
+from facewright.training.optim import OPTIMISERS, Ema
+from facewright.training.settings import TrainSettings
+
+S = TypeVar("S", bound=TrainSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One forward and backward pass: part `part` of the `parts` that make an iteration's batch together."""
+
+    batch: Any
+    part: int = 0
+    parts: int = 1
+
+
+@dataclass
+class Training(ABC, Generic[S]):
+    """The moving parts, between `loop.train` and the disk.
+
+    done: iterations learned. share: of the budget, up to where a recipe's stages have come.
+    """
+
+    run: Path
+    net: Any
+    optimiser: torch.optim.Optimizer
+    ema: Ema | None
+    settings: S
+    device: torch.device
+    bf16: bool
+    generator: torch.Generator
+    clock: Clock
+    done: int = 0
+    share: float = 0.0
+    rate: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    saved: checkpoint.Checkpoint | None = None
+    """The save that this training goes on from."""
+
+    curves: ClassVar[tuple[str, ...]]
+    """What the losses that the user sees are of, one or two names."""
+
+    @abstractmethod
+    def passes(self, iteration: int) -> Iterator[Pass]:
+        """What iteration `iteration` (0 first) learns from, piece by piece: a function of (seed, iteration)."""
+
+    @abstractmethod
+    def judge(self, iteration: int, one: Pass, how: Reduction) -> tuple[Any, dict[str, Tensor]]:
+        """Run the net over a pass -> what it made, and named loss terms, whose sum over all terms and all passes of
+        the iteration is the loss."""
+
+    @abstractmethod
+    def figures(self, terms: dict[str, Tensor], how: Reduction) -> Tensor:
+        """Terms, summed over the passes -> (2,) losses for the user, means, detached; NaN where there is only one."""
+
+    @abstractmethod
+    def picture(self, headline: str) -> bytes:
+        """The preview sheet as PNG."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End threads, let memory go."""
+
+    def settle(self) -> None:
+        """Follow settings that have just changed."""
+
+    def take_up_others(self) -> None:
+        """Take up what learns beside the net where the save left it. Called when `settings` are settled."""
+
+    def teach_others(self, seen: list[tuple[Any, Pass]], iteration: int, how: Reduction) -> None:
+        """Let learn what learns beside the net, after its step. seen: what the net made, with its pass."""
+
+    @property
+    def players(self) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+        """Nets that learn beside the net and are saved with it."""
+        return {}
+
+    def notes(self) -> dict[str, Any]:
+        """What a save must also remember, JSON-able."""
+        return {}
+
+    def parts(self) -> list[tuple[int, int]]:
+        """(part, parts) of every pass of an iteration."""
+        return [(k, self.settings.accumulate) for k in range(self.settings.accumulate)]
+
+    @staticmethod
+    def weighed(terms: dict[str, Tensor], one: Pass, how: Reduction) -> dict[str, Tensor]:
+        """Terms of a pass as shares of the iteration's: means of parts must be averaged, sums not."""
+        return {name: value / one.parts for name, value in terms.items()} if how == "mean" else terms
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """bf16 for the net's convolutions where wanted; losses, outputs and weights stay float32."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+    def before_step(self, iteration: int, rate: float) -> None:
+        """Hand the settings of this iteration to the optimiser."""
+        self.rate = rate
+        self.tell(self.optimiser, iteration, rate)
+
+    def tell(self, optimiser: torch.optim.Optimizer, iteration: int, rate: float) -> None:
+        """The same for any of the optimisers of this training."""
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        s = self.settings
+        optimiser.clipnorm = 1.0 if s.clipgrad else 0.0  # type: ignore[attr-defined]
+        if s.optimiser != "adamw":
+            optimiser.lr_dropout = s.lr_dropout  # type: ignore[attr-defined]
+            # One stream per iteration, so that a resumed run drops the same updates.
+            self.generator.manual_seed(s.seed * 1_000_003 + iteration)
+
+
+def optimiser_for(
+    named: list[tuple[str, nn.Parameter]], s: TrainSettings, generator: torch.Generator
+) -> torch.optim.Optimizer:
+    """The optimiser that the settings name, over these parameters; what rests has no gradient and is left alone."""
+    options: dict[str, Any] = {"lr": s.lr, "clipnorm": 1.0 if s.clipgrad else 0.0}
+    if s.optimiser != "adamw":
+        options |= {"lr_dropout": s.lr_dropout, "generator": generator}
+    return OPTIMISERS[s.optimiser](named, **options)

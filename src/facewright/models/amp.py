@@ -29,9 +29,7 @@ class AmpEncoder(Encoder):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         *convolutions, dense = self.children()
-        for layer in convolutions:
-            x = layer(x)
-        return dense(pixel_norm(x.flatten(1)))
+        return dense(pixel_norm(self.seen(x, *convolutions).flatten(1)))
 
 
 class AmpInter(nn.Module):
@@ -81,9 +79,14 @@ class Amp(Net):
         mixture = torch.where(kept, self.inter_src(flat_src), own[: len(src)])
         parts = [mixture, own[len(src) :]] + ([self.inter_src(flat_dst)] if swap else [])
         sizes = [len(p) for p in parts]
-        face, mask = self.decoder(torch.cat(parts))
+        face, mask = self.decoder(self.fitted(torch.cat(parts), src))
         views = [x for pair in zip(face.split(sizes), mask.split(sizes)) for x in pair]
         return Views(*views)
+
+    @property
+    def code_side(self) -> int:
+        """See Net."""
+        return self.inter_src.shape[1]
 
     def draw_mix(self, batch: int, generator: torch.Generator) -> Tensor:
         """(batch, inter_dims, 1, 1) float32 on the generator's device: `mixed` ones per sample, anywhere."""

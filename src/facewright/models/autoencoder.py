@@ -6,9 +6,12 @@ with "/" for "." is its key in the original's files.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from facewright.models.layers import (
     Activation,
@@ -23,6 +26,34 @@ from facewright.models.layers import (
     x_cos_x,
 )
 from facewright.models.settings import split_archi
+
+
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """How a net computes; what it computes and its weights are the same either way.
+
+    recompute: forget what lies within encoder and decoder levels, and make it again in the backward pass: less memory,
+    about a forward pass more. channels_last: pictures in NHWC order, which some processors like better.
+    """
+
+    recompute: bool = False
+    channels_last: bool = False
+
+    def laid(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) in the order wanted."""
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+
+    def run(self, x: Tensor, *layers: nn.Module) -> Tensor:
+        """x through the layers, what lies between them kept or not."""
+        if not self.recompute or not torch.is_grad_enabled():
+            return _through(x, *layers)
+        return checkpoint(_through, x, *layers, use_reentrant=False, preserve_rng_state=False)
+
+
+def _through(x: Tensor, *layers: nn.Module) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 class _Downs(nn.Module):
@@ -44,7 +75,12 @@ class _Downs(nn.Module):
 
 
 class Encoder(nn.Module):
-    """(B, 3, R, R) in 0..1 -> (B, 8e g^2) float32, g = R/16, with t R/32; flattened in the order c, h, w."""
+    """(B, 3, R, R) in 0..1 -> (B, 8e g^2) float32, g = R/16, with t R/32; flattened in the order c, h, w.
+
+    Smaller pictures will do as well: their map is enlarged to the grid that the dense layers know.
+    """
+
+    computing = Computing()
 
     def __init__(self, archi: str, resolution: int, e: int) -> None:
         super().__init__()
@@ -61,15 +97,18 @@ class Encoder(nn.Module):
             self.res5 = Res(8 * e, act)
         else:
             self.down1 = _Downs(e, act)
-        grid = resolution // (32 if self.deep else 16)
-        self.outputs = 8 * e * grid * grid
+        self.grid = resolution // (32 if self.deep else 16)
+        self.outputs = 8 * e * self.grid * self.grid
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        for layer in self.children():
-            x = layer(x)
-        flat = x.flatten(1)
+        flat = self.seen(x, *self.children()).flatten(1)
         return pixel_norm(flat) if self.normalise else flat.float()
+
+    def seen(self, x: Tensor, *layers: nn.Module) -> Tensor:
+        """(B, 3, h, h) through the convolutions `layers` -> (B, 8e, g, g)."""
+        x = self.computing.run(self.computing.laid(x), *layers)
+        return x if x.shape[-1] == self.grid else F.interpolate(x, (self.grid, self.grid), mode="nearest")
 
 
 class Inter(nn.Module):
@@ -96,6 +135,8 @@ class Inter(nn.Module):
 
 class Decoder(nn.Module):
     """Code -> face (B, 3, R, R) and mask (B, 1, R, R), float32 in 0..1, from two branches over the same code."""
+
+    computing = Computing()
 
     def __init__(self, archi: str, inputs: int, d: int, d_mask: int) -> None:
         super().__init__()
@@ -124,16 +165,16 @@ class Decoder(nn.Module):
 
     def face(self, code: Tensor) -> Tensor:
         """The face branch alone: (B, 3, R, R)."""
-        x = code
+        x = self.computing.laid(code)
         for i in range(self.levels):
-            x = getattr(self, f"res{i}")(getattr(self, f"upscale{i}")(x))
+            x = self.computing.run(x, getattr(self, f"upscale{i}"), getattr(self, f"res{i}"))
         return torch.sigmoid((self._quads(x) if self.doubled else self.out_conv(x)).float())
 
     def mask(self, code: Tensor) -> Tensor:
         """The mask branch alone: (B, 1, R, R)."""
-        x = code
+        x = self.computing.laid(code)
         for i in range(self.levels + self.doubled):
-            x = getattr(self, f"upscalem{i}")(x)
+            x = self.computing.run(x, getattr(self, f"upscalem{i}"))
         return torch.sigmoid(self.out_convm(x).float())
 
     def _quads(self, x: Tensor) -> Tensor:

@@ -39,6 +39,9 @@ def depth_to_space(x: Tensor) -> Tensor:
     """(B, 4C, H, W) -> (B, C, 2H, 2W), DCR order: input channel = (dy*2 + dx)*C + c. Not torch's PixelShuffle."""
     b, c4, h, w = x.shape
     c = c4 // 4
+    if not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+        apart = x.permute(0, 2, 3, 1).view(b, h, w, 2, 2, c).permute(0, 1, 3, 2, 4, 5)
+        return apart.reshape(b, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
     return x.view(b, 2, 2, c, h, w).permute(0, 3, 4, 1, 5, 2).reshape(b, c, 2 * h, 2 * w)
 
 

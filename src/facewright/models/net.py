@@ -9,9 +9,11 @@ from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from facewright.core.errors import SettingRefused
 from facewright.core.registry import Plug, Registry
+from facewright.models.autoencoder import Computing, Decoder, Encoder
 from facewright.models.settings import ShapeSettings
 
 M = TypeVar("M", bound=nn.Module)
@@ -57,7 +59,8 @@ class Swap(NamedTuple):
 class Net(nn.Module):
     """A face-swapping net. Inputs are BGR, NCHW, float32 in 0..1; callers flip from the house's RGB.
 
-    Friendly to autocast: dense layers, normalisation and outputs stay float32.
+    Friendly to autocast: dense layers, normalisation and outputs stay float32. `forward` also takes faces of
+    `half_side` px and makes such: convolutions do not mind, and between them and the dense layers maps are fitted.
     """
 
     name: str
@@ -82,6 +85,27 @@ class Net(nn.Module):
 
         `morph`: how much of the likeness, 0..1; nets that cannot dose it ignore it.
         """
+
+    @property
+    @abstractmethod
+    def code_side(self) -> int:
+        """Side of the code that a decoder enlarges."""
+
+    @property
+    def half_side(self) -> int:
+        """Pixels: about half of the resolution, so many that a whole number of code cells makes them."""
+        return (self.code_side + 1) // 2 * (self.resolution // self.code_side)
+
+    def fitted(self, code: Tensor, seen: Tensor) -> Tensor:
+        """The code (B, C, H, W), made as small as the faces `seen` (B, 3, h, h) are, by means of its cells."""
+        side = seen.shape[-1] * self.code_side // self.resolution
+        return code if side == self.code_side else F.adaptive_avg_pool2d(code, side)
+
+    def compute(self, how: Computing) -> None:
+        """Change how encoder and decoders compute, from the next pass on."""
+        for module in self.modules():
+            if isinstance(module, Encoder | Decoder):
+                module.computing = how
 
     @abstractmethod
     def trainable(self, random_warp: bool) -> list[tuple[str, nn.Parameter]]:

@@ -41,11 +41,16 @@ class Saehd(Net):
             raise ValueError("only df nets have one code per person")
         flat = self.encoder(torch.cat([src, dst]))
         if self.graph == "df":
-            return self._views_df(flat, len(src), swap, style, codes)
-        return self._views_liae(flat, len(src), swap, style)
+            return self._views_df(self.fitted(self.inter(flat), src), len(src), swap, style, codes)
+        ab, b_dst = self.inter_AB(flat), self.inter_B(flat[len(src) :])
+        return self._views_liae(self.fitted(ab, src), self.fitted(b_dst, src), swap, style)
 
-    def _views_df(self, flat: Tensor, n_src: int, swap: bool, style: bool, codes: bool) -> Views:
-        code = self.inter(flat)
+    @property
+    def code_side(self) -> int:
+        """See Net."""
+        return (self.inter if self.graph == "df" else self.inter_B).side
+
+    def _views_df(self, code: Tensor, n_src: int, swap: bool, style: bool, codes: bool) -> Views:
         code_src, code_dst = code[:n_src], code[n_src:]
         # One pass of the source's decoder serves its own face and whatever is asked of the swap.
         faces, masks = _decode(self.decoder_src, [code_src], code_dst, swap, style)
@@ -53,10 +58,9 @@ class Saehd(Net):
         views = _with_swap(views, faces[1:], masks[1:], swap, style)
         return replace(views, src_code=code_src, dst_code=code_dst) if codes else views
 
-    def _views_liae(self, flat: Tensor, n_src: int, swap: bool, style: bool) -> Views:
-        ab = self.inter_AB(flat)
-        ab_src, ab_dst = ab[:n_src], ab[n_src:]
-        own = [_join(ab_src, ab_src), _join(self.inter_B(flat[n_src:]), ab_dst)]
+    def _views_liae(self, ab: Tensor, b_dst: Tensor, swap: bool, style: bool) -> Views:
+        ab_src, ab_dst = ab[: -len(b_dst)], ab[-len(b_dst) :]
+        own = [_join(ab_src, ab_src), _join(b_dst, ab_dst)]
         faces, masks = _decode(self.decoder, own, _join(ab_dst, ab_dst), swap, style)
         return _with_swap(Views(faces[0], masks[0], faces[1], masks[1]), faces[2:], masks[2:], swap, style)
 

@@ -12,6 +12,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from tests.parity import Parity
 
 hypothesis_settings.register_profile(
     "house", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -26,6 +27,12 @@ SHARED = Path(os.environ.get("FACEWRIGHT_SHARED", REPOSITORY.parent / "shared"))
 def golden() -> Path:
     """Numbers and drawings of the original, part of the repository."""
     return REPOSITORY / "tests" / "golden"
+
+
+@pytest.fixture
+def parity(request: pytest.FixtureRequest) -> Parity:
+    """Compares with the original's numbers, and remembers by how much they differ."""
+    return Parity(request.node.user_properties)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 from facewright.image import warp as w
 
 PI = 6.283185307179586 / 2
+MAPS, MATRICES = "warp maps, px", "affine matrices"
 SEEDS = [0, 1, 2, 12345, 2147483646]
 IMAGE_TOLERANCE = 0.005
 """Goldens of OpenCV 4.10, clipped as the sample pipeline does; see their README, note W."""
@@ -36,15 +37,17 @@ def _mask(side: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_draws_maps_and_pictures(g, seed):
+def test_draws_maps_and_pictures(g, seed, parity):
     draw = w.draw_affine(np.random.RandomState(seed), w.AffineLimits(), flip_allowed=True)
-    rotation, scale, tx, ty, flip = g[f"s{seed}_affine_draws"]
-    assert (draw.rotation_deg, draw.scale, draw.shift_x_01, draw.shift_y_01) == (rotation, scale, tx, ty)
-    assert draw.flip == (flip < 4) == bool(g[f"s{seed}_flip"])
-    assert np.allclose(draw.matrix(64)[:2], g[f"s{seed}_rmat"], atol=1e-9)
+    *wanted, flip = g[f"s{seed}_affine_draws"]
+    drawn = [draw.rotation_deg, draw.scale, draw.shift_x_01, draw.shift_y_01]
+    parity.same(f"warp.npz/s{seed}_affine_draws", drawn, wanted, "affine draws")
+    assert draw.flip == (flip < 4)
+    parity.same(f"warp.npz/s{seed}_flip", draw.flip, bool(g[f"s{seed}_flip"]), "affine draws")
+    parity.near(f"warp.npz/s{seed}_rmat", draw.matrix(64)[:2], g[f"s{seed}_rmat"], MATRICES, atol=1e-9)
     maps = w.random_warp_maps(np.random.RandomState(seed), 64)
-    assert np.abs(maps[0][::3, ::3] - g[f"s{seed}_mapx"]).max() < 1e-5
-    assert np.abs(maps[1][::3, ::3] - g[f"s{seed}_mapy"]).max() < 1e-5
+    for have, key in zip(maps, (f"s{seed}_mapx", f"s{seed}_mapy")):
+        parity.near(f"warp.npz/{key}", have[::3, ::3], g[key], MAPS, atol=1e-5)
     image, mask = _image(64), _mask(64)
     pictures = {
         "img_warp_affine_flip": w.warp_randomly(image, maps, draw),
@@ -54,27 +57,28 @@ def test_draws_maps_and_pictures(g, seed):
     }
     for name, ours in pictures.items():
         if f"s{seed}_{name}" in g.files:
-            assert np.abs(np.clip(ours[::3, ::3], 0, 1) - g[f"s{seed}_{name}"]).max() < IMAGE_TOLERANCE, name
+            key, have = f"s{seed}_{name}", np.clip(ours[::3, ::3], 0, 1)
+            parity.near(f"warp.npz/{key}", have, g[key], "pictures and masks of two samplings", atol=IMAGE_TOLERANCE)
 
 
 @pytest.mark.parametrize("side", [96, 128, 160, 224])
-def test_larger_sides(g, side):
+def test_larger_sides(g, side, parity):
     maps = w.random_warp_maps(np.random.RandomState(7), side)
     step = side // 16
     for ours, axis in zip(maps, "xy"):
-        theirs = g[f"w{side}_map{axis}"]
-        assert np.allclose(ours[::step, ::step][:16, :16], theirs, atol=1e-5, rtol=1.2e-7), "one float32 step"
+        key, have = f"w{side}_map{axis}", ours[::step, ::step][:16, :16]
+        parity.near(f"warp.npz/{key}", have, g[key], MAPS, atol=1e-5, rtol=1.2e-7)  # one float32 step
     # The original's warp function defaults to half or twice the size; its trainers ask for less.
     wide = w.AffineLimits(scale_low=-0.5, scale_high=0.5)
     draw = w.draw_affine(np.random.RandomState(7), wide, flip_allowed=False)
-    assert np.allclose(draw.matrix(side)[:2], g[f"w{side}_rmat"], atol=1e-9)
+    parity.near(f"warp.npz/w{side}_rmat", draw.matrix(side)[:2], g[f"w{side}_rmat"], MATRICES, atol=1e-9)
     assert not draw.flip
 
 
 @pytest.mark.parametrize("amount", [0.05, 0.3])
-def test_hsv(g, amount):
+def test_hsv(g, amount, parity):
     ours = w.shift_hsv(np.ascontiguousarray(g["hsv_in"][..., ::-1]), np.random.RandomState(5), amount)
-    assert np.abs(ours[..., ::-1] - g[f"hsv_a{amount}"]).max() < 1e-5
+    parity.near(f"warp.npz/hsv_a{amount}", ours[..., ::-1], g[f"hsv_a{amount}"], "HSV shift", atol=1e-5)
 
 
 def test_generators_of_the_new_kind_work_and_repeat():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tests import closed_form as cf
-from tests.models.test_parity import names_and_shapes
+from tests.models.test_parity import NAMES, names_and_shapes
 
 from facewright.core.unpickle import read_pickle_file
 from facewright.models.amp import Amp
@@ -36,25 +36,28 @@ def saved(golden) -> Amp:
     return net
 
 
-def test_names_and_shapes_at_default_size(golden):
+def test_names_and_shapes_at_default_size(golden, parity):
     wanted = json.loads((golden / "models/big_variables.json").read_text())["amp_224_default"]
     with torch.device("meta"):
         net = build("amp", AmpSettings())
     assert [f"{part}.npy" for part in net.parts()] == list(wanted)[:4]
     for part in net.parts():
         variables = [[n.removesuffix(":0"), shape] for n, shape in wanted[f"{part}.npy"]]
-        assert sorted(names_and_shapes(net, part)) == sorted(variables)
+        have = sorted(names_and_shapes(net, part))
+        parity.same("big_variables.json/amp_224_default", have, sorted(variables), NAMES)
 
 
 @pytest.mark.parametrize("morph", [0.0, 0.33, 0.5, 1.0])
 @torch.inference_mode()
-def test_saved_model_predicts_what_the_original_did(morph, golden):
-    g = np.load(golden / "models/saved_amp_64_expected.npz", allow_pickle=False)
+def test_saved_model_predicts_what_the_original_did(morph, golden, parity):
+    file = "saved_amp_64_expected.npz"
+    g = np.load(golden / "models" / file, allow_pickle=False)
     swap = saved(golden).swap(cf.nchw(cf.img(1, 64, 64, 3, "merge")), morph)
     face, mask, own = (cf.nhwc(x)[0] for x in swap)
-    np.testing.assert_allclose(face[::2, ::2], g[f"mf{morph}_face"], atol=5e-5, rtol=0)
-    np.testing.assert_allclose(mask[..., 0], g[f"mf{morph}_mask_src_dst"], atol=5e-5, rtol=0)
-    np.testing.assert_allclose(own[..., 0], g[f"mf{morph}_mask_dst_dst"], atol=5e-5, rtol=0)
+    pairs = {"face": face[::2, ::2], "mask_src_dst": mask[..., 0], "mask_dst_dst": own[..., 0]}
+    for name, have in pairs.items():
+        key = f"mf{morph}_{name}"
+        parity.near(f"{file}/{key}", have, g[key], "predictions of the saved model", atol=5e-5)
 
 
 def test_morph_counts_channels_as_the_original_does():

@@ -22,11 +22,12 @@ from facewright.models.net import build
 from facewright.models.settings import Quick96Settings, SaehdSettings
 
 SAVED = ["saehd_df-ud_64", "saehd_liae-udt_64"]
+PREDICTED = "predictions of the saved model"
 
 
 @pytest.mark.parametrize("case", SAVED)
 @torch.inference_mode()
-def test_saved_models_predict_what_the_original_predicts(case, golden):
+def test_saved_models_predict_what_the_original_predicts(case, golden, parity):
     model = read_dfl(golden / f"models/saved_{case}")
     assert (model.name, model.net, model.iteration, model.missing) == ("tiny", "saehd", 4, ())
     assert model.settings.archi == case.split("_")[1]
@@ -36,7 +37,7 @@ def test_saved_models_predict_what_the_original_predicts(case, golden):
     wanted = np.load(golden / f"models/saved_{case}_expected.npz", allow_pickle=False)
     for value, key in ((swap.image, "face"), (swap.mask_swap, "mask_src_dst"), (swap.mask_own, "mask_dst_dst")):
         have = cf.nhwc(value)[0].reshape(wanted[key].shape)
-        np.testing.assert_allclose(have, wanted[key], atol=5e-5, rtol=0, err_msg=key)
+        parity.near(f"saved_{case}_expected.npz/{key}", have, wanted[key], PREDICTED, atol=5e-5)
 
 
 @pytest.mark.parametrize("case", SAVED)
@@ -145,7 +146,7 @@ def test_same_seed_same_start_other_seed_other_start():
 
 
 @torch.inference_mode()
-def test_saved_amp_predicts_what_the_original_predicts_at_every_morph(golden):
+def test_saved_amp_predicts_what_the_original_predicts_at_every_morph(golden, parity):
     model = read_dfl(golden / "models/saved_amp_64")
     assert (model.net, model.iteration, model.settings.inter_dims, model.settings.morph_factor) == ("amp", 4, 12, 0.5)
     net = build(model.net, model.settings)
@@ -154,17 +155,18 @@ def test_saved_amp_predicts_what_the_original_predicts_at_every_morph(golden):
     for morph in (0.0, 0.33, 0.5, 1.0):
         swap = net.swap(cf.nchw(cf.img(1, 64, 64, 3, "merge")), morph=morph)
         for value, key in ((swap.image, "face"), (swap.mask_swap, "mask_src_dst"), (swap.mask_own, "mask_dst_dst")):
-            expected = wanted[f"mf{morph}_{key}"]
+            place = f"mf{morph}_{key}"
             have = cf.nhwc(value)[0]
-            have = have[::2, ::2] if key == "face" else have.reshape(expected.shape)
-            np.testing.assert_allclose(have, expected, atol=5e-5, rtol=0, err_msg=f"{key} {morph}")
+            have = have[::2, ::2] if key == "face" else have.reshape(wanted[place].shape)
+            parity.near(f"saved_amp_64_expected.npz/{place}", have, wanted[place], PREDICTED, atol=5e-5)
 
 
 @pytest.mark.parametrize("case", [*SAVED, "amp_64"])
-def test_losses_and_memory_come_along_and_faces_do_not(case, golden):
+def test_losses_and_memory_come_along_and_faces_do_not(case, golden, parity):
     model = read_dfl(golden / f"models/saved_{case}")
     expected = np.load(golden / f"models/saved_{case}_expected.npz", allow_pickle=False)
-    np.testing.assert_array_equal(model.losses, expected["loss_history"])
+    losses = expected["loss_history"].tolist()
+    parity.same(f"saved_{case}_expected.npz/loss_history", model.losses.tolist(), losses, "losses")
     kind = "RMSprop" if "liae" in case else "AdaBelief"
     assert (model.optimiser.kind, model.optimiser.iterations) == (kind, 3)
     state, misfits = fitting(build(model.net, model.settings), model.optimiser)

@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from tests.models.folders import tiny
+from tests.models.test_parity import NAMES
 
 from facewright.core.errors import DiskRefused
 from facewright.core.unpickle import read_pickle_file
@@ -41,7 +42,7 @@ def listed(content, before=""):
 
 
 @pytest.mark.parametrize("case", BIG)
-def test_every_name_and_shape_of_real_models(case, golden, shapes_only):
+def test_every_name_and_shape_of_real_models(case, golden, shapes_only, parity):
     name, settings, kind = BIG[case]
     wanted = json.loads((golden / "models/big_variables.json").read_text())[case]
     net = NETS.load(name)(settings)
@@ -50,22 +51,22 @@ def test_every_name_and_shape_of_real_models(case, golden, shapes_only):
     assert tuple(files) == parts_of(name, getattr(settings, "archi", "")) or set(files) == set(
         parts_of(name, getattr(settings, "archi", "")))
     for part, content in files.items():
-        assert listed(content, f"{part}/") == sorted(wanted[f"{part}.npy"])
-    memory = optimiser_to_dfl(OptimiserState(kind, 1, {}), name, named)
-    assert listed(memory, "src_dst_opt/") == sorted(wanted["src_dst_opt.npy"])
+        parity.same(f"big_variables.json/{case}", listed(content, f"{part}/"), sorted(wanted[f"{part}.npy"]), NAMES)
+    memory = listed(optimiser_to_dfl(OptimiserState(kind, 1, {}), name, named), "src_dst_opt/")
+    parity.same(f"big_variables.json/{case}", memory, sorted(wanted["src_dst_opt.npy"]), NAMES)
 
 
-def test_xseg(golden, shapes_only):
+def test_xseg(golden, shapes_only, parity):
     wanted = json.loads((golden / "models/xseg_variables.json").read_text())
     named = dict(NETS.load("xseg")(XSegSettings()).named_parameters())
     (content,) = to_dfl(named.items(), whole=True).values()
-    assert listed(content, "XSeg/") == sorted(wanted["XSeg_256.npy"])
     memory = optimiser_to_dfl(OptimiserState("RMSprop", 1, {}), "xseg", named, "XSeg")
-    assert listed(memory, "opt/") == sorted(wanted["XSeg_256_opt.npy"])
+    for file, have in (("XSeg_256.npy", listed(content, "XSeg/")), ("XSeg_256_opt.npy", listed(memory, "opt/"))):
+        parity.same(f"xseg_variables.json/{file}", have, sorted(wanted[file]), "names and shapes")
 
 
 @pytest.mark.parametrize("case", ["saehd_df-udt_128_default_trueface", "amp_224_default"])
-def test_discriminators(case, golden, shapes_only):
+def test_discriminators(case, golden, shapes_only, parity):
     wanted = json.loads((golden / "models/big_variables.json").read_text())[case]
     found = {}
     for ours, part in (("gan", "GAN"), ("true_face", "code_discriminator")):
@@ -81,7 +82,7 @@ def test_discriminators(case, golden, shapes_only):
         scope = f"{part}/" if part.endswith("_opt") else {"GAN": "D_src/", "code_discriminator": "dis/"}[part]
         if "amp" in case and part == "GAN":
             scope = "GAN/"
-        assert listed(content, scope) == sorted(wanted[f"{part}.npy"]), part
+        parity.same(f"big_variables.json/{case}", listed(content, scope), sorted(wanted[f"{part}.npy"]), NAMES)
 
 
 def test_data_dat_comes_last_and_a_failure_leaves_nothing(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tests import closed_form as cf
+from tests.models.test_parity import NAMES
 
 from facewright.models.discriminators import (
     CodeDiscriminator,
@@ -18,7 +19,7 @@ from facewright.models.discriminators import (
 from facewright.models.layers import to_original_layout
 
 PATCHES = [3, 4, 5, 8, 11, 16, 20, 24, 28, 32, 40, 48, 56, 64]
-UP_TO = {"rtol": 0, "atol": 1e-5}
+UP_TO = {"what": "logits", "atol": 1e-5}
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +31,14 @@ def variables(net: torch.nn.Module, scope: str) -> list[list]:
     return [[f"{scope}/{n}".replace(".", "/"), list(to_original_layout(p).shape)] for n, p in net.named_parameters()]
 
 
-def test_names_and_shapes(golden):
+def test_names_and_shapes(golden, parity):
     wanted = json.loads((golden / "models/discriminator_variables.json").read_text())
     have = {f"code_res{side}_ch8": variables(CodeDiscriminator(32, side, 8), "dis") for side in (4, 8, 16, 32)}
     have["code_res8_default_ch256"] = variables(CodeDiscriminator(32, 8), "dis")
     have |= {f"unet_patch{p}_base4": variables(UNetPatchDiscriminator(p, base=4), "GAN") for p in PATCHES}
-    assert have == wanted
+    assert set(have) == set(wanted)
+    for case, variables_wanted in wanted.items():
+        parity.same(f"discriminator_variables.json/{case}", have[case], variables_wanted, "names and shapes")
 
 
 BIG = {
@@ -46,41 +49,46 @@ BIG = {
 
 
 @pytest.mark.parametrize("case", BIG)
-def test_names_and_shapes_at_default_size(case, golden):
+def test_names_and_shapes_at_default_size(case, golden, parity):
     file, scope, make = BIG[case]
     wanted = json.loads((golden / "models/big_variables.json").read_text())[case][file]
     with torch.device("meta"):
-        assert variables(make(), scope) == [[n.removesuffix(":0"), shape] for n, shape in wanted]
+        have = variables(make(), scope)
+    wanted = [[n.removesuffix(":0"), shape] for n, shape in wanted]
+    parity.same(f"big_variables.json/{case}", have, wanted, NAMES)
 
 
 @pytest.mark.parametrize("side", [4, 8, 16, 32])
 @torch.inference_mode()
-def test_code_discriminator_equals_the_original(side, g):
+def test_code_discriminator_equals_the_original(side, g, parity):
     net = cf.fill(CodeDiscriminator(32, side, 8), "dis/")
     logits = net(cf.nchw(cf.img(2, side, side, 32, "code")))
-    np.testing.assert_allclose(cf.nhwc(logits), g[f"code_res{side}"], **UP_TO)
+    key = f"code_res{side}"
+    parity.near(f"discriminators.npz/{key}", cf.nhwc(logits), g[key], **UP_TO)
 
 
 @pytest.mark.parametrize("patch", PATCHES)
 @torch.inference_mode()
-def test_patch_discriminator_equals_the_original(patch, g):
+def test_patch_discriminator_equals_the_original(patch, g, parity):
     net = cf.fill(UNetPatchDiscriminator(patch, base=4), "GAN/")
     center, pixels = (cf.nhwc(x) for x in net(cf.nchw(cf.img(2, 64, 64, 3, "gan"))))
     thinned = center[:, ::2, ::2] if center.shape[1] > 16 else center
-    np.testing.assert_allclose(thinned, g[f"unet{patch}_center"], **UP_TO)
-    np.testing.assert_allclose(pixels[:, ::3, ::3], g[f"unet{patch}_out"], **UP_TO)
     stats = [center.mean(), center.std(), pixels.mean(), pixels.std()]
-    np.testing.assert_allclose(stats, g[f"unet{patch}_stats"], **UP_TO)
+    for name, have in (("center", thinned), ("out", pixels[:, ::3, ::3]), ("stats", stats)):
+        key = f"unet{patch}_{name}"
+        parity.near(f"discriminators.npz/{key}", have, g[key], **UP_TO)
 
 
-def test_layout_of_every_patch_size(golden):
+def test_layout_of_every_patch_size(golden, parity):
     table = json.loads((golden / "models/unet_patch_table.json").read_text())
     first = {int(patch): run for patch, run in table.items()}
-    run = {}
+    key, run = 0, {}
     for patch in range(3, 641):
         run = first.get(patch, run)
+        key = patch if patch in first else key
         strides = patch_layout(patch)
-        assert (receptive_field(strides), list(strides)) == (run["rf"], run["strides"])
+        have, wanted = (receptive_field(strides), list(strides)), (run["rf"], run["strides"])
+        parity.same(f"unet_patch_table.json/{key}", have, wanted, "layouts of the patch sizes 3 to 640")
 
 
 @pytest.mark.parametrize("resolution", [64, 80, 96, 112, 128, 144, 224, 320, 400, 608, 640])

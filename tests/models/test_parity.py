@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -29,51 +30,67 @@ def names_and_shapes(net: torch.nn.Module, part: str) -> list[list]:
     ]
 
 
-def test_closed_form_is_the_goldens_own(golden):
+def test_closed_form_is_the_goldens_own(golden, parity):
     check = json.loads((golden / "models/check.json").read_text())
     weight = cf.stored(check["name"], (5, 5, 3, 16))
-    assert weight.flat[:3].tolist() == check["first3"]
-    assert weight.flat[-1] == np.float32(check["last"])
+    what = "closed-form weights and pictures that all others are made with"
+    parity.same("check.json/crc32", zlib.crc32(check["name"].encode()), check["crc32"], what)
+    place = "img_tag_src_crc_mod_1000"
+    parity.same(f"check.json/{place}", zlib.crc32(b"src") % 1000, check[place], what)
+    parity.same("check.json/first3", weight.flat[:3].tolist(), check["first3"], what)
+    parity.same("check.json/last", weight.flat[-1], np.float32(check["last"]), what)
     picture = cf.img(2, 64, 64, 3, "src")
-    np.testing.assert_array_equal(picture[0, 0, 0], np.float32(check["img_2_64_64_3_src_[0,0,0]"]))
+    for place, value in (("img_2_64_64_3_src_[0,0,0]", picture[0, 0, 0]), ("img_[1,63,63]", picture[1, 63, 63])):
+        parity.same(f"check.json/{place}", value, np.float32(check[place]), what)
 
 
 @pytest.mark.parametrize("archi", ARCHIS)
 @torch.inference_mode()
-def test_forward_equals_the_original(archi, golden):
-    g = np.load(golden / f"models/archi_{archi}.npz", allow_pickle=False)
+def test_forward_equals_the_original(archi, golden, parity):
+    file = f"archi_{archi}.npz"
+    g = np.load(golden / "models" / file, allow_pickle=False)
     net = cf.fill(build("saehd", small(archi)), gain=0.4 if archi == "df-udtc" else 1.0)
     src, dst = (cf.nchw(cf.img(2, 64, 64, 3, tag)) for tag in ("src", "dst"))
     views = net(src, dst, swap=True)
     flat = net.encoder(dst)
-    np.testing.assert_allclose(flat.numpy(), g["enc_dst"], atol=5e-5, rtol=0)
+
+    def near(key, have, what):
+        parity.near(f"{file}/{key}", have, g[key].reshape(have.shape), what, atol=5e-5)
+
+    def near_stats(key, full, what):
+        near(f"{key}_stats", np.array([full.mean(), full.std(), full.min(), full.max()]), what)
+
+    near("enc_dst", flat, "codes")
+    near_stats("enc_dst", flat.numpy(), "codes")
     df = {"inter_dst": "inter"}
     inters = df if archi.startswith("df") else {"inter_AB_dst": "inter_AB", "inter_B_dst": "inter_B"}
     for key, part in inters.items():
-        np.testing.assert_allclose(cf.nhwc(net.parts()[part](flat)), g[key], atol=5e-5, rtol=0)
+        code = cf.nhwc(net.parts()[part](flat))
+        near(key, code, "codes")
+        near_stats(key, code, "codes")
     pairs = {
         "src_src": views.src_src, "src_srcm": views.src_src_mask, "dst_dst": views.dst_dst,
         "dst_dstm": views.dst_dst_mask, "src_dst": views.src_dst, "src_dstm": views.src_dst_mask,
     }
     for key, value in pairs.items():
         full = cf.nhwc(value)
-        np.testing.assert_allclose(full[:, ::3, ::3], g[key], atol=5e-5, rtol=0, err_msg=key)
-        stats = [full.mean(), full.std(), full.min(), full.max()]
-        np.testing.assert_allclose(stats, g[f"{key}_stats"], atol=5e-5, rtol=0, err_msg=key)
+        near(key, full[:, ::3, ::3], "pictures and masks")
+        near_stats(key, full, "pictures and masks")
         if f"{key}_full0" in g:
-            np.testing.assert_allclose(full[0], g[f"{key}_full0"].reshape(full[0].shape), atol=5e-5, rtol=0)
+            near(f"{key}_full0", full[0], "pictures and masks")
 
 
 @pytest.mark.parametrize("archi", ["df", "df-u", "df-d", "df-ud", "df-udt", "df-udtc", "liae", "liae-ud", "liae-udt"])
-def test_names_and_shapes(archi, golden):
+def test_names_and_shapes(archi, golden, parity):
     wanted = json.loads((golden / "models/archi_variables.json").read_text())[archi]
     net = build("saehd", small(archi))
     assert list(net.parts()) == list(wanted)
     for part, variables in wanted.items():
-        have = names_and_shapes(net, part)
-        assert sorted(have) == sorted(variables)
+        have = sorted(names_and_shapes(net, part))
+        parity.same(f"archi_variables.json/{archi}", have, sorted(variables), "names and shapes")
 
 
+NAMES = "names and shapes, of optimisers and discriminators too"
 BIG = {
     "quick96": ("quick96", Quick96Settings()),
     "saehd_liae-ud_128_default": ("saehd", SaehdSettings(archi="liae-ud")),
@@ -83,14 +100,14 @@ BIG = {
 
 
 @pytest.mark.parametrize("case", BIG)
-def test_names_and_shapes_at_default_size(case, golden):
+def test_names_and_shapes_at_default_size(case, golden, parity):
     wanted = json.loads((golden / "models/big_variables.json").read_text())[case]
     name, settings = BIG[case]
     with torch.device("meta"):
         net = build(name, settings)
     for part in net.parts():
         variables = [[n.removesuffix(":0"), shape] for n, shape in wanted[f"{part}.npy"]]
-        assert names_and_shapes(net, part) == variables
+        parity.same(f"big_variables.json/{case}", names_and_shapes(net, part), variables, NAMES)
 
 
 def test_no_big_variables_are_forgotten(golden):
@@ -119,23 +136,24 @@ LAYERS = {
 
 @pytest.mark.parametrize("key", LAYERS)
 @torch.inference_mode()
-def test_layer_equals_the_original(key, golden):
+def test_layer_equals_the_original(key, golden, parity):
     prefix, make = LAYERS[key]
     x = layer_input(8 if "blurpool" in key else 9) - (0.5 if key == "layer_tlu" else 0.0)
     out = cf.fill(make(), prefix)(x)
-    np.testing.assert_allclose(cf.nhwc(out), np.load(golden / "models/ops.npz")[key], atol=2e-6, rtol=0)
+    parity.near(f"ops.npz/{key}", cf.nhwc(out), np.load(golden / "models/ops.npz")[key], "layers", atol=2e-6)
 
 
 @torch.inference_mode()
-def test_dense_and_reshapes(golden):
+def test_dense_and_reshapes(golden, parity):
     g = np.load(golden / "models/ops.npz")
     dense = cf.fill(layers.Dense(12, 5), "dn/l/")
     flat = torch.from_numpy(cf.img(2, 1, 4, 3, "lay").reshape(2, 12))
-    np.testing.assert_allclose(dense(flat).numpy(), g["layer_dense"], atol=2e-6, rtol=0)
-    np.testing.assert_allclose(
-        layers.pixel_norm(torch.from_numpy(g["pixelnorm_in"])).numpy(), g["pixelnorm_out"], atol=2e-6, rtol=0
-    )
-    np.testing.assert_array_equal(cf.nhwc(layers.depth_to_space(cf.nchw(g["d2s_in_nhwc"]))), g["d2s_nhwc"])
-    np.testing.assert_array_equal(cf.nchw(g["flatten_in_nhwc"]).flatten(1).numpy(), g["flatten_out"])
+    parity.near("ops.npz/layer_dense", dense(flat), g["layer_dense"], "layers", atol=2e-6)
+    normed = layers.pixel_norm(torch.from_numpy(g["pixelnorm_in"]))
+    parity.near("ops.npz/pixelnorm_out", normed, g["pixelnorm_out"], "layers", atol=2e-6)
+    order = "order of pixels and channels"
+    parity.same("ops.npz/d2s_nhwc", cf.nhwc(layers.depth_to_space(cf.nchw(g["d2s_in_nhwc"]))), g["d2s_nhwc"], order)
+    flattened = cf.nchw(g["flatten_in_nhwc"]).flatten(1).numpy()
+    parity.same("ops.npz/flatten_out", flattened, g["flatten_out"], order)
     code = torch.from_numpy(g["reshape4d_in"]).view(1, 4, 2, 3)
-    np.testing.assert_array_equal(cf.nhwc(code), g["reshape4d_w3_h2_c4_nhwc"])
+    parity.same("ops.npz/reshape4d_w3_h2_c4_nhwc", cf.nhwc(code).copy(), g["reshape4d_w3_h2_c4_nhwc"], order)

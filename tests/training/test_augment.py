@@ -60,22 +60,23 @@ def g(golden: Path) -> np.lib.npyio.NpzFile:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_affine_matrix_equals_the_original(g, seed):
+def test_affine_matrix_equals_the_original(g, seed, parity):
     rotation, scale, tx, ty, _ = g[f"s{seed}_affine_draws"]
     ours = augment.forward_affine(64, *(np.array([v]) for v in (rotation, scale, tx, ty)))[0, :2]
-    np.testing.assert_allclose(ours, g[f"s{seed}_rmat"], atol=1e-9)
+    parity.near(f"warp.npz/s{seed}_rmat", ours, g[f"s{seed}_rmat"], "affine matrices", atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_warp_map_equals_the_original(g, seed):
+def test_warp_map_equals_the_original(g, seed, parity):
     grids = augment.grids(golden_geometry(g, seed, affine=False), 64, torch.device("cpu"), bend=True, half_pixel=True)
-    np.testing.assert_allclose(grids.input[0, ::3, ::3, 0].numpy(), g[f"s{seed}_mapx"], atol=2e-4)
-    np.testing.assert_allclose(grids.input[0, ::3, ::3, 1].numpy(), g[f"s{seed}_mapy"], atol=2e-4)
+    for axis, key in enumerate((f"s{seed}_mapx", f"s{seed}_mapy")):
+        have, what = grids.input[0, ::3, ::3, axis], "warp maps, px, on the device"
+        parity.near(f"warp.npz/{key}", have, g[key], what, atol=2e-4)
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_one_step_agrees_with_two_steps(g, seed, mode):
+def test_one_step_agrees_with_two_steps(g, seed, mode, parity):
     """Within 0.025 (architecture.md), apart from the rim, where the original mixes in black (quirks Q17, Q26)."""
     grids = augment.grids(golden_geometry(g, seed), 64, torch.device("cpu"), bend=True, half_pixel=True)
     image = nchw(picture(64, 3, "warp"))
@@ -85,18 +86,20 @@ def test_one_step_agrees_with_two_steps(g, seed, mode):
     # The black border of the original reaches two pixels in.
     away = ((both.amin(-1) > 2) & (both.amax(-1) < 61)).numpy()
     assert away.mean() > 0.6
-    assert np.abs(bent - g[f"s{seed}_img_warp_affine_flip"])[away].max() <= 0.025
-    assert np.abs(target - g[f"s{seed}_img_affine_flip"]).max() <= 0.025
+    what = "pictures of one sampling against two"
+    bent, wanted = bent[away], g[f"s{seed}_img_warp_affine_flip"][away]
+    parity.near(f"warp.npz/s{seed}_img_warp_affine_flip", bent, wanted, what, atol=0.025)
+    parity.near(f"warp.npz/s{seed}_img_affine_flip", target, g[f"s{seed}_img_affine_flip"], what, atol=0.025)
 
 
-def test_mask_agrees_with_the_original(g):
+def test_mask_agrees_with_the_original(g, parity):
     for seed in SEEDS:
         if f"s{seed}_mask_affine_flip" not in g:
             continue
         grids = augment.grids(golden_geometry(g, seed), 64, torch.device("cpu"), bend=False)
         ours = augment.sample(nchw(ellipse(64, "warp")), grids.target) * grids.inside
-        theirs = g[f"s{seed}_mask_affine_flip"][..., 0]
-        assert np.abs(ours[0, 0].numpy()[::3, ::3] - theirs).max() <= 0.01
+        theirs, place = g[f"s{seed}_mask_affine_flip"][..., 0], f"warp.npz/s{seed}_mask_affine_flip"
+        parity.near(place, ours[0, 0, ::3, ::3], theirs, "masks of one sampling against two", atol=0.01)
 
 
 def identity(side: int, batch: int = 1) -> Geometry:

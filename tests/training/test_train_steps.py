@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from tests import closed_form as cf
+from tests.parity import Parity
 
 from facewright.models.layers import to_original_layout
 from facewright.models.net import build, fresh
@@ -164,29 +166,42 @@ def norm_and_projection(name: str, tensor: torch.Tensor) -> tuple[float, float]:
     return float(np.linalg.norm(flat)), float(flat @ cf.s_vector(name, len(flat)))
 
 
-def assert_close(
-    name: str, have: tuple[float, float], wanted: list[float], tolerance: float, projection: float | None = None,
-    floor: float = 1e-12,
-) -> None:
-    """Norm within `tolerance`, projection within three times that (or `projection`), both relative to the norm (at
-    least `floor`)."""
-    size = max(wanted[0], floor)
-    assert abs(have[0] - wanted[0]) <= tolerance * size, f"{name}: norm {have[0]} instead of {wanted[0]}"
-    allowed = (3 * tolerance if projection is None else projection) * size
-    assert abs(have[1] - wanted[1]) <= allowed, f"{name}: projection {have[1]} instead of {wanted[1]}"
+@dataclass(frozen=True)
+class Against:
+    """Comparisons with one golden case."""
 
+    parity: Parity
+    case: str
 
-def assert_gradients(
-    gradients: dict[str, torch.Tensor], wanted: dict, *, tolerance: float, overall: float | None = None,
-    floor: float = 1e-12,
-) -> None:
-    """Every variable by assert_close, and the global norm within `overall` (or `tolerance`)."""
-    assert set(gradients) == set(wanted["per_var"])
-    measured = {key: norm_and_projection(key, gradient) for key, gradient in gradients.items()}
-    total_norm = float(np.linalg.norm([norm for norm, _ in measured.values()]))
-    assert total_norm == pytest.approx(wanted["global_norm"], rel=overall or tolerance)
-    for key, have in measured.items():
-        assert_close(key, have, wanted["per_var"][key], tolerance, floor=floor)
+    def loss(self, have: torch.Tensor | float, wanted: float, rtol: float, iteration: int = 0) -> None:
+        what = "losses of the later steps" if iteration else "losses of the first step"
+        self.parity.near(f"train_steps.json/{self.case}", float(have), wanted, what, rtol=rtol)
+
+    def close(
+        self, what: str, key: str, have: tuple[float, float], wanted: list[float], tolerance: float,
+        projection: float | None = None, floor: float = 1e-12,
+    ) -> None:
+        """Norm within `tolerance`, projection within three times that (or `projection`), both relative to the norm (at
+        least `floor`)."""
+        size = max(wanted[0], floor)
+        limits = {"norms": tolerance, "projections": 3 * tolerance if projection is None else projection}
+        for (part, limit), ours, theirs in zip(limits.items(), have, wanted, strict=True):
+            missed = abs(ours - theirs) / size
+            self.parity.note(f"train_steps.json/{self.case}", f"{part} of {what}", missed, limit, relative=True)
+            assert missed <= limit, f"{key}, {part}: {ours} instead of {theirs}"
+
+    def gradients(
+        self, gradients: dict[str, torch.Tensor], wanted: dict, *, tolerance: float, overall: float | None = None,
+        floor: float = 1e-12,
+    ) -> None:
+        """Every variable by `close`, and the global norm within `overall` (or `tolerance`)."""
+        assert set(gradients) == set(wanted["per_var"])
+        measured = {key: norm_and_projection(key, gradient) for key, gradient in gradients.items()}
+        total_norm = float(np.linalg.norm([norm for norm, _ in measured.values()]))
+        whole, rtol = wanted["global_norm"], overall or tolerance
+        self.parity.near(f"train_steps.json/{self.case}", total_norm, whole, "norm of the whole gradient", rtol=rtol)
+        for key, have in measured.items():
+            self.close("gradients, by variable", key, have, wanted["per_var"][key], tolerance, floor=floor)
 
 
 @pytest.fixture
@@ -197,38 +212,39 @@ def original_variation(monkeypatch):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_steps_equal_the_original(name, steps, request):
+def test_steps_equal_the_original(name, steps, request, parity):
     if name.startswith("amp"):
         request.getfixturevalue("original_variation")
-    case = Case(name, steps)
+    case, against = Case(name, steps), Against(parity, name)
     tolerance = LOOSE_NORMS.get(name, 1e-4)
     start = {n: p.detach().clone() for n, p in case.parameters().items()}
     *wanted_of_adversaries, wanted = case.wanted["grads"]
     for adversary, theirs in zip(case.adversaries, wanted_of_adversaries, strict=True):
         loss = case.backward_of(adversary)
-        assert float(loss.detach()) == pytest.approx(sum(theirs["loss_per_sample"]), rel=1e-5)
-        assert_gradients(case.gradients(), theirs, tolerance=tolerance)
+        against.loss(loss.detach(), sum(theirs["loss_per_sample"]), rtol=1e-5)
+        against.gradients(case.gradients(), theirs, tolerance=tolerance)
         adversary.optimiser.zero_grad(set_to_none=True)
     for iteration, losses in enumerate(case.wanted["losses_per_iter"]):
         terms = case.backward()
         seen = reported(terms, case.batch_size)
         relative = LATER_LOSSES.get(name, 1e-3) if iteration else 1e-5
         for key, value in losses:
-            assert float(seen[key]) == pytest.approx(value, rel=relative), f"{key}, iteration {iteration}"
+            against.loss(seen[key], value, rtol=relative, iteration=iteration)
         if iteration == 0:
-            total = float(sum(terms.values()).detach())
-            assert total == pytest.approx(sum(wanted["loss_per_sample"]), rel=1e-5)
+            against.loss(sum(terms.values()).detach(), sum(wanted["loss_per_sample"]), rtol=1e-5)
             # No gradient of the net's step reaches an adversary's weights: their names are not among the wanted.
-            assert_gradients(case.gradients(), wanted, tolerance=tolerance)
+            against.gradients(case.gradients(), wanted, tolerance=tolerance)
         case.optimiser.step()
         for adversary in case.adversaries:
             case.backward_of(adversary)
             adversary.optimiser.step()
             adversary.optimiser.zero_grad(set_to_none=True)
-    assert_moved(case, start, *DELTAS.get(name, (0.01, 0.12)))
+    assert_moved(case, against, start, *DELTAS.get(name, (0.01, 0.12)))
 
 
-def assert_moved(case: Case, start: dict[str, torch.Tensor], norm: float, projection: float) -> None:
+def assert_moved(
+    case: Case, against: Against, start: dict[str, torch.Tensor], norm: float, projection: float
+) -> None:
     deviations = []
     for key, delta in case.wanted["delta_after"].items():
         moved = case.parameters()[key].detach() - start[key]
@@ -236,12 +252,13 @@ def assert_moved(case: Case, start: dict[str, torch.Tensor], norm: float, projec
             assert not moved.any()
             continue
         have = norm_and_projection(key, moved)
-        assert_close(key, have, delta, norm, projection)
+        against.close("changes after all steps", key, have, delta, norm, projection)
         deviations.append(abs(have[0] / delta[0] - 1))
     assert np.median(deviations) <= 0.01
 
 
-def test_xseg_steps_equal_the_original(steps):
+def test_xseg_steps_equal_the_original(steps, parity):
+    against = Against(parity, "xseg")
     wanted = steps["cases"]["xseg"]
     net = cf.fill(fresh(XSeg, XSegSettings()), "XSeg/")
     optimiser = keep_all(RMSprop(net.named_parameters(), lr=1e-4, lr_dropout=0.3, generator=torch.Generator()))
@@ -251,10 +268,10 @@ def test_xseg_steps_equal_the_original(steps):
         optimiser.zero_grad(set_to_none=True)
         loss = sum(mask_objective(net(image), mask).values())
         loss.backward()
-        assert float(loss.detach()) / 2 == pytest.approx(value, rel=1e-3 if iteration else 1e-5)
+        against.loss(loss.detach() / 2, value, rtol=1e-3 if iteration else 1e-5, iteration=iteration)
         if iteration == 0:
             gradients = {f"XSeg/{n}".replace(".", "/"): p.grad for n, p in net.named_parameters()}
-            assert_gradients(gradients, wanted["grads"][0], **XSEG)
+            against.gradients(gradients, wanted["grads"][0], **XSEG)
         optimiser.step()
 
 

@@ -147,9 +147,10 @@ def test_memory_does_not_grow_with_the_faces(tmp_path):
 def test_rare_turns_are_shown_as_often_when_asked(both):
     maker_, s = maker(both), SaehdTrain(uniform_yaw=True)
     maker_.src.yaw_rad[:] = [0, 0, 0, 0, 0, 0, 1.1]
-    rows = np.concatenate([maker_._rows(SRC, batches._Wanted(i, s)) for i in range(30)])
+    rows = np.concatenate([maker_._rows(SRC, batches._Wanted(i, s, 64, 4)) for i in range(30)])
     assert (rows == 6).mean() == 0.5
-    assert (np.concatenate([maker_._rows(SRC, batches._Wanted(i, SaehdTrain())) for i in range(7)]) == 6).mean() == 1 / 7
+    plain = [maker_._rows(SRC, batches._Wanted(i, SaehdTrain(), 64, 4)) for i in range(7)]
+    assert (np.concatenate(plain) == 6).mean() == 1 / 7
 
 
 def test_other_colours_are_the_source_s_alone_and_hsv_its_input_s_alone(both):
@@ -160,3 +161,42 @@ def test_other_colours_are_the_source_s_alone_and_hsv_its_input_s_alone(both):
         assert torch.equal(made.src.mask, plain.src.mask)
         assert (made.src.input - plain.src.input).abs().mean() > 0.005
         assert torch.equal(made.src.target, plain.src.target) == ("random_hsv_power" in changes)
+
+
+@pytest.mark.parametrize("knob", ["light_power", "degrade_power"])
+def test_light_and_cameras_change_the_inputs_of_both_and_nothing_else(both, knob):
+    plain, made = (maker(both).get(3, SaehdTrain(**given)) for given in ({}, {knob: 1.0}))
+    for side in ("src", "dst"):
+        was, now = getattr(plain, side), getattr(made, side)
+        assert (now.input - was.input).abs().mean() > 0.005
+        for part in ("target", "mask", "priority"):
+            assert torch.equal(getattr(now, part), getattr(was, part))
+    still = maker(both).get(3, SaehdTrain(random_warp=False, **{knob: 1.0}))
+    assert not torch.equal(still.src.input, still.src.target)
+
+
+def test_parts_of_a_disturbed_batch_are_the_batch(both):
+    s = SaehdTrain(light_power=0.7, degrade_power=0.7)
+    whole, half = Batches(*both, 64, 4, torch.device("cpu")), Batches(*both, 64, 2, torch.device("cpu"))
+    parts = [half.get(5, s, part, 2) for part in (0, 1)]
+    together = torch.cat([p.dst.input for p in parts])
+    torch.testing.assert_close(together, whole.get(5, s).dst.input, atol=1e-5, rtol=0)
+
+
+def test_the_same_batch_at_half_the_side(both):
+    maker_ = maker(both)
+    large = maker_.get(2, SaehdTrain()).dst
+    maker_.resolution = 32
+    small = maker_.get(2, SaehdTrain()).dst
+    assert small.input.shape[-1] == small.mask.shape[-1] == 32
+    assert (torch.nn.functional.avg_pool2d(large.target, 2) - small.target).abs().mean() < 0.01
+    assert (torch.nn.functional.avg_pool2d(large.input, 2) - small.input).abs().mean() < 0.03
+
+
+def test_parity_shifts_the_input_by_half_a_pixel(both):
+    def apart(**given) -> float:
+        side = maker(both).get(0, SaehdTrain(warp_strength=0.0, **given)).dst
+        return float((side.input - side.target).abs().max())
+
+    assert apart() < 1e-4
+    assert apart(parity="dfl") > 0.02

@@ -22,7 +22,15 @@ from facewright.models.autoencoder import Inter
 from facewright.models.discriminators import CodeDiscriminator, UNetPatchDiscriminator
 from facewright.models.net import Net, Views, fresh
 from facewright.training import losses
-from facewright.training.objectives import SMOOTH, Judged, Reduction, TrainBatch, power, reduced
+from facewright.training.objectives import (
+    SMOOTH,
+    Judged,
+    Reduction,
+    TrainBatch,
+    power,
+    reduced,
+    smoothness_axes,
+)
 
 OUTSIDE = 0.02
 """Weight of the source's surroundings, where a masked GAN would let anything grow: the original's."""
@@ -117,7 +125,8 @@ class Gan(Adversary):
             src = views.src_src
             outside = 1 - judged.grown[: len(src)]
             around = losses.mean_square(src * outside, judged.target[: len(src)] * outside)
-            terms["gan_smooth"] = SMOOTH * reduced(losses.total_variation_mse(src), reduction)
+            smooth = losses.total_variation_mse(src, smoothness_axes(settings))
+            terms["gan_smooth"] = SMOOTH * reduced(smooth, reduction)
             terms["gan_outside"] = OUTSIDE * reduced(around, reduction)
         return terms
 

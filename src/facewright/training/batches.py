@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from facewright.training import augment, recolour, sequence
+from facewright.training import augment, degrade, recolour, sequence
 from facewright.training.augment import Geometry
 from facewright.training.samples import CHANNELS, MASK, PRIORITY, Samples, colour_map
 from facewright.training.settings import SwapTrain
@@ -47,10 +47,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A part of an iteration's batch, and the settings that it is made under."""
+    """A part of an iteration's batch, and what it is made under: settings, side of the faces, faces of a part."""
 
     iteration: int
     settings: SwapTrain
+    side_px: int
+    batch: int
     part: int = 0
     parts: int = 1
 
@@ -65,12 +67,15 @@ class Draws:
     """Raw randomness of B samples, independent of every setting.
 
     moves (B, 6) uniform: turn, scale, x, y, mirror, cell; bends (B, 2, NODES-2, NODES-2): standard normal cut at 2.5
-    and divided by it; colours (B, 3) uniform: hue, saturation, value.
+    and divided by it; colours (B, 3) uniform: hue, saturation, value; light (B, LIGHT_DRAWS) and wear (B, WEAR_DRAWS)
+    uniform: see degrade.py.
     """
 
     moves: np.ndarray
     bends: np.ndarray
     colours: np.ndarray
+    light: np.ndarray
+    wear: np.ndarray
 
 
 def draws(seed: int, side: int, iteration: int, batch: int, first: int = 0) -> Draws:
@@ -79,7 +84,7 @@ def draws(seed: int, side: int, iteration: int, batch: int, first: int = 0) -> D
     return Draws(*(np.stack(part) for part in zip(*(_slot(seed, side, iteration, i) for i in slots))))
 
 
-def _slot(seed: int, side: int, iteration: int, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _slot(seed: int, side: int, iteration: int, slot: int) -> tuple[np.ndarray, ...]:
     rng = np.random.Generator(np.random.Philox(key=[seed, side], counter=[0, 0, slot, iteration]))
     uniform = rng.random(6)
     inner = augment.NODES - 2
@@ -87,7 +92,9 @@ def _slot(seed: int, side: int, iteration: int, slot: int) -> tuple[np.ndarray, 
     while len(normal) < 2 * inner * inner:
         more = rng.standard_normal(2 * inner * inner + 16)
         normal = np.concatenate([normal, more[np.abs(more) <= 2.5]])
-    return uniform, (normal[: 2 * inner * inner] / 2.5).reshape(2, inner, inner), rng.random(3)
+    bends = (normal[: 2 * inner * inner] / 2.5).reshape(2, inner, inner)
+    # What comes last changes nothing of what was drawn before it existed.
+    return uniform, bends, rng.random(3), rng.random(degrade.LIGHT_DRAWS), rng.random(degrade.WEAR_DRAWS)
 
 
 def geometry(s: SwapTrain, side: int, drawn: Draws, resolution: int) -> Geometry:
@@ -112,7 +119,7 @@ def geometry(s: SwapTrain, side: int, drawn: Draws, resolution: int) -> Geometry
 class Batches:
     """Makes batch i on `device`. On a GPU the next batch is made on a thread meanwhile, and the faces live on the
     device where they fit. On a CPU batches take 3 % of a step (0.6 % at 128 px), and a thread would take them from
-    the net's own cores."""
+    the net's own cores. `resolution` (px) may change at any time, as may `batch`."""
 
     src: Samples
     dst: Samples
@@ -139,7 +146,7 @@ class Batches:
     def get(self, iteration: int, s: SwapTrain, part: int = 0, parts: int = 1) -> Batch:
         """Batch `iteration` (0 is the first) under settings `s`, or part `part` of it: `parts` of them together are the
         batch that one of `parts` times the size would be. Any order of calls gives the same batches."""
-        wanted, ready = _Wanted(iteration, s, part, parts), self._ahead
+        wanted, ready = _Wanted(iteration, s, self.resolution, self.batch, part, parts), self._ahead
         self._ahead = None
         batch = ready[1].result() if ready is not None and ready[0] == wanted else self._make(wanted)
         if self._pool is not None:
@@ -159,28 +166,27 @@ class Batches:
         return Batch(self._side(SRC, wanted), self._side(DST, wanted))
 
     def _side(self, side: int, wanted: _Wanted) -> Side:
-        s, first = wanted.settings, wanted.part * self.batch
+        s, first = wanted.settings, wanted.part * wanted.batch
         rows = self._rows(side, wanted)
         recoloured = side == SRC and s.ct_mode != "none"
         crops = self._recoloured(rows, wanted) if recoloured else self._crops(side, rows)
-        drawn = draws(s.seed, side, wanted.iteration, self.batch, first)
+        drawn = draws(s.seed, side, wanted.iteration, wanted.batch, first)
         where = augment.grids(
-            geometry(s, side, drawn, self.resolution), self.resolution, self.device, bend=s.random_warp
+            geometry(s, side, drawn, wanted.side_px), wanted.side_px, self.device, bend=s.random_warp,
+            half_pixel=s.parity == "dfl",
         )
         made = self._cut(crops, where)
-        if side == SRC and s.random_hsv_power:
-            made = replace(made, input=recolour.shift_hsv(made.input, drawn.colours, s.random_hsv_power))
-        return made
+        return replace(made, input=_disturbed(made.input, drawn, s, side))
 
     def _rows(self, side: int, wanted: _Wanted) -> np.ndarray:
         """Which faces make this batch: (B,) row numbers."""
         s, samples = wanted.settings, (self.src, self.dst)[side]
-        first = (wanted.iteration * wanted.parts + wanted.part) * self.batch
+        first = (wanted.iteration * wanted.parts + wanted.part) * wanted.batch
         if not s.uniform_yaw:
-            return samples.chosen[sequence.order(s.seed, side, len(samples.chosen), first, self.batch)]
+            return samples.chosen[sequence.order(s.seed, side, len(samples.chosen), first, wanted.batch)]
         if side not in self._by_yaw:
             self._by_yaw[side] = sequence.ByYaw(samples.yaw_rad[samples.chosen])
-        return samples.chosen[self._by_yaw[side].order(s.seed, side, first, self.batch)]
+        return samples.chosen[self._by_yaw[side].order(s.seed, side, first, wanted.batch)]
 
     def _recoloured(self, rows: np.ndarray, wanted: _Wanted) -> torch.Tensor:
         """Source crops in the colours of random target faces; host work, since the transfers are."""
@@ -222,6 +228,17 @@ class Batches:
             gain, offset = torch.from_numpy(colour_map(self.src.colour, self.dst.colour)).float().to(self.device)
             crops[:, :3] = (crops[:, :3] * gain.view(1, 3, 1, 1) + offset.view(1, 3, 1, 1)).clamp_(0, 1)
         return crops
+
+
+def _disturbed(faces: torch.Tensor, drawn: Draws, s: SwapTrain, side: int) -> torch.Tensor:
+    """What the net sees in place of `faces`: other colours (the source's only), other light, a worse camera."""
+    if side == SRC and s.random_hsv_power:
+        faces = recolour.shift_hsv(faces, drawn.colours, s.random_hsv_power)
+    if s.light_power:
+        faces = degrade.lit(faces, drawn.light, s.light_power)
+    if s.degrade_power:
+        faces = degrade.worn(faces, drawn.wear, s.degrade_power)
+    return faces
 
 
 def unbent(s: SwapTrain) -> SwapTrain:

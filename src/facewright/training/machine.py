@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import nn
 
 from facewright.core.errors import SettingRefused
 from facewright.training.settings import TrainSettings
@@ -48,6 +50,28 @@ def batch_of(s: TrainSettings, device: torch.device) -> int:
     return 8 if roomy else 4
 
 
+def compiled(net: nn.Module, device: torch.device) -> Callable[..., Any]:
+    """What calls the net as translated for this machine; the net itself, its names and its saves stay as they are.
+
+    Raises SettingRefused where no compiler works, which is tried with a little function first.
+    """
+    try:
+        torch.compile(torch.relu, dynamic=False)(torch.zeros(8, device=device))
+    except (RuntimeError, OSError, ImportError) as error:
+        raise SettingRefused(
+            "--compile does not work on this machine.", why=str(error).strip().splitlines()[0][:200],
+            remedy="Leave it out; or install a C++ compiler (on a processor), Triton (on a GPU).", where="--compile",
+        ) from error
+    return torch.compile(net)
+
+
+def let_go(device: torch.device) -> None:
+    """Give memory that nobody uses back to the system."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 @contextmanager
 def borrowed(s: TrainSettings, device: torch.device) -> Iterator[None]:
     """Set the number of threads for the time of a training; give threads and memory back afterwards."""
@@ -61,6 +85,4 @@ def borrowed(s: TrainSettings, device: torch.device) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         torch.backends.cudnn.benchmark = tuned
-        gc.collect()
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+        let_go(device)

@@ -126,6 +126,12 @@ def views_needed(settings: Any) -> dict[str, bool]:
     }
 
 
+def smoothness_axes(settings: Any) -> tuple[int, int]:
+    """Axes of the pictures that total variation looks along: rows and columns; for parity channels and rows, as the
+    original's nets do on GPUs (quirk Q3)."""
+    return (1, 2) if getattr(settings, "parity", "none") == "dfl" else (2, 3)
+
+
 def saehd(views: Views, batch: TrainBatch, settings: Any) -> dict[str, Tensor]:
     """Term -> (N,) values per sample."""
     judged = Judged.of(_both(batch, "target"), _both(batch, "mask"), settings)
@@ -166,7 +172,7 @@ def amp(views: Views, batch: TrainBatch, settings: Any) -> dict[str, Tensor]:
     around = views.dst_dst * outside
     return _by_side(terms) | {
         "outside": AMP_OUTSIDE * losses.mean_square(around, judged.target[half:] * outside),
-        "smooth": SMOOTH * losses.total_variation_mse(around),
+        "smooth": SMOOTH * losses.total_variation_mse(around, smoothness_axes(settings)),
     }
 
 

@@ -16,8 +16,8 @@ from facewright.models.settings import ShapeSettings
 
 AT_START = frozenset(
     {
-        "batch_size", "clock", "device", "ema", "hold_out", "hold_out_last", "match_colour", "mouth_area", "optimiser",
-        "precision", "seed", "threads",
+        "batch_size", "clock", "compile", "device", "ema", "hold_out", "hold_out_last", "match_colour", "mouth_area",
+        "optimiser", "optimiser_device", "parity", "precision", "seed", "threads",
     }
 )
 """Settings that take effect when training starts the next time, never in the middle of a run of the program."""
@@ -58,6 +58,13 @@ class TrainSettings(Settings):
         "auto", "Number format of the convolutions; auto = bf16 where the processor computes it natively"
     )
     device: str = knob("auto", "auto | cpu | cuda:0 ...")
+    optimiser_device: Literal["auto", "cpu"] = knob(
+        "auto", "Where the optimiser keeps its memory: with the net, or in the computer's own, so that a GPU holds"
+        " larger nets; then every iteration sends gradients there and weights back"
+    )
+    parity: Literal["none", "dfl"] = knob(
+        "none", "dfl = as the original trains, where facewright differs on purpose: for a model that was begun there"
+    )
     threads: int = knob(0, "Processor threads of the net; 0 = all cores", low=0, high=1024)
 
     save_minutes: float = knob(10.0, "Save every so often", low=0.05, high=24 * 60.0, unit="min")
@@ -67,7 +74,14 @@ class TrainSettings(Settings):
     )
     preview_history: bool = knob(False, "Keep old preview pictures")
     log_every: int = knob(10, "Iterations between two reports; each waits once for the device", low=1, high=10000)
-    autobackup_hours: int = knob(0, "Keep a whole copy of the model every N hours; 0 = off", low=0, high=24, unit="h")
+    autobackup_hours: int = knob(
+        0, "Keep a snapshot every N hours, the last 24 of them; 0 = off", low=0, high=24, unit="h"
+    )
+    plateau: float = knob(
+        0.02, "Say when the loss is flat: when half as long again would lower it by less than this share; 0 = never",
+        low=0.0, high=0.5, step=0.01,
+    )
+    on_plateau: Literal["notice", "stop"] = knob("notice", "What follows when the loss is flat", shown_when="plateau")
     keep: int = knob(3, "Newest saves to keep whole", low=1, high=100)
     hold_out: int = knob(
         0, "Keep the last frames of every block of N out of training, for measuring; 0 = none", low=0, high=10000,
@@ -108,11 +122,23 @@ class SwapTrain(TrainSettings):
     shift: float = knob(0.05, "Move each face by up to this share of its side", low=0.0, high=0.25, step=0.005)
     random_src_flip: bool = knob(False, "Mirror source faces now and then")
     random_dst_flip: bool = knob(True, "Mirror target faces now and then")
+    progressive: float = knob(
+        0.0, "Begin with faces of half the side, at a third of the cost, for this share of the budget; 0 = off, and off"
+        " for a run that began without it", low=0.0, high=0.9, step=0.05,
+    )
 
     uniform_yaw: bool = knob(False, "Show all turns of the head equally often, rare ones too")
     random_hsv_power: float = knob(
         0.0, "Shift hue, saturation and value of the source's inputs at random, against other light; 0 = off", low=0.0,
         high=0.3, step=0.05,
+    )
+    light_power: float = knob(
+        0.0, "Show the inputs of both in other light: shadows, gradients, gamma, exposure; 0 = off, 1 = harsh", low=0.0,
+        high=1.0, step=0.05,
+    )
+    degrade_power: float = knob(
+        0.0, "Show the inputs of both as worse cameras would: motion blur, low resolution, noise, JPEG; 0 = off",
+        low=0.0, high=1.0, step=0.05,
     )
     ct_mode: Literal["none", "rct", "lct", "mkl", "idt", "sot"] = knob(
         "none", "Give each source face the colours of a random target face: moves its skin tone and light over"
@@ -130,6 +156,24 @@ class SwapTrain(TrainSettings):
         False, "Move the source's colours to the target's statistics once, before training: no seam of skin tones,"
         " but the source's own skin tone is given up"
     )
+
+    checkpoint_decoder: bool = knob(
+        False, "Compute what lies within the net twice instead of keeping it: a larger net or batch in the same memory,"
+        " at 1.3 times the time"
+    )
+    memory_format: Literal["contiguous", "channels_last"] = knob(
+        "contiguous", "Order of a picture's numbers in memory: by channel, or by pixel"
+    )
+    compile: bool = knob(
+        False, "Translate the net for this machine first, which takes a minute and needs a compiler; on processors it"
+        " was slower"
+    )
+
+    @model_validator(mode="after")
+    def _half_of_something(self) -> SwapTrain:
+        if self.progressive and not (self.minutes or self.iterations):
+            raise ValueError("progressive is a share of the training: give --minutes or --iterations.")
+        return self
 
     @model_validator(mode="after")
     def _one_colour_move(self) -> SwapTrain:

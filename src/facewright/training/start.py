@@ -59,7 +59,9 @@ def begin(run: Path, net_name: str, shape: ShapeSettings, s: SwapTrain, src: Sam
     batches = Batches(src, dst, net.resolution, machine.batch_of(s, device), device, s.match_colour)
     t = Swapping(**_moving_parts(run, net, s, device), batches=batches)
     t.facts |= _facts(t, batches.batch)
-    t.freeze_what_rests()
+    if s.compile:
+        t.forward = machine.compiled(net, device)
+    t.set_up_net()
     return t
 
 
@@ -77,7 +79,7 @@ def begin_masking(
 
 def _moving_parts(run: Path, net: nn.Module, s: TrainSettings, device: torch.device) -> dict[str, Any]:
     """What `Training` holds of any net, by its names."""
-    generator = torch.Generator(device).manual_seed(s.seed)
+    generator = torch.Generator("cpu" if s.optimiser_device == "cpu" else device).manual_seed(s.seed)
     optimiser = optimiser_for(list(net.named_parameters()), s, generator)
     ema = Ema(net.named_parameters(), s.ema_decay) if s.ema else None
     saved = checkpoint.load_latest(run)

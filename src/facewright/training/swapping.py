@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from facewright.models.amp import Amp
+from facewright.models.autoencoder import Computing
 from facewright.models.net import Net, Views
-from facewright.training import preview
+from facewright.training import clock, preview
 from facewright.training.adversaries import KINDS, Adversary, adversaries
 from facewright.training.batches import Batch, Batches, unbent
 from facewright.training.objectives import Reduction, objective, power, reported, views_needed
@@ -25,14 +26,36 @@ _REUSED_EVERY = 3
 
 @dataclass
 class Swapping(Training[SwapTrain]):
-    """See Training. batches: where the faces of both people come from."""
+    """See Training. batches: where the faces of both people come from. forward: calls the net, maybe in a translation.
+    growing: whether it is in its beginning at half the side."""
 
     net: Net
     batches: Batches = field(kw_only=True)
     parked: dict[str, Adversary] = field(default_factory=dict, kw_only=True)
     """Every adversary that has learned something, whatever its power is now."""
+    forward: Callable[..., Views] = field(init=False)
+    growing: bool = field(init=False)
 
     curves: ClassVar[tuple[str, ...]] = ("source", "target")
+
+    def __post_init__(self) -> None:
+        """Only a run that is new, or that was in its small beginning when it was saved, is in it now."""
+        self.forward = self.net
+        small = self.saved is None or bool(self.saved.extra.get("growing"))
+        self.growing = small and self.settings.progressive > 0
+
+    def advance(self, iteration: int) -> str:
+        """See Training: a progressive start ends."""
+        used = clock.share(self.settings, iteration, self.clock.used_s)
+        self.growing = self.growing and used < self.settings.progressive
+        before = self.batches.resolution
+        self.batches.resolution = self.net.half_side if self.growing else self.net.resolution
+        return f"From here on at full size: {self.net.resolution} px." if self.batches.resolution > before else ""
+
+    @property
+    def measured_on(self) -> str:
+        """See Training."""
+        return f"{self.batches.resolution} px" if self.growing else ""
 
     def passes(self, iteration: int) -> Iterator[Pass]:
         """Quick96 shows every third batch again, unbent."""
@@ -45,7 +68,7 @@ class Swapping(Training[SwapTrain]):
     def judge(self, iteration: int, one: Pass, how: Reduction) -> tuple[Views, dict[str, Tensor]]:
         """See Training: the net's own terms, and those of its adversaries."""
         batch: Batch = one.batch
-        views = self.net(batch.src.input, batch.dst.input, **self._forward_options(iteration, one))
+        views = self.forward(batch.src.input, batch.dst.input, **self._forward_options(iteration, one))
         terms = objective(self.net.name, views, batch, self.settings, reduction=how)
         for adversary in self.adversaries:
             terms |= adversary.generator_terms(views, batch, self.settings, reduction=how)
@@ -58,7 +81,9 @@ class Swapping(Training[SwapTrain]):
 
     @property
     def adversaries(self) -> list[Adversary]:
-        """Those that play at the present settings, in the order of their steps."""
+        """Those that play at the present settings, in the order of their steps; none in a small beginning."""
+        if self.growing:
+            return []
         return [self.parked[k.name] for k in KINDS if k.name in self.parked and power(self.settings, k.strength)]
 
     @property
@@ -67,17 +92,19 @@ class Swapping(Training[SwapTrain]):
         return {name: (a.module, a.optimiser) for name, a in self.parked.items()}
 
     def notes(self) -> dict[str, Any]:
-        """See Training: of which shape the adversaries are."""
-        return {"adversaries": {name: list(a.formed) for name, a in self.parked.items()}}
+        """See Training: of which shape the adversaries are, and a small beginning."""
+        return {"adversaries": {name: list(a.formed) for name, a in self.parked.items()}, "growing": self.growing}
 
     def settle(self) -> None:
         """See Training. Raises SettingRefused for true face with a net that is not df."""
-        self.freeze_what_rests()
+        super().settle()
+        self.set_up_net()
         self.call_adversaries()
 
-    def freeze_what_rests(self) -> None:
-        """Parameters that the net does not train at these settings get no gradient (quirk Q4)."""
+    def set_up_net(self) -> None:
+        """How it computes; and parameters that it does not train at these settings get no gradient (quirk Q4)."""
         s = self.settings
+        self.net.compute(Computing(s.checkpoint_decoder, s.memory_format == "channels_last"))
         options = {"train_inters": s.train_inters} if isinstance(s, AmpTrain) else {}
         moving = {name for name, _ in self.net.trainable(s.random_warp, **options)}
         for name, parameter in self.net.named_parameters():
@@ -97,7 +124,8 @@ class Swapping(Training[SwapTrain]):
     def take_up_others(self) -> None:
         """Adversaries: those that today's settings ask for, and those of the save that have the shape of today's
         settings, also where their power is 0 now."""
-        self.settle()
+        super().take_up_others()
+        self.advance(self.done)
         if self.saved is None:
             return
         for cls in KINDS:
@@ -144,7 +172,7 @@ class Swapping(Training[SwapTrain]):
 
     def _again(self, iteration: int, one: Pass) -> Views:
         with torch.no_grad():
-            return self.net(one.batch.src.input, one.batch.dst.input, **self._forward_options(iteration, one))
+            return self.forward(one.batch.src.input, one.batch.dst.input, **self._forward_options(iteration, one))
 
     def _forward_options(self, iteration: int, one: Pass) -> dict[str, Any]:
         """What the net's pass must also make, and AMP's random mixture of channels."""

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from facewright.models import checkpoint
 from facewright.training.clock import Clock
+from facewright.training.host_optim import on_host
+from facewright.training.machine import batch_of
 from facewright.training.objectives import Reduction
 from facewright.training.optim import OPTIMISERS, Ema
 from facewright.training.settings import TrainSettings
@@ -46,6 +49,7 @@ class Training(ABC, Generic[S]):
     bf16: bool
     generator: torch.Generator
     clock: Clock
+    batches: Any = field(kw_only=True)
     done: int = 0
     share: float = 0.0
     rate: float = 0.0
@@ -80,9 +84,20 @@ class Training(ABC, Generic[S]):
 
     def settle(self) -> None:
         """Follow settings that have just changed."""
+        self.batches.batch = batch_of(self.settings, self.device)
 
     def take_up_others(self) -> None:
-        """Take up what learns beside the net where the save left it. Called when `settings` are settled."""
+        """Take up what learns beside the net where the save left it. Called when `settings` are final."""
+        self.settle()
+
+    def advance(self, iteration: int) -> str:
+        """Follow the budget before the next iteration; a sentence when that changes what is learned from."""
+        return ""
+
+    @property
+    def measured_on(self) -> str:
+        """What losses are of where that is not the usual: those of different things are not compared."""
+        return ""
 
     def teach_others(self, seen: list[tuple[Any, Pass]], iteration: int, how: Reduction) -> None:
         """Let learn what learns beside the net, after its step. seen: what the net made, with its pass."""
@@ -133,4 +148,6 @@ def optimiser_for(
     options: dict[str, Any] = {"lr": s.lr, "clipnorm": 1.0 if s.clipgrad else 0.0}
     if s.optimiser != "adamw":
         options |= {"lr_dropout": s.lr_dropout, "generator": generator}
-    return OPTIMISERS[s.optimiser](named, **options)
+    make = partial(OPTIMISERS[s.optimiser], **options)
+    apart = s.optimiser_device == "cpu" and named[0][1].device.type != "cpu"
+    return on_host(named, make) if apart else make(named)

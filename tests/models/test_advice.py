@@ -14,7 +14,7 @@ from facewright.models.advice import (
     without_pretraining,
 )
 from facewright.models.settings import SHAPES, AmpSettings, Quick96Settings, SaehdSettings
-from facewright.training.recipes import RECIPES
+from facewright.training import recipes
 
 
 def saehd(**values):
@@ -64,8 +64,8 @@ def test_dims_out_of_proportion(values, word):
 def test_the_shipped_shapes_and_recipes_are_in_proportion():
     for net, cls in SHAPES.items():
         assert out_of_proportion(net, cls()) is None
-    for recipe in RECIPES.values():
-        if recipe.net == "saehd":
+    for recipe in map(recipes.recipe, recipes.names()):
+        if "saehd" in recipe.nets:
             assert out_of_proportion("saehd", saehd(**recipe.shape)) is None
 
 

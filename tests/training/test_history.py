@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from facewright.core.settings import check
 from facewright.training import history
-from facewright.training.changes import stage_changes, taken_up
+from facewright.training.changes import goes_on, taken_up
 from facewright.training.settings import SaehdTrain
 
 
@@ -18,29 +18,63 @@ def test_events_come_back_and_torn_lines_do_no_harm(tmp_path):
     assert history.events(path)[0]["at"].endswith("Z")
 
 
-def start(s: SaehdTrain, **settings: object) -> dict:
-    return {"kind": "start", "given": s.model_dump(mode="json"), "settings": s.model_dump() | settings}
+def start(s: SaehdTrain, iteration: int = 0) -> dict:
+    return {"kind": "start", "iteration": iteration, "given": s.model_dump(mode="json")}
 
 
-def test_an_interrupted_training_goes_on_with_what_was_changed():
+def test_a_training_goes_on_with_what_was_changed():
     s = check(SaehdTrain, {"lr": 1e-3})
-    changes = [
-        {"kind": "setting", "iteration": 10, "name": "lr", "now": 5e-4, "by": "recipe"},
-        {"kind": "setting", "iteration": 90, "name": "scale", "now": 0.02, "by": "recipe"},
-        {"kind": "setting", "iteration": 95, "name": "shift", "now": 0.01, "by": "user"},
-    ]
-    went = taken_up([start(s), *changes], s, done=50)
-    assert (went.lr, went.scale, went.shift) == (5e-4, 0.15, 0.01)
-    assert taken_up([start(s), *changes, {"kind": "end"}], s, 50) == s, "it had ended"
-    assert taken_up([start(SaehdTrain()), *changes], s, 50) == s, "other settings were given now"
+    saved = s.model_dump() | {"lr": 5e-4}  # a recipe's stage, or a change that a save knows of
+    later = {"kind": "setting", "iteration": 95, "name": "shift", "now": 0.01, "by": "user"}
+    stage = {"kind": "setting", "iteration": 90, "name": "scale", "now": 0.02, "by": "recipe"}
+    early = {"kind": "setting", "iteration": 10, "name": "lr", "now": 7e-4, "by": "user"}
+    events = [start(s), early, stage, later]
+    went = taken_up(events, s, 50, saved)
+    assert (went.lr, went.scale, went.shift) == (5e-4, 0.15, 0.01), "after the save: what the user wished, no stage"
+    assert taken_up([*events, {"kind": "end", "iteration": 50}], s, 50, saved) == went, "also over an end"
     assert taken_up([], s, 0) == s
-    again = [start(s), *changes[:1], {"kind": "stop"}, start(s, lr=5e-4)]
-    assert taken_up(again, s, 50).lr == 5e-4, "over two interruptions"
+    assert taken_up([start(s), early], s, 0).lr == 7e-4, "killed before the first save"
 
 
-def test_stages_come_due_once():
-    stages = [[0.5, {"lr": 1e-4}], [0.8, {"random_warp": False, "lr": 1e-5}]]
-    assert stage_changes(stages, 0.0, 0.4) == {}
-    assert stage_changes(stages, 0.4, 0.5) == {"lr": 1e-4}
-    assert stage_changes(stages, 0.5, 0.6) == {}
-    assert stage_changes(stages, 0.4, 0.9) == {"lr": 1e-5, "random_warp": False}
+def test_what_a_command_says_otherwise_than_the_one_before_wins():
+    s = check(SaehdTrain, {"lr": 1e-3})
+    saved = s.model_dump() | {"lr": 5e-4, "random_warp": False}
+    other = check(SaehdTrain, {"lr": 2e-4, "batch_size": 6})
+    went = taken_up([start(s)], other, 50, saved)
+    assert (went.lr, went.batch_size, went.random_warp) == (2e-4, 6, False)
+    killed = [start(s), start(other, 50)]
+    assert taken_up(killed, other, 50, saved).lr == 2e-4, "killed before that was saved"
+    assert taken_up(killed, other, 80, saved | {"lr": 9e-4}).lr == 9e-4, "the save knows better"
+
+
+def test_a_restored_snapshot_undoes_what_was_changed_after_it():
+    s = SaehdTrain()
+    wish = {"kind": "setting", "iteration": 90, "name": "gan_power", "now": 0.1, "by": "user"}
+    assert taken_up([start(s), wish], s, 50, s.model_dump()).gan_power == 0.1
+    assert taken_up([start(s), wish, {"kind": "restore", "iteration": 50}], s, 50, s.model_dump()).gan_power == 0
+
+
+def test_settings_of_another_version_do_no_harm():
+    s = SaehdTrain()
+    old = {k: v for k, v in s.model_dump().items() if k != "plateau"}
+    events = [{"kind": "start", "iteration": 0, "given": old | {"gone": 1}}]
+    assert taken_up(events, s.model_copy(update={"plateau": 0.1}), 5, old | {"gone": 1, "lr": 1e-3}).lr == 1e-3
+
+
+def test_the_same_command_goes_on_until_its_end():
+    s, plan = SaehdTrain(), {"recipe": "rtm", "stages": []}
+    begun = [{**start(s), "plan": plan}]
+    assert goes_on(begun, s, plan)
+    assert not goes_on(begun, s, {})
+    assert not goes_on(begun, check(SaehdTrain, {"lr": 1e-3}), plan)
+    assert not goes_on([*begun, {"kind": "end"}], s, plan)
+    assert not goes_on([], s, plan)
+
+
+def test_when_a_run_began_and_which_plan_it_follows(tmp_path):
+    path = tmp_path / "history.jsonl"
+    assert (history.began_s(path), history.stored_plan(path)) == (None, {})
+    path.write_text('{"at": "nonsense", "kind": "start"}\n{"at": "1970-01-02T00:00:00Z", "kind": "stop"}\n')
+    assert (history.began_s(path), history.stored_plan(path)) == (86400.0, {})
+    history.note(path, "start", plan={"recipe": "rtm"})
+    assert history.stored_plan(path) == {"recipe": "rtm"}

@@ -31,12 +31,17 @@ from facewright.training.training import Training
 TINY = {"resolution": 64, "archi": "df-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
 
 
-def step(pair, run, net="saehd", shape=None, stages=(), **settings):
+def plan(*stages, mine=(), begin=""):
+    """A recipe of stages, as JSON."""
+    return {"recipe": "test", "stages": list(stages), "mine": list(mine), "begin": begin, "where": ""}
+
+
+def step(pair, run, net="saehd", shape=None, recipe=None, **settings):
     values = {"batch_size": 2, "precision": "float32", "iterations": 4, "preview_seconds": 0, "lr": 1e-3, "threads": 1}
     kind = SaehdTrain if net == "saehd" else Quick96Train
     return TrainStep(
         str(run), str(pair[0]), str(pair[1]), net, check(kind, values | settings),
-        shape=(TINY if net == "saehd" else {}) if shape is None else shape, stages=list(stages),
+        shape=(TINY if net == "saehd" else {}) if shape is None else shape, recipe=recipe or {},
     )
 
 
@@ -216,21 +221,25 @@ def test_the_end_can_be_moved_while_it_runs(pair, tmp_path):
     assert result["iterations"] == 3
 
 
+HALF = plan({"name": "one", "share": 0.5}, {"name": "two", "settings": {"random_warp": False, "lr": 1e-4}})
+
+
 def test_a_recipes_stages_come_at_their_share(pair, tmp_path):
-    folder = tmp_path / "run"
-    desk, _ = run(step(pair, folder, iterations=6, stages=[[0.5, {"random_warp": False, "lr": 1e-4}]]))
+    desk, _ = run(step(pair, tmp_path / "run", iterations=6, recipe=HALF))
     assert {(c["name"], c["iteration"], c["by"]) for c in desk.kinds("setting")} == {
         ("random_warp", 3, "recipe"), ("lr", 3, "recipe")}
 
 
 def test_stages_survive_an_interruption_and_leave_later_wishes_alone(pair, tmp_path):
-    folder, stages = tmp_path / "run", [[0.4, {"lr": 1e-4}]]
-    run(step(pair, folder, iterations=6, stages=stages), at4=[{"set": {"lr": 2e-4}}], at5="stop")
-    desk, _ = run(step(pair, folder, iterations=6, stages=stages))
+    folder = tmp_path / "run"
+    run(step(pair, folder, iterations=6, recipe=HALF), at4=[{"set": {"lr": 2e-4}}], at5="stop")
+    desk, _ = run(step(pair, folder, iterations=6, recipe=HALF))
     assert not desk.kinds("setting")
     assert checkpoint.load_latest(folder).extra["train"]["lr"] == 2e-4
-    desk, _ = run(step(pair, folder, iterations=7, stages=stages))
-    assert [(c["name"], c["now"], c["iteration"]) for c in desk.kinds("setting")] == [("lr", 1e-4, 6)]
+    desk, _ = run(step(pair, folder, iterations=7, recipe=HALF))
+    assert not desk.kinds("setting"), "with more iterations the stage goes on, with what the user changed"
+    assert checkpoint.load_latest(folder).extra["train"] | {"lr": 2e-4, "random_warp": False} == (
+        checkpoint.load_latest(folder).extra["train"])
 
 
 def test_a_face_once_learned_stays_in_the_record(pair, drawn, write, tmp_path):
@@ -283,7 +292,7 @@ def test_nonsense_is_refused_before_anything_is_written(pair, tmp_path):
     with pytest.raises(SettingRefused, match="no device"):
         step(pair, folder, device="cuda:7").plan()
     with pytest.raises(SettingRefused):
-        step(pair, folder, stages=[[0.5, {"lr": 7}]]).plan()
+        step(pair, folder, recipe=plan({"name": "a", "settings": {"lr": 7}})).plan()
     assert not folder.exists()
 
 

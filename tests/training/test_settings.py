@@ -8,7 +8,6 @@ import pytest
 from facewright.core.errors import SettingRefused
 from facewright.core.settings import check, merge, options
 from facewright.models.settings import SHAPES
-from facewright.training import recipes
 from facewright.training.settings import AT_START, TRAIN_SETTINGS, Quick96Train, SaehdTrain, SwapTrain, live, settings_class
 
 
@@ -61,36 +60,6 @@ def test_unknown_net_names_the_list():
     with pytest.raises(SettingRefused) as caught:
         settings_class("amp9")
     assert "saehd" in caught.value.remedy
-
-
-@pytest.mark.parametrize("recipe", recipes.RECIPES.values(), ids=lambda r: r.name)
-def test_every_recipe_passes_check(recipe):
-    nets = [recipe.net] if recipe.net else list(TRAIN_SETTINGS)
-    shares = [until for until, _ in recipe.stages]
-    assert shares == sorted(shares)
-    assert not shares or shares[-1] == 1.0
-    for net in nets:
-        check(SHAPES[net], recipe.shape)
-        settings: dict[str, object] = {"minutes": 7}
-        for _, overrides in recipe.stages:
-            settings |= overrides
-            check(TRAIN_SETTINGS[net], settings)
-
-
-def test_quick_is_the_measured_recipe_and_arguments_win():
-    quick = recipes.recipe("quick")
-    s = merge(SaehdTrain, quick.start(), {"minutes": 7, "lr": 1e-3})
-    assert (s.lr, s.batch_size, s.optimiser, s.rotation_deg, s.warp_strength) == (1e-3, 8, "adamw", 3, 0.5)
-    assert quick.shape["archi"] == "df-ud"
-    with pytest.raises(SettingRefused, match="no recipe"):
-        recipes.recipe("slow")
-
-
-def test_later_stages_leave_given_names_alone():
-    r = recipes.Recipe("x", "", stages=((0.6, {"lr": 1e-3}), (1.0, {"lr": 1e-4, "random_warp": False})))
-    assert r.start() == {"lr": 1e-3}
-    assert r.later() == [[0.6, {"lr": 1e-4, "random_warp": False}]]
-    assert r.later({"lr"}) == [[0.6, {"random_warp": False}]]
 
 
 def test_settings_and_recipes_load_nothing_heavy():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facewright.api.steering import OnEvent, perform
 from facewright.api.trust import new_project_entry, standing
@@ -12,6 +12,9 @@ from facewright.core.errors import FileRefused, SettingRefused
 from facewright.core.settings import merge as layered
 from facewright.project import Project, find, here_or_refuse
 from facewright.project import new as new_folder
+
+if TYPE_CHECKING:
+    from facewright.training.stages import Plan, Recipe
 
 
 def new(directory: Path) -> Project:
@@ -82,39 +85,44 @@ def train(
     settings: Mapping[str, Any],
     shape: Mapping[str, Any] | None = None,
     recipe: str = "",
+    stage: str = "",
     src_person: str = "",
     dst_person: str = "",
     background: bool = False,
     on_event: OnEvent = lambda event: None,
 ) -> dict[str, Any]:
-    """Two facesets -> a run. Layers: default < recipe < project.toml < stored in the RUN < argument."""
+    """Two facesets -> a run. Layers: default < recipe < project.toml < stored in the RUN < argument.
+
+    A recipe of stages is kept in the run and followed until another one is named; put onto a run that was begun without
+    it, it is an argument itself. stage: the stage to begin with.
+    """
     from facewright.models.run_folder import RunFolder, is_run
     from facewright.training import history
-    from facewright.training.desk import HISTORY
+    from facewright.training.history import HISTORY
+    from facewright.training.recipe_file import plan_of
     from facewright.training.recipes import recipe as recipe_called
+    from facewright.training.stages import Plan, Recipe
     from facewright.training.settings import settings_class
     from facewright.training.swap_step import step_of
 
     run, src, dst = _train_places(net, run, src, dst)
-    chosen = recipe_called(recipe) if recipe else None
-    if chosen is not None and chosen.net and chosen.net != net:
-        raise SettingRefused(
-            f"The recipe {recipe} is for {chosen.net}, not for {net}.",
-            remedy=f"Run `facewright train {chosen.net} --recipe {recipe}`.",
-            where="--recipe",
-        )
+    chosen = recipe_called(recipe) if recipe else Recipe("", "")
+    chosen.serves(net)
     cls = settings_class(net)
     project = {k: v for k, v in _stored(run, "train").items() if k in cls.model_fields}
     if is_run(run):
         RunFolder.open(run, net)  # refuses the run of another net, before its settings are taken for ours
     stored = {k: v for k, v in history.stored_settings(run / HISTORY).items() if k in cls.model_fields}
-    started = chosen.start() if chosen is not None and not stored else {}
-    if chosen is not None and stored:
-        text = f"{run.name} was begun before: it goes on with its own settings, and --recipe {recipe} changes none."
-        on_event({"kind": "note", "what": "warning", "text": text})
-    values = layered(cls, started, project, stored, settings)
-    shapes = {**(chosen.shape if chosen is not None and not stored else {}), **(shape or {})}
-    stages = chosen.later(settings) if chosen is not None else []
+    kept = plan_of(history.stored_plan(run / HISTORY), run / HISTORY)
+    if not recipe:
+        chosen = Recipe(kept.recipe, "", kept.where, stages=kept.stages)
+    same = bool(kept.stages) and chosen.name == kept.recipe
+    if recipe and stored and not same:
+        on_event({"kind": "note", "what": "warning", "text": _onto(run, chosen, kept)})
+    begun = chosen.start() if not stored or (recipe and chosen.stages and not same) else {}
+    values = layered(cls, *([project, stored, begun] if stored else [begun, project]), settings)
+    shapes = {**({} if stored else chosen.shape), **(shape or {})}
+    plan = chosen.plan({*settings, *(kept.mine if same else ())}, stage)
     step = step_of(net)(
         str(run),
         str(src or ""),
@@ -124,9 +132,44 @@ def train(
         shape=shapes,
         src_person=src_person,
         dst_person=dst_person,
-        stages=stages,
+        recipe=plan.as_json(),
     )
     return perform(step, background=background, on_event=on_event)
+
+
+def _onto(run: Path, chosen: Recipe, kept: Plan) -> str:
+    """What naming a recipe means for a run that was begun before without it."""
+    left = f" The recipe {kept.recipe} is followed no longer." if kept.stages else ""
+    if not chosen.stages:
+        return (
+            f"{run.name} was begun before: it goes on with its own settings, and --recipe {chosen.name} changes none."
+            + left
+        )
+    return f"The recipe {chosen.name} begins on {run.name} as it is; the shape of its net stays.{left}"
+
+
+def recipes_list() -> list[dict[str, Any]]:
+    """The shipped recipes: name, nets, stages, help."""
+    from facewright.training.recipes import names, recipe
+
+    found = [recipe(name) for name in names()]
+    return [{"name": r.name, "nets": list(r.nets), "stages": len(r.stages), "help": r.help} for r in found]
+
+
+def recipes_show(name: str) -> dict[str, Any]:
+    """A recipe, shipped or from a file NAME.yaml: shape, settings, stages; checked for each of its nets.
+
+    Raises SettingRefused, FileRefused.
+    """
+    from facewright.training.recipes import checked, text_of
+
+    found = checked(name)
+    return {
+        "name": found.name, "help": found.help, "nets": list(found.nets), "shape": dict(found.shape),
+        "settings": dict(found.settings), "stages": [s.as_json() | {"ends": s.end_text, "does": s.deeds}
+                                                     for s in found.stages],
+        "yaml": text_of(name),
+    }  # fmt: skip
 
 
 def _train_places(

@@ -53,7 +53,7 @@ def jobs_watch(id: str) -> Iterator[dict[str, Any]]:
 
 
 def jobs_request(id: str, wish: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask a running job: {"do": stop | save | preview}."""
+    """Ask a running job: {"do": stop | save | preview | next}."""
     from facewright.jobs.control import request
     from facewright.jobs.job import Job
 

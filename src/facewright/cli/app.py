@@ -15,7 +15,7 @@ import typer
 import typer.core
 
 from facewright import __version__
-from facewright.cli import jobs, look, masks, models, show, trust, work
+from facewright.cli import jobs, look, masks, models, recipes, show, trust, work
 from facewright.core.errors import FacewrightError, SettingRefused
 
 # Newer releases of Typer carry their own copy of click, whose errors are not those of the package `click`.
@@ -23,7 +23,7 @@ _CLICK = (click.ClickException, *(c for c in typer.BadParameter.__mro__ if c.__n
 _EXITS = (click.exceptions.Exit, typer.Exit)
 _ABORTS = (KeyboardInterrupt, click.exceptions.Abort, typer.Abort)
 
-_ROAD = ("new", "demo", "extract", "faces", "mask", "consent", "train", "model", "merge", "render", "verify")
+_ROAD = ("new", "demo", "extract", "faces", "mask", "consent", "train", "recipes", "model", "merge", "render", "verify")
 """What --help lists first, in the order of the work."""
 
 
@@ -44,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _room in (work, models, look, masks, trust, jobs):
+for _room in (work, recipes, models, look, masks, trust, jobs):
     _room.register(app)
 
 

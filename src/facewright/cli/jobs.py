@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     command(jobs, "resume")(jobs_resume)
     command(jobs, "save")(jobs_save)
     command(jobs, "preview")(jobs_preview)
+    command(jobs, "next")(jobs_next)
     command(jobs, "set")(jobs_set)
     command(jobs, "run", hidden=True)(jobs_run)
 
@@ -94,6 +95,11 @@ def jobs_preview(id: Id) -> Shown:
     job = api.jobs_request(id, {"do": "preview"})
     text = f"Asked for a preview: {show.name_of(Path(job['folder']) / 'preview.png')}"
     return Shown(job, lambda: show.result(text if job["stage"] == "train" else "Only trainings draw a preview."))
+
+
+def jobs_next(id: Id) -> Shown:
+    """Ask a training to begin its recipe's next stage now, also one that waits for it."""
+    return _request(id, {"do": "next"}, "Asked for the recipe's next stage")
 
 
 def jobs_set(

@@ -18,7 +18,15 @@ from facewright.render.settings import RenderSettings
 from facewright.training.settings import TRAIN_SETTINGS
 
 Person = Annotated[str, typer.Option(help="Name of the person whose faces count, where a faceset holds several.")]
-Recipe = Annotated[str, typer.Option(help="Values for a purpose: quick (minutes), hour, original. [default original]")]
+Recipe = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE.yaml",
+        help="Values and stages for a purpose (`facewright recipes list`): quick (minutes), hour, one-day, standard, rtm, "
+        "original ... [default original]",
+    ),
+]
+Stage = Annotated[str, typer.Option(help="Stage of the recipe to begin with. [default the first, or where it was]")]
 Background = Annotated[bool, typer.Option("--background", help="Start the job and return; watch it with `jobs watch`.")]
 
 
@@ -129,6 +137,7 @@ def trainer(net: str) -> Callable[..., Shown]:
         src_person: Person = "",
         dst_person: Person = "",
         recipe: Recipe = "",
+        stage: Stage = "",
         background: Background = False,
         as_json: bool = False,
         given: dict[str, Any] | None = None,
@@ -148,6 +157,7 @@ def trainer(net: str) -> Callable[..., Shown]:
                 settings=settings,
                 shape=shape,
                 recipe=recipe,
+                stage=stage,
                 src_person=src_person,
                 dst_person=dst_person,
                 background=background,

@@ -75,7 +75,7 @@ class Work:
 
     folder: the job's folder (logs, live preview), or None.
     progress(done, total, note="", **facts): cheap, called as often as liked; `facts` are numbers such as loss.
-    changes(): client requests since the last call, each {"set": {name: value}} or {"do": "save"|"preview"}.
+    changes(): client requests since the last call, each {"set": {name: value}} or {"do": "save"|"preview"|"next"}.
     note(kind, **facts): one journalled event that is not an item (a setting changed, a save, a warning).
     """
 

@@ -18,20 +18,20 @@ from facewright.core.journal import scan
 from facewright.core.step import Stop
 from facewright.jobs.job import ENDS, Job
 
-DOINGS = ("stop", "save", "preview")
+DOINGS = ("stop", "save", "preview", "next")
 POLL_S = 0.25
 START_S = 30.0
 
 
 def request(job: Job, wish: Mapping[str, Any]) -> None:
-    """Ask a running job: {"do": "stop" | "save" | "preview"} or {"set": {name: value}}.
+    """Ask a running job: {"do": "stop" | "save" | "preview" | "next"} or {"set": {name: value}}.
 
     Raises SettingRefused (another wish), Mismatch (the job is not running), DiskRefused.
     """
     known = wish.get("do") in DOINGS or isinstance(wish.get("set"), dict)
     if not known or len(wish) != 1:
         raise SettingRefused(
-            "A job understands stop, save, preview and set.", remedy="For example: facewright jobs stop ID.",
+            "A job understands stop, save, preview, next and set.", remedy="For example: facewright jobs stop ID.",
             where=job.id,
         )
     state = job.state()

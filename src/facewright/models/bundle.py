@@ -1,6 +1,6 @@
 """A run in one file: a zip of stored parts, its first member an index with size and SHA-256 of every other one.
 
-Inside: run.json, history, losses, the current save and the named ones. Outside: caches, jobs, previews, backups, and
+Inside: run.json, history, losses, the current save and the named ones. Outside: caches, jobs, previews, and
 records of consent: run.json names them by reference. Reading trusts nothing: names, sizes, kinds and digests are
 checked before a run appears.
 """
@@ -22,6 +22,7 @@ from facewright import __version__
 from facewright.core.errors import FileRefused
 from facewright.core.files import disk_error, make_folder, part_file, safe_join
 from facewright.models import checkpoint
+from facewright.models.retention import is_automatic
 from facewright.models.run_folder import RunFolder
 from facewright.models.shelf import making, require_room
 
@@ -95,7 +96,8 @@ def _parts(folder: RunFolder, every_save: bool) -> dict[str, Path | bytes]:
     for kind in ("losses", "taken_over"):
         parts |= {f"model/{kind}/{p.name}": p for p in sorted((run / "model" / kind).glob("*.*"))}
     for save in checkpoint.list_all(run):
-        if every_save or save.facts.name or save.folder == current.folder:
+        kept = save.facts.name and not is_automatic(save.facts.name)
+        if every_save or kept or save.folder == current.folder:
             parts |= {f"model/ckpt/{save.folder.name}/{n}": save.folder / n
                       for n in ("state.json", *(f"{f}.safetensors" for f in save.state["files"]))}
     return {name: content for name, content in parts.items() if _ALLOWED.fullmatch(name)}

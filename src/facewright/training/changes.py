@@ -1,8 +1,8 @@
-"""Wishes of a running training's user: other settings, a save, a preview; and stages that come due."""
+"""Wishes of a running training's user: other settings, a save, a preview, the next stage; and what of them lasts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,14 @@ from facewright.training.settings import TrainSettings, live, suits
 
 @dataclass
 class Wishes:
-    """What to do at this border between two iterations. `changed`: setting -> (before, now)."""
+    """What to do at this border between two iterations. `changed`: setting -> (before, now); next: the recipe's next
+    stage shall begin."""
 
     settings: TrainSettings
     changed: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     save: bool = False
     preview: bool = False
+    next: bool = False
 
 
 def wishes(work: Work, now: TrainSettings, started: TrainSettings, iteration: int, shape: ShapeSettings) -> Wishes:
@@ -35,6 +37,7 @@ def wishes(work: Work, now: TrainSettings, started: TrainSettings, iteration: in
                 work.note("refused", iteration=iteration, text=f"{error.what} {error.remedy}", remedy=error.remedy)
         found.save |= request.get("do") == "save"
         found.preview |= request.get("do") == "preview"
+        found.next |= request.get("do") == "next"
     return found
 
 
@@ -49,33 +52,46 @@ def _set(found: Wishes, values: dict[str, Any], started: TrainSettings, shape: S
             found.changed[name] = (getattr(before, name), getattr(wanted, name))
 
 
-def goes_on(events: Sequence[dict[str, Any]], given: TrainSettings) -> bool:
-    """Whether this start takes up a training of the same settings that did not come to its end."""
+def goes_on(events: Sequence[dict[str, Any]], given: TrainSettings, plan: Mapping[str, Any]) -> bool:
+    """Whether this start takes up a training of the same settings and stages that did not come to its end."""
     starts = [i for i, e in enumerate(events) if e.get("kind") == "start"]
-    if not starts or events[starts[-1]].get("given") != given.model_dump(mode="json"):
+    if not starts:
+        return False
+    last = events[starts[-1]]
+    if last.get("given") != given.model_dump(mode="json") or (last.get("plan") or {}) != dict(plan):
         return False
     return all(e.get("kind") != "end" for e in events[starts[-1] :])
 
 
-def taken_up(events: Sequence[dict[str, Any]], given: TrainSettings, done: int) -> TrainSettings:
-    """The settings with which a training starts: as `given`, and when it `goes_on`, with what was changed on the way.
+def taken_up(
+    events: Sequence[dict[str, Any]], given: TrainSettings, done: int, saved: Mapping[str, Any] | None = None
+) -> TrainSettings:
+    """The settings with which a training starts after `done` iterations.
 
-    A recipe's stage counts when the iteration it came at is among the `done` ones (else it comes again by itself).
+    Those of the save (`saved`; a recipe's stages included); with what the user changed since, by a command or while it
+    ran; with what the command of now says otherwise than the one before. What was changed before a snapshot was
+    restored is undone with it. Raises SettingRefused where these do not go together.
     """
-    if not goes_on(events, given):
-        return given
-    last = max(i for i, e in enumerate(events) if e.get("kind") == "start")
-    values: dict[str, Any] = dict(events[last].get("settings", {}))
-    for event in events[last:]:
-        if event.get("kind") == "setting" and (event.get("by") == "user" or event["iteration"] <= done):
-            values[event["name"]] = event["now"]
-    return check(type(given), values)
+    values: dict[str, Any] = dict(saved or {})
+    changes: dict[str, Any] = {}
+    before: dict[str, Any] | None = None
+    for event in events:
+        kind, late = event.get("kind"), int(event.get("iteration") or 0) >= done
+        if kind == "start":
+            now = dict(event.get("given") or {})
+            if before is None and not values:
+                values = now
+            changes |= _otherwise(before, now) if late else {}
+            before = now
+        elif kind == "setting" and event.get("by") == "user" and late:
+            changes[event["name"]] = event["now"]
+        elif kind == "restore":
+            changes = {}
+    whole = given.model_dump()
+    known = {k: v for k, v in (values | changes | _otherwise(before, whole)).items() if k in whole}
+    return check(type(given), whole | known)
 
 
-def stage_changes(stages: Sequence[Sequence[Any]], before: float, now: float) -> dict[str, Any]:
-    """Overrides of the recipe's later stages ([from share, overrides]) that come due between two used shares."""
-    due: dict[str, Any] = {}
-    for start, overrides in stages:
-        if before < start <= now:
-            due |= overrides
-    return due
+def _otherwise(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:
+    """What `now` says otherwise; of a setting that the one before did not know, nothing."""
+    return {k: v for k, v in now.items() if before is not None and k in before and before[k] != v}

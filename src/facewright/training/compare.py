@@ -10,9 +10,8 @@ import numpy as np
 
 from facewright.models.run_folder import RunFolder
 from facewright.training import runs
-from facewright.training.curve import read_losses
+from facewright.training.curve import LOSSES, read_losses
 from facewright.training.desk import loss_key
-from facewright.training.reports import LOSSES
 from facewright.training.settings import TRAIN_SETTINGS
 
 _FACTS = ("net", "iteration", "minutes", "loss_src", "loss_dst", "s_per_iteration", "learned", "last_trained")

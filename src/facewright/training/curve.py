@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facewright.core.files import disk_error, write_atomic
 
+LOSSES = "losses.bin"
 RECORD = np.dtype([("iteration", "<u4"), ("src", "<f4"), ("dst", "<f4")])
 _SIZE = (960, 420)
 _PLOT = (64, 28, 944, 372)

@@ -1,4 +1,4 @@
-"""What happens between two iterations of training: wishes, stages, saves, previews."""
+"""What happens between two iterations of training: wishes, stages, plateaus, saves, previews."""
 
 from __future__ import annotations
 
@@ -7,44 +7,69 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from facewright.core.errors import FacewrightError
 from facewright.core.settings import check
 from facewright.core.step import Work
 from facewright.models import checkpoint
 from facewright.models.retention import Keep
-from facewright.training import backups, clock, guard, history
-from facewright.training.changes import stage_changes, wishes
+from facewright.training import clock, guard, history, plateau, snapshots
+from facewright.training.changes import wishes
+from facewright.training.course import Course, Now
+from facewright.training.curve import LOSSES, read_losses
+from facewright.training.history import HISTORY
+from facewright.training.notify import Event, Messenger, Notice
 from facewright.training.reports import Reports, known
+from facewright.training.reset import reset_live
 from facewright.training.settings import TrainSettings
+from facewright.training.stages import RISKY, Plan
 from facewright.training.training import Training
 
-HISTORY = "history.jsonl"
 _LOSS_SETTINGS = (
     "masked_training", "blur_out_mask", "eyes_mouth_prio", "eyes_mouth_weight", "mouth_area", "random_warp",
     "warp_strength", "warp_independent", "rotation_deg", "scale", "shift", "match_colour",
     "uniform_yaw", "random_hsv_power", "ct_mode", "face_style_power", "bg_style_power",
 )
+_NO_LESSON = frozenset(
+    {
+        "autobackup_hours", "clock", "device", "ema", "ema_decay", "iterations", "keep", "log_every", "minutes",
+        "on_plateau", "plateau", "precision", "preview_history", "preview_seconds", "save_minutes", "threads",
+    }
+)
+"""Settings that change nothing of what is learned: a plateau seen under them stays one."""
 
 
 class Desk:
-    """What happens between two iterations: wishes, stages, saves, previews. Nothing here changes a weight."""
+    """What happens between two iterations: wishes, stages, plateaus, saves, previews. It changes no weight, but where
+    a recipe has a part of the net begin afresh. over: the recipe, or the search for a plateau, has come to its end."""
 
-    def __init__(self, t: Training[Any], work: Work, stages: list[list[Any]]) -> None:
-        self.t, self.work, self.stages = t, work, stages
+    def __init__(self, t: Training[Any], work: Work, plan: Plan) -> None:
+        self.t, self.work = t, work
+        self.course, self.messenger, self.over = Course(plan, t.place), Messenger(), False
         self.started = t.settings
-        marks = [(r["iteration"], _mark_text(r)) for r in history.events(t.run / HISTORY, "setting")]
-        self.reports = Reports(t, work, marks)
+        self.reports = Reports(t, work, _marks(history.events(t.run / HISTORY)))
         last = max(checkpoint.list_all(t.run), key=lambda c: (c.iteration <= t.done, c.facts.serial), default=None)
         same = last is not None and last.facts.loss_key == loss_key(t.settings)
         self._comparable_from = int(last.extra.get("comparable_from", 0)) if last is not None and same else t.done
         self.reports.forget(self._comparable_from)
         self._saved_s, self._saved_at = time.monotonic(), t.done
         self._shown = False
+        before = dict(t.saved.extra.get("train") or {}) if t.saved is not None else {}
+        self.watch = self._watch_since(before)
+        self._show_stage()
+        self._keep_before_risks(t.done, {n: (before.get(n, v), v) for n, v in t.settings.model_dump().items()})
 
     def serve(self, iteration: int) -> None:
         """Everything that is asked for or due before the next iteration."""
         asked = wishes(self.work, self.t.settings, self.started, iteration, self.t.net.settings)
-        self._take_over(iteration, asked.settings, asked.changed, "user")
-        self._next_stage(iteration)
+        if asked.changed:
+            self._keep_before_risks(iteration, asked.changed)
+            self._take_over(iteration, asked.settings, asked.changed, "user")
+        self._look_for_plateau(iteration)
+        self._follow_recipe(iteration, asked.next)
+        for text in self.messenger.failures():
+            self.work.note("warning", iteration=iteration, text=text)
         late = time.monotonic() - self._saved_s >= self.t.settings.save_minutes * 60
         if asked.save or late:
             self.save(iteration)
@@ -55,20 +80,116 @@ class Desk:
             path = self.reports.show(iteration)
             self.work.note("preview", iteration=iteration, path=str(path))
 
-    def _next_stage(self, iteration: int) -> None:
-        now = clock.share(self.t.settings, iteration, self.t.clock.used_s)
-        due = stage_changes(self.stages, self.t.share, now)
-        self.t.share = now
-        if due:
-            s = self.t.settings
-            wanted = check(type(s), s.model_dump() | due)
-            changed = {n: (getattr(s, n), getattr(wanted, n)) for n in due if getattr(s, n) != getattr(wanted, n)}
-            self._take_over(iteration, wanted, changed, "recipe")
+    # ---- the recipe
+
+    def _follow_recipe(self, iteration: int, go: bool) -> None:
+        if go and self.course.next is None:
+            text = "There is no next stage to go on to." if self.course else "This training follows no recipe."
+            self.work.note("refused", iteration=iteration, text=text)
+        while move := self.course.move(self._now(iteration), go):
+            if move == "tell":
+                self._tell(iteration)
+            elif move == "enter":
+                self._enter(iteration)
+                go = False
+            else:
+                self._rest(iteration, move)
+                break
+        part = self.course.resets(iteration)
+        if part:
+            self._reset(iteration, part)
+
+    def _show_stage(self) -> None:
+        """In the line of progress."""
+        if self.course.stage is not None:
+            count = len(self.course.plan.stages)
+            self.reports.stage = f"stage {self.course.index + 1} of {count}, {self.course.stage.name}"
+            self.reports.ends = self.course.end()
+
+    def _now(self, iteration: int) -> Now:
+        used_s = self.t.clock.used_s
+        return Now(iteration, used_s, clock.share(self.t.settings, iteration, used_s), self.watch.seen > 0)
+
+    def _tell(self, iteration: int) -> None:
+        """Show the next stage before it starts."""
+        stage, left = self.course.next, self.course.left(self._now(iteration))
+        if stage is None:
+            return
+        when = f"In {left:,.0f} iterations" if left else "Soon"
+        changes = ", ".join(f"{k} = {v}" for k, v in self.course.plan.overrides(self.course.next_index).items())
+        name = self.course.name(self.course.next_index)
+        text = "; ".join(part for part in (f"{when} begins stage {name}", changes, *stage.deeds) if part)
+        self.work.note("next_stage", iteration=iteration, stage=stage.name, text=f"{text}.")
+
+    def _enter(self, iteration: int) -> None:
+        course, first = self.course, self.course.index < 0
+        before, done = course.next_index, self.t.done
+        # Begun in the middle, the recipe has what the stages before it changed.
+        values = {k: v for i in range(before + 1 if first else 0) for k, v in course.plan.overrides(i).items()}
+        values |= course.plan.overrides(before)
+        s, wanted = self.t.settings, self.t.settings
+        try:
+            wanted = check(type(s), s.model_dump() | values)
+        except FacewrightError as error:  # with what the user changed while it ran, it does not go together
+            self.work.note("refused", iteration=iteration, text=f"{error.what} {error.remedy}", remedy=error.remedy)
+        changed = {n: (getattr(s, n), getattr(wanted, n)) for n in values if getattr(s, n) != getattr(wanted, n)}
+        stage = course.plan.stages[before]
+        if done and ((stage.reset and not stage.reset_every) or (stage.snapshot and not first)):
+            self._keep(iteration, f"before-{stage.name}")
+        else:
+            self._keep_before_risks(iteration, changed)
+        course.enter(self._now(iteration))
+        self._show_stage()
+        text = f"Stage {course.name(before)}. {stage.why}{'; it' if stage.why else 'It'} ends {stage.end_text}."
+        record = {"iteration": iteration, "stage": stage.name, "recipe": course.plan.recipe, "text": text}
+        self.work.note("stage", **record)
+        history.note(self.t.run / HISTORY, "stage", **record)
+        self.reports.mark(iteration, stage.name)
+        self._take_over(iteration, wanted, changed, "recipe")
+        self.watch.restart(iteration)
+        if not first:
+            self.tell_others("stage", iteration)
+
+    def _rest(self, iteration: int, move: str) -> None:
+        """The recipe does not go on by itself: it waits, asks for a new start, or is over."""
+        stage, plan = self.course.next, self.course.plan
+        if move == "over" or stage is None:
+            self.over = True
+            self.work.note("stage", iteration=iteration, text=f"The recipe {plan.recipe} has come to its end.")
+            return
+        if move == "wait":
+            text = (f"Stage {stage.name} waits up to {stage.hold:,} iterations for your go-ahead, "
+                    "`facewright jobs next ID`; until then the stage before it goes on.")
+        else:
+            text = f"Stopped before stage {stage.name}. {stage.stop}. Starting again begins it.".replace("..", ".")
+            self._saved_at = -1  # also where a save of this iteration is there: that one does not know of the stop
+            self.work.stop.ask()
+        self.work.note("waiting", iteration=iteration, stage=stage.name, text=text)
+        self.tell_others("waiting", iteration)
+
+    def _reset(self, iteration: int, part: str) -> None:
+        """A part of the net begins afresh, with dice of its own each time."""
+        self.course.was_reset(iteration)
+        if not self.t.done:
+            return  # it is fresh
+        seed = (self.t.settings.seed + iteration) % 2**31
+        parts = reset_live(self.t, part, seed)
+        self._comparable_from = iteration
+        self.reports.forget(iteration)
+        self.watch.restart(iteration)
+        text = f"{' and '.join(parts)} began afresh."
+        self.work.note("reset", iteration=iteration, text=f"From iteration {iteration:,} on: {text}")
+        history.note(self.t.run / HISTORY, "reset", iteration=iteration, parts=list(parts), seed=seed, by="recipe")
+        self.reports.mark(iteration, f"reset {part}")
+
+    # ---- settings and what follows from them
 
     def _take_over(
         self, iteration: int, s: TrainSettings, changed: Mapping[str, tuple[Any, Any]], by: str
     ) -> None:
-        if changed and loss_key(s) != loss_key(self.t.settings):
+        if not changed:
+            return
+        if loss_key(s) != loss_key(self.t.settings):
             self._comparable_from = iteration
             self.reports.forget(iteration)
         self.t.settings = s
@@ -76,11 +197,71 @@ class Desk:
             record = {"iteration": iteration, "name": name, "before": before, "now": now, "by": by}
             self.work.note("setting", **record)
             history.note(self.t.run / HISTORY, "setting", **record)
-            self.reports.marks.append((iteration, _mark_text(record)))
-        if changed:
-            self.t.settle()
+            if by == "user":
+                self.reports.mark(iteration, f"{name} {now}")
+        self.t.settle()
         if self.t.ema is not None:
             self.t.ema.decay = s.ema_decay
+        if changed.keys() - _NO_LESSON:
+            self.watch.restart(iteration)
+        elif {"plateau", "on_plateau"} & changed.keys():
+            self.watch = plateau.Watch(self.watch.since)
+
+    def _keep_before_risks(self, iteration: int, changed: Mapping[str, tuple[Any, Any]]) -> None:
+        """A snapshot before a discriminator, true face or a style power is switched on."""
+        risks = [name for name, (before, now) in changed.items() if name in RISKY and now and not before]
+        if risks:
+            self._keep(iteration, f"before-{risks[0].replace('_', '-')}")
+
+    def _keep(self, iteration: int, name: str) -> None:
+        """Keep what is there now for ever."""
+        if not self.t.done:
+            return
+        self.save(iteration)
+        kept = snapshots.keep_current(self.t.run, name)
+        self.work.note("snapshot", iteration=iteration, text=f"Kept as the snapshot {kept}.")
+
+    # ---- the plateau
+
+    def _watch_since(self, before: Mapping[str, Any]) -> plateau.Watch:
+        """The watch as the save knows it, unless today's settings teach otherwise than those of the save, `before`."""
+        now = self.t.settings.model_dump()
+        same = all(before.get(name, value) == value for name, value in now.items() if name not in _NO_LESSON)
+        since, seen = map(int, (self.t.saved.extra.get("plateau") or (0, 0)) if self.t.saved is not None else (0, 0))
+        return plateau.Watch(since, seen) if same and since <= self.t.done else plateau.Watch(self.t.done)
+
+    def _look_for_plateau(self, iteration: int) -> None:
+        s, stage = self.t.settings, self.course.stage
+        limit = stage.plateau if stage is not None and stage.plateau else s.plateau
+        # Where the learning rate follows the budget, the end is known, and flat is not the end.
+        if not limit or (s.lr_schedule == "cosine" and not (stage and stage.plateau)):
+            return
+        if self.watch.due(iteration):
+            self.reports.flush()
+            rows = read_losses(self.t.run / LOSSES)
+            rows = rows[rows["iteration"] > self.watch.since]
+            verdict = plateau.judge(rows["src"] + np.nan_to_num(rows["dst"]), limit)
+            if verdict is not None and verdict.flat:
+                self.watch.seen = iteration
+                self._say_plateau(iteration, verdict, limit)
+        if self.watch.seen and s.on_plateau == "stop" and not (stage and stage.plateau):
+            self.over = True
+
+    def _say_plateau(self, iteration: int, verdict: plateau.Verdict, limit: float) -> None:
+        text = (f"The loss is flat: {verdict.text}, less than {limit:.1%}. These settings have given what they have; "
+                "look at the preview.")
+        self.work.note("plateau", iteration=iteration, text=text, fall=verdict.fall, sure=verdict.sure)
+        history.note(self.t.run / HISTORY, "plateau", iteration=iteration, text=verdict.text)
+        self.reports.mark(iteration, "flat")
+        self.tell_others("plateau", iteration)
+
+    def tell_others(self, event: Event, iteration: int) -> None:
+        """Tell the user's command and web address, where there are such."""
+        src, dst = (known(loss) for loss in self.reports.smoothed())
+        stage = self.course.stage.name if self.course.stage is not None else ""
+        self.messenger.send(Notice(event, self.t.run.resolve().name, iteration, src, dst, stage))
+
+    # ---- saves
 
     def save(self, iteration: int) -> None:
         """One folder = one moment: weights, running mean, optimiser, counters. Never of weights that are no numbers."""
@@ -91,8 +272,9 @@ class Desk:
         guard.weights_are_sound(t.net, iteration, s)
         src, dst = (known(loss) for loss in self.reports.smoothed())
         extra = {
-            "used_s": t.clock.used_s, "share": t.share, "train": s.model_dump(), "loss_src": src, "loss_dst": dst,
+            "used_s": t.clock.used_s, "train": s.model_dump(), "loss_src": src, "loss_dst": dst,
             "ema_updates": t.ema.updates if t.ema else 0, "comparable_from": self._comparable_from,
+            "place": self.course.as_json(), "plateau": [self.watch.since, self.watch.seen],
             **t.notes(), **t.facts,
         }
         folder = checkpoint.save(
@@ -101,8 +283,8 @@ class Desk:
             loss_key=loss_key(s), keep=Keep(newest=s.keep),
             players=t.players,
         )
-        if backups.due(t.run, s.autobackup_hours):
-            backups.back_up(t.run, folder)
+        if snapshots.due(t.run, s.autobackup_hours):
+            snapshots.keep_automatically(t.run, folder.name)
         self._saved_s, self._saved_at = time.monotonic(), iteration
         self.work.note("save", iteration=iteration, loss_src=src, loss_dst=dst)
 
@@ -119,5 +301,18 @@ def loss_key(s: TrainSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _mark_text(record: Mapping[str, Any]) -> str:
-    return f"{record['name']} {record['now']}"
+def _marks(events: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    """What the loss curve shows of a run's past: the user's changes, stages, resets, plateaus."""
+    texts = {
+        "setting": lambda e: f"{e['name']} {e['now']}" if e.get("by") == "user" else "",
+        "stage": lambda e: e.get("stage", ""), "reset": lambda e: f"reset {' '.join(e.get('parts') or ())}",
+        "plateau": lambda e: "flat",
+    }
+    found: list[tuple[int, str]] = []
+    for event in events:
+        at = int(event.get("iteration") or 0)
+        if event.get("kind") == "restore":
+            found = [mark for mark in found if mark[0] <= at]
+        elif event.get("kind") in texts:
+            found.append((at, str(texts[event["kind"]](event))))
+    return [mark for mark in dict.fromkeys(found) if mark[1]]

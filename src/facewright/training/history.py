@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import time
 from pathlib import Path
@@ -9,10 +10,14 @@ from typing import Any
 
 from facewright.core.files import disk_error
 
+HISTORY = "history.jsonl"
+"""The file's name within a run."""
+_STAMP = "%Y-%m-%dT%H:%M:%SZ"
+
 
 def note(path: Path, kind: str, **facts: Any) -> None:
     """Append one event with its time (UTC). A torn last line of a killed run is closed first."""
-    record = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "kind": kind, **facts}
+    record = {"at": time.strftime(_STAMP, time.gmtime()), "kind": kind, **facts}
     line = json.dumps(record, sort_keys=True, default=str).encode() + b"\n"
     try:
         with open(path, "ab+") as file:
@@ -37,7 +42,24 @@ def events(path: Path, kind: str = "") -> list[dict[str, Any]]:
     return found
 
 
+def began_s(path: Path) -> float | None:
+    """Unix time of the first event, None without one."""
+    for event in events(path):
+        try:
+            return float(calendar.timegm(time.strptime(str(event.get("at")), _STAMP)))
+        except ValueError:
+            continue
+    return None
+
+
 def stored_settings(path: Path) -> dict[str, Any]:
     """The settings that the run in history file `path` was last started with, {} before its first start."""
     starts = events(path, "start")
     return dict(starts[-1].get("given", {})) if starts else {}
+
+
+def stored_plan(path: Path) -> dict[str, Any]:
+    """The stages of the recipe that the run was last started with, as JSON; {} without a recipe of stages."""
+    starts = events(path, "start")
+    plan = starts[-1].get("plan") if starts else None
+    return dict(plan) if isinstance(plan, dict) else {}

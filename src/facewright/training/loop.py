@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 
+from facewright.core.errors import FacewrightError
 from facewright.core.settings import check
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import FaceType
@@ -18,11 +19,15 @@ from facewright.models.run_folder import RunFolder, is_run
 from facewright.models.settings import SHAPES, ShapeSettings
 from facewright.training import clock, guard, history, machine
 from facewright.training.changes import goes_on, taken_up
-from facewright.training.desk import HISTORY, Desk
+from facewright.training.desk import Desk
+from facewright.training.history import HISTORY
 from facewright.training.objectives import Reduction
+from facewright.training.recipe_file import plan_of
 from facewright.training.reports import LATEST, PREVIEW
+from facewright.training.reset import part_names
 from facewright.training.settings import TrainSettings, settings_class, suits
 from facewright.training.snapshots import settle
+from facewright.training.stages import Plan
 from facewright.training.survey import Side, likenesses, serves
 from facewright.training.training import Training
 
@@ -40,7 +45,7 @@ def train(t: Training[Any], desk: Desk) -> bool:
     t.net.train()
     for i in itertools.count(t.done):  # i iterations are done
         desk.serve(i)  # wishes of the user, stages of the recipe, saves and previews that are due
-        if clock.over(t.settings, i, t.clock.used_s):
+        if desk.over or clock.over(t.settings, i, t.clock.used_s):
             return True
         if desk.work.stop.asked:
             return False
@@ -73,8 +78,8 @@ def train(t: Training[Any], desk: Desk) -> bool:
 class LearnStep(ABC):
     """Faces -> weights in RUN, whatever the net. One item with inner saves; see core.step.Step.
 
-    shape: shape settings that were given (the rest: the run's, else defaults). stages: a recipe's later stages,
-    [from share, overrides]. src_person, dst_person: whom to learn where a faceset holds several people.
+    shape: shape settings that were given (the rest: the run's, else defaults). recipe: a plan of stages as JSON
+    (stages.Plan), {} = none. src_person, dst_person: whom to learn where a faceset holds several people.
     """
 
     run: str
@@ -85,7 +90,7 @@ class LearnStep(ABC):
     shape: dict[str, Any] = field(default_factory=dict)
     src_person: str = ""
     dst_person: str = ""
-    stages: list[list[Any]] = field(default_factory=list)
+    recipe: dict[str, Any] = field(default_factory=dict)
 
     stage = "train"
 
@@ -99,7 +104,7 @@ class LearnStep(ABC):
         """See core.step.Step; paths absolute, so that a job resumes from any folder."""
         given = {name: getattr(self, name) for name in ("run", "src", "dst")}
         paths = {name: str(Path(path).absolute()) if path else "" for name, path in given.items()}
-        return paths | {name: getattr(self, name) for name in ("net", "shape", "src_person", "dst_person", "stages")}
+        return paths | {name: getattr(self, name) for name in ("net", "shape", "src_person", "dst_person", "recipe")}
 
     def likenesses(self) -> list[Likeness]:
         """The source's face is put in, the target's is replaced."""
@@ -116,9 +121,12 @@ class LearnStep(ABC):
             serves(side.found, side.word, FaceType(shape.face_type))
         suits(self.settings, shape)
         machine.device_of(self.settings)
-        for _, overrides in self.stages:
-            suits(check(type(self.settings), self.settings.model_dump() | overrides), shape)
+        self.stages().check(self.settings, shape, lambda: part_names(self.net, shape))
         return [Item(ITEM)]
+
+    def stages(self) -> Plan:
+        """The recipe's. Raises FileRefused: damaged."""
+        return plan_of(self.recipe, self.home())
 
     def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Any]]:
         """Trains; yields the summary when the budget is used up, nothing when it was stopped (and saved)."""
@@ -137,13 +145,19 @@ class LearnStep(ABC):
             t = self._begin(work)
         except _StopAsked:
             return None  # while the faces were prepared: nothing is learned that could be saved
-        desk = Desk(t, work, self.stages)
+        desk = Desk(t, work, self.stages())
         try:
             complete = train(t, desk)
+            if complete:
+                desk.tell_others("end", t.done)
             if not work.stop.at_once:
                 desk.close()
+        except FacewrightError:
+            desk.tell_others("stopped", t.done)
+            raise
         finally:
             t.close()
+            desk.messenger.close()
         history.note(t.run / HISTORY, "end" if complete else "stop", iteration=t.done)
         return self._summary(t, desk) if complete else None
 
@@ -195,15 +209,15 @@ class LearnStep(ABC):
         folder.note(likenesses=people, data=self.data())
         t = self.begin(shape, lambda name: lambda done, total: _prepared(work, done, total, name))
         before = history.events(folder.history)
-        t.settings = taken_up(before, s, t.done)
-        if not goes_on(before, s):
-            t.share = 0.0  # another budget: the recipe's stages that lie behind come at once
+        t.settings = taken_up(before, s, t.done, t.saved.extra.get("train") if t.saved is not None else None)
+        if self.recipe.get("begin") and not goes_on(before, s, self.recipe):
+            t.place = {}  # the user asks for that stage now, wherever the recipe had come to
         t.take_up_others()
         for text in (*t.warnings, *self.advice(t, data_before)):
             work.note("warning", iteration=t.done, text=text)
         digests = self.inputs()
         history.note(folder.history, "start", iteration=t.done, given=s.model_dump(), settings=t.settings.model_dump(),
-                     **digests, **t.facts)
+                     plan=self.recipe, **digests, **t.facts)
         work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)
         return t
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LIMIT = 0.02
+"""Share of the loss; falls below it count as flat, unless another limit is asked for."""
 LEAST = 5000
 """Iterations that are looked at, at least."""
 PIECES = 24

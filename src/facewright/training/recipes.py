@@ -1,68 +1,55 @@
-"""Recipes: stages of training as data, laid under what the user gives.
-
-`stages` is a list of (until, overrides): until is a share 0..1 of the budget (minutes or iterations), overrides
-are training settings that hold up to there. Values and reasons of `quick`: docs/decisions, measured on two cores.
-"""
+"""The recipes that are shipped, recipes/*.yaml, and those of the user: found by name."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 from facewright.core.errors import SettingRefused
+from facewright.core.settings import check
+from facewright.models.settings import SHAPES
+from facewright.training.recipe_file import read
+from facewright.training.settings import settings_class
+from facewright.training.stages import Recipe
+
+FOLDER = Path(__file__).parent / "recipes"
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """A named set of values. net: which net's settings they are ("" = any); shape: overrides of its shape."""
-
-    name: str
-    help: str
-    net: str = ""
-    shape: Mapping[str, Any] = field(default_factory=dict)
-    stages: tuple[tuple[float, Mapping[str, Any]], ...] = ()
-
-    def start(self) -> dict[str, Any]:
-        """Training settings of the first stage, as one layer for `core.settings.merge`."""
-        return dict(self.stages[0][1]) if self.stages else {}
-
-    def later(self, given: Collection[str] = ()) -> list[list[Any]]:
-        """Stages after the first as JSON-able [from share, overrides]; names in `given` stay the user's."""
-        found: list[list[Any]] = []
-        for (until, _), (_, overrides) in zip(self.stages, self.stages[1:]):
-            found.append([until, {k: v for k, v in overrides.items() if k not in given}])
-        return found
-
-
-_SMALL: Mapping[str, Any] = {
-    "archi": "df-ud", "ae_dims": 128, "e_dims": 24, "d_dims": 16, "d_mask_dims": 8, "face_type": "full_face",
-}
-_FAST: Mapping[str, Any] = {
-    "batch_size": 8, "optimiser": "adamw", "lr": 2e-3, "lr_schedule": "cosine",
-    "rotation_deg": 3.0, "scale": 0.04, "shift": 0.015, "warp_strength": 0.5, "warp_independent": True,
-    "random_src_flip": True, "random_dst_flip": False,
-    "eyes_mouth_prio": True, "eyes_mouth_weight": 30.0, "mouth_area": "lips",
-    "match_colour": True, "ema": True, "ema_decay": 0.998,
-}
-_WIDER: Mapping[str, Any] = {"rotation_deg": 5.0, "scale": 0.06, "shift": 0.02, "warp_strength": 0.7}
-RECIPES: dict[str, Recipe] = {
-    r.name: r
-    for r in (
-        Recipe("original", "The original's values, for long trainings"),
-        Recipe("quick", "The best known use of some minutes of processor time", net="saehd",
-               shape={**_SMALL, "resolution": 96}, stages=((1.0, _FAST),)),
-        Recipe("hour", "The best known use of about an hour: more pixels, wider augmentation", net="saehd",
-               shape={**_SMALL, "resolution": 128}, stages=((1.0, {**_FAST, **_WIDER}),)),
-    )
-}
-"""Name -> recipe."""
+def names() -> list[str]:
+    """The shipped recipes: those for minutes and hours first."""
+    first = ["original", "quick", "hour", "one-day", "standard", "rtm"]
+    return first + sorted({path.stem for path in FOLDER.glob("*.yaml")} - set(first))
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe called `name`. Raises SettingRefused with the list."""
-    if name not in RECIPES:
-        raise SettingRefused(
-            f"There is no recipe called {name!r}.", remedy=f"Choose one of: {', '.join(RECIPES)}.", where="--recipe"
-        )
-    return RECIPES[name]
+    """The shipped recipe called `name`, or the one in a file NAME.yaml. Raises SettingRefused with the list,
+    FileRefused (naming file, stage and key)."""
+    if name in names():
+        found = read(FOLDER / f"{name}.yaml")
+        return replace(found, where=f"recipe {name}")
+    if Path(name).suffix in (".yaml", ".yml"):
+        return read(Path(name))
+    raise SettingRefused(
+        f"There is no recipe called {name!r}.", where="--recipe",
+        remedy=f"Choose one of: {', '.join(names())}; or give a file of your own, NAME.yaml.",
+    )
+
+
+def text_of(name: str) -> str:
+    """The file of a recipe, to begin one's own with. Raises as `recipe`."""
+    shipped = name in names()
+    recipe(name)
+    return (FOLDER / f"{name}.yaml" if shipped else Path(name)).read_text(encoding="utf-8")
+
+
+def checked(name: str) -> Recipe:
+    """The recipe called `name`, tried with each of its nets. Raises as `recipe`, and SettingRefused naming stage and
+    key."""
+    found = recipe(name)
+    for net in found.nets:
+        found.serves(net)
+        shape = check(SHAPES[net], found.shape)
+        # As with a budget: whether there is one is known when it is used.
+        start = check(settings_class(net), {"minutes": 60.0} | found.start())
+        found.plan().check(start, shape)
+    return found

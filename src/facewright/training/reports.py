@@ -13,18 +13,20 @@ import torch
 from facewright.core.files import make_folder, write_atomic
 from facewright.core.step import Work
 from facewright.training import clock
-from facewright.training.curve import LossFile, draw_losses, read_losses
+from facewright.training.curve import LOSSES, LossFile, draw_losses, read_losses
 from facewright.training.guard import BlowUp
 from facewright.training.training import Training
 
-LOSSES, CURVE, PREVIEW = "losses.bin", "loss.png", "preview"
-LATEST = "latest.png"
+CURVE, PREVIEW, LATEST = "loss.png", "preview", "latest.png"
 _PATIENCE_S = 2.0
 _TAIL = 200
 
 
 class Reports:
-    """Collects the losses of each iteration on the device and reports them every `log_every`, or after 2 s."""
+    """Collects the losses of each iteration on the device and reports them every `log_every`, or after 2 s.
+
+    stage: of the recipe, for the line of progress. ends: (iteration, minutes) where the recipe ends, 0 = unknown.
+    """
 
     def __init__(self, t: Training[Any], work: Work, marks: list[tuple[int, str]]) -> None:
         self.t, self.work, self.marks = t, work, marks
@@ -38,6 +40,12 @@ class Reports:
         self._told_s = self._shown_s = time.monotonic()
         self._told_at, self._told_used_s = t.done, t.clock.used_s
         self.pace = 0.0
+        self.stage, self.ends = "", (0, 0.0)
+
+    def mark(self, iteration: int, text: str) -> None:
+        """Show `text` at this iteration of the curve."""
+        if (iteration, text) not in self.marks:
+            self.marks.append((iteration, text))
 
     def scalars(self, iteration: int, losses: torch.Tensor) -> None:
         """Take (2,) source and target loss of iteration `iteration` (1 is the first); detached, on the device."""
@@ -68,6 +76,8 @@ class Reports:
 
     def _progress(self, done: int, loss: np.ndarray) -> None:
         s, used = self.t.settings, self.t.clock.used_s
+        if any(self.ends) and not (s.iterations or s.minutes):
+            s = s.model_copy(update={"iterations": self.ends[0], "minutes": self.ends[1]})
         part = clock.share(s, done, used)
         total = s.iterations or (max(done, round(done / part)) if part > 0.02 else None)
         left = clock.remaining_s(s, done, used, self.rate, self.pace)
@@ -76,7 +86,7 @@ class Reports:
             facts["eta_s"] = left
         if part:
             facts["share"] = part
-        self.work.progress(done, total, "training", **facts)
+        self.work.progress(done, total, self.stage or "training", **facts)
 
     def smoothed(self) -> tuple[float, float]:
         """Mean source and target loss of the last iterations; NaN before the first."""
@@ -89,6 +99,7 @@ class Reports:
         """Leave the losses of iterations 1..`iteration` out of the smoothed one: those of other settings are as large
         as they like, and a save that carried their mean could count as the best one for ever."""
         self.flush()
+        self._blow_up = BlowUp()
         while self.tail and self.tail[0][0] <= iteration:
             self.tail.popleft()
 

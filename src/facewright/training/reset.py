@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from facewright.core.errors import SettingRefused
 from facewright.models import checkpoint
 from facewright.models.checkpoint import Checkpoint
-from facewright.models.net import build
+from facewright.models.net import NETS, build, fresh
 from facewright.models.retention import Keep
 from facewright.models.run_folder import RunFolder
 from facewright.training.snapshots import journal, keep_current, newest, settle
+from facewright.training.stages import picked
+from facewright.training.training import Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,30 @@ def parts_of(found: Checkpoint) -> tuple[str, ...]:
 
 def chosen(found: Checkpoint, network: str) -> tuple[str, ...]:
     """The parts called `network`, or `network`_something (inter = inter_AB and inter_B). Raises SettingRefused."""
-    parts = parts_of(found)
-    picked = tuple(p for p in parts if p == network) or tuple(p for p in parts if p.startswith(f"{network}_"))
-    if not picked or not network:
-        raise SettingRefused(
-            f"This model has no part called {network!r}.", remedy=f"It has: {', '.join(parts)}.", where="NETWORK"
-        )
-    return picked
+    return picked(parts_of(found), network)
+
+
+def part_names(net: str, shape: Any) -> tuple[str, ...]:
+    """The nets within a net of this shape, before there is one; costs no memory."""
+    with torch.device("meta"):
+        return tuple(dict(fresh(NETS.load(net), shape).named_children()))
+
+
+def reset_live(t: Training[Any], network: str, seed: int) -> tuple[str, ...]:
+    """The same for a training at work, in its memory: weights, running mean, the optimiser's memory of them. Returns
+    the parts. Raises SettingRefused."""
+    parts = picked(tuple(dict(t.net.named_children())), network)
+    start = fresh(type(t.net), t.net.settings, seed=seed).state_dict()
+    with torch.no_grad():
+        for tensors in (t.net.state_dict(), t.ema.tensors() if t.ema is not None else {}):
+            for name, tensor in tensors.items():
+                if _in(name, parts):
+                    tensor.copy_(start[name])
+    for group in t.optimiser.param_groups:
+        for name, parameter in zip(group["param_names"], group["params"], strict=True):
+            if _in(name, parts):
+                t.optimiser.state.pop(parameter, None)
+    return parts
 
 
 def reset(run: Path, network: str, seed: int | None = None) -> Reset:
@@ -55,11 +74,11 @@ def reset(run: Path, network: str, seed: int | None = None) -> Reset:
     parts = chosen(found, network)
     trained: dict[str, Any] = dict(found.extra.get("train") or {})
     seed = int(trained.get("seed", 0)) if seed is None else seed
-    fresh = build(folder.net, folder.shape, seed=seed).state_dict()  # type: ignore[arg-type]
-    tensors: dict[str, dict[str, Tensor]] = {"weights": _with(found.weights(), fresh, parts)}
+    start = build(folder.net, folder.shape, seed=seed).state_dict()  # type: ignore[arg-type]
+    tensors: dict[str, dict[str, Tensor]] = {"weights": _with(found.weights(), start, parts)}
     mean = found.ema()
     if mean is not None:
-        tensors["ema"] = _with(mean, fresh, parts)
+        tensors["ema"] = _with(mean, start, parts)
     memory = found.optimiser_state()
     if memory is not None:
         tensors["optimiser"] = {k: v for k, v in memory.tensors.items() if not _in(k.partition(":")[2], parts)}
@@ -72,8 +91,8 @@ def reset(run: Path, network: str, seed: int | None = None) -> Reset:
     return Reset(parts, found.iteration, seed, kept_as, _notes(folder, parts, trained))
 
 
-def _with(old: dict[str, Tensor], fresh: dict[str, Tensor], parts: tuple[str, ...]) -> dict[str, Tensor]:
-    return {name: fresh[name].to(value.dtype) if _in(name, parts) else value for name, value in old.items()}
+def _with(old: dict[str, Tensor], start: dict[str, Tensor], parts: tuple[str, ...]) -> dict[str, Tensor]:
+    return {name: start[name].to(value.dtype) if _in(name, parts) else value for name, value in old.items()}
 
 
 def _in(name: str, parts: tuple[str, ...]) -> bool:

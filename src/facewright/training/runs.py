@@ -17,8 +17,7 @@ from facewright.models.run_folder import RunFolder
 from facewright.models.settings import SHAPES
 from facewright.models.shelf import bytes_of
 from facewright.training import history
-from facewright.training.curve import read_losses
-from facewright.training.reports import LOSSES
+from facewright.training.curve import LOSSES, read_losses
 from facewright.training.settings import TRAIN_SETTINGS
 
 TAIL = 200
@@ -184,7 +183,9 @@ def _plainly(event: Mapping[str, Any]) -> str:
 
 _TEXTS = {
     "setting": lambda e: f"{e.get('name')} = {e.get('now')} (was {e.get('before')}), by {e.get('by')}",
-    "reset": lambda e: f"{', '.join(e.get('parts') or ())} from seed {e.get('seed')}; before it: {e.get('kept_as')}",
+    "reset": lambda e: f"{', '.join(e.get('parts') or ())} from seed {e.get('seed')}" + (
+        f"; before it: {e['kept_as']}" if e.get("kept_as") else f", by the {e['by']}" if e.get("by") else ""),
+    "stage": lambda e: str(e.get("text")), "plateau": lambda e: str(e.get("text")),
     "snapshot": lambda e: str(e.get("name")),
     "restore": lambda e: f"back to {e.get('name') or e.get('save')}; before it: {e.get('kept_as')}",
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from facewright.core.errors import Mismatch, NothingFound, SettingRefused
 from facewright.core.files import make_folder, read_file, write_atomic
 from facewright.models import checkpoint
 from facewright.models.checkpoint import Checkpoint
+from facewright.models.retention import automatic_name, is_automatic
 from facewright.training import history
-from facewright.training.curve import read_losses
-from facewright.training.desk import HISTORY
-from facewright.training.reports import LOSSES
+from facewright.training.curve import LOSSES, read_losses
+from facewright.training.history import HISTORY
 
 _NAME = re.compile(r"\w[\w .+-]{0,62}(?<! )")
 _FOLDER = re.compile(r"\d{9}(-\d+)?")
@@ -35,7 +36,7 @@ def snapshot(run: Path, name: str, save: str = "") -> Checkpoint:
     settle(run)
     _check_name(run, name)
     found = checkpoint.load(run, save) if save else newest(run)
-    if found.facts.name:
+    if found.facts.name and not is_automatic(found.facts.name):
         raise Mismatch(
             f"Iteration {found.iteration:,} is kept already, as {found.facts.name!r}.",
             remedy=f"Go back to it with `facewright model restore {run.name} {found.facts.name!r}`.",
@@ -67,12 +68,29 @@ def restore(run: Path, name: str) -> tuple[Checkpoint, Checkpoint]:
 def keep_current(run: Path, reason: str) -> str:
     """Give the current save a name of its own ("before-reset-2") unless it has one; returns its name."""
     current = newest(run)
-    if current.facts.name:
+    if current.facts.name and not is_automatic(current.facts.name):
         return current.facts.name
     taken = {c.facts.name for c in checkpoint.list_all(run)}
     name = next(n for i in range(1, len(taken) + 2) if (n := reason if i == 1 else f"{reason}-{i}") not in taken)
     _keep(run, current, name)
     return name
+
+
+def due(run: Path, hours: int, now_s: float | None = None) -> bool:
+    """Whether `hours` have passed since the last automatic snapshot, or since the run's beginning; 0 = never."""
+    if not hours:
+        return False
+    made = [c.facts.saved_at_s for c in checkpoint.list_all(run) if is_automatic(c.facts.name)]
+    since = max(made, default=None) or history.began_s(run / HISTORY)
+    return since is not None and (time.time() if now_s is None else now_s) - since >= hours * 3600
+
+
+def keep_automatically(run: Path, save: str) -> str:
+    """Give a save that has none an automatic name; it is kept whole until 24 younger ones have such a name."""
+    found = checkpoint.load(run, save)
+    if not found.facts.name:
+        _keep(run, found, automatic_name(save))
+    return found.facts.name or automatic_name(save)
 
 
 def newest(run: Path) -> Checkpoint:
@@ -148,7 +166,7 @@ def _sweep(run: Path) -> None:
 
 
 def _check_name(run: Path, name: str) -> None:
-    if not _NAME.fullmatch(name) or _FOLDER.fullmatch(name):
+    if not _NAME.fullmatch(name) or _FOLDER.fullmatch(name) or is_automatic(name):
         raise SettingRefused(
             f"{name!r} cannot be the name of a snapshot.", why="Nine digits are how saves without a name are called."
             if _FOLDER.fullmatch(name) else "", where="NAME",

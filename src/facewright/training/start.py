@@ -93,7 +93,7 @@ def _moving_parts(run: Path, net: nn.Module, s: TrainSettings, device: torch.dev
         "run": run, "net": net, "optimiser": optimiser, "ema": ema, "settings": s, "device": device,
         "bf16": machine.bf16_wanted(s, device), "generator": generator, "clock": Clock(used, s.clock),
         "done": saved.iteration if saved is not None else 0,
-        "share": float(saved.extra.get("share", 0.0)) if saved is not None else 0.0,
+        "place": dict(saved.extra.get("place") or {}) if saved is not None else {},
         "warnings": warnings, "saved": saved,
     }
 

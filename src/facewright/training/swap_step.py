@@ -23,6 +23,7 @@ class TrainStep(LearnStep):
     def from_job(args: dict[str, Any], settings: dict[str, Any]) -> LearnStep:
         """The step of a job.json: its class and the settings' depend on the net."""
         net = str(args["net"])
+        args = {name: value for name, value in args.items() if name != "stages"}  # of jobs before there were plans
         return step_of(net)(**args, settings=check(settings_class(net), settings))
 
     def look(self) -> list[Side]:

@@ -37,7 +37,7 @@ class Pass:
 class Training(ABC, Generic[S]):
     """The moving parts, between `loop.train` and the disk.
 
-    done: iterations learned. share: of the budget, up to where a recipe's stages have come.
+    done: iterations learned. place: in the recipe, as the save knows it (see course.Place); {} before its beginning.
     """
 
     run: Path
@@ -51,7 +51,7 @@ class Training(ABC, Generic[S]):
     clock: Clock
     batches: Any = field(kw_only=True)
     done: int = 0
-    share: float = 0.0
+    place: dict[str, Any] = field(default_factory=dict)
     rate: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

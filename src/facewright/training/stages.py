@@ -1,0 +1,203 @@
+"""What a recipe is: stages of training as data, and the plan that one training follows.
+
+A stage ends at the first of its ends: so many `iterations` or `hours` of its own, `total_hours` since the recipe
+began, a `share` 0..1 of the budget (--minutes or --iterations), a `plateau` of the loss. One without any lasts as long
+as the training, so it is the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any
+
+from facewright.core.errors import FacewrightError, SettingRefused
+from facewright.core.settings import check
+from facewright.models.settings import SHAPES
+from facewright.training.settings import AT_START, TrainSettings, settings_class, suits
+
+RISKY = {
+    "gan_power": "the discriminator", "true_face_power": "true face", "face_style_power": "face style",
+    "bg_style_power": "background style",
+}
+"""Settings that can spoil a model from one hour to the next when they are switched on: a snapshot comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stretch of training with the settings that it changes. Its JSON form are the fields that are not default.
+
+    reset: part of the net that begins afresh, at the stage's beginning or, with `reset_every`, after each so many of
+    its iterations. hold: wait up to so many iterations for the user's go-ahead before it begins (the stage before it
+    goes on meanwhile). stop: end the training before this stage, with this sentence; starting again begins it.
+    snapshot: keep the save before it for ever (always, where it switches on what is RISKY).
+    """
+
+    name: str
+    why: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    iterations: int = 0
+    hours: float = 0.0
+    total_hours: float = 0.0
+    share: float = 0.0
+    plateau: float = 0.0
+    reset: str = ""
+    reset_every: int = 0
+    hold: int = 0
+    stop: str = ""
+    snapshot: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """What `Stage(**...)` takes, without defaults."""
+        plain = {f.name: f.default for f in fields(self) if f.default is not MISSING}
+        return {k: v for k, v in asdict(self).items() if v != plain.get(k, {})}
+
+    @property
+    def ends(self) -> bool:
+        """Whether it has an end of its own."""
+        return bool(self.iterations or self.hours or self.total_hours or self.share or self.plateau)
+
+    @property
+    def end_text(self) -> str:
+        """When it ends, for people."""
+        found = [
+            f"after {self.iterations:,} iterations" if self.iterations else "",
+            f"after {self.hours:g} h" if self.hours else "",
+            f"{self.total_hours:g} h after the recipe's beginning" if self.total_hours else "",
+            f"at {self.share:.0%} of the budget" if self.share else "",
+            f"when the loss is flat (less than {self.plateau:.1%})" if self.plateau else "",
+        ]
+        return " or ".join(text for text in found if text) or "with the training"
+
+    @property
+    def deeds(self) -> list[str]:
+        """What is done beside changing settings, for people."""
+        every = f"every {self.reset_every:,} iterations" if self.reset_every else "first"
+        found = [
+            "stop before it" if self.stop else "",
+            f"wait up to {self.hold:,} iterations for `jobs next`" if self.hold else "",
+            f"reset {self.reset} {every}" if self.reset else "",
+        ]
+        return [text for text in found if text]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A named set of values. nets: which nets they are for (none = any); shape: overrides of the net's shape;
+    settings: of the whole training; where: the file."""
+
+    name: str
+    help: str
+    where: str = ""
+    nets: tuple[str, ...] = ()
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[Stage, ...] = ()
+
+    def start(self) -> dict[str, Any]:
+        """Training settings of the beginning, as one layer for `core.settings.merge`."""
+        return {**self.settings, **(self.stages[0].settings if self.stages else {})}
+
+    def serves(self, net: str) -> None:
+        """Raise SettingRefused when it is for other nets, or has values that this one does not know."""
+        if self.nets and net not in self.nets:
+            raise SettingRefused(
+                f"The recipe {self.name} is for {' and '.join(self.nets)}, not for {net}.",
+                remedy=f"Run `facewright train {self.nets[0]} --recipe {self.name}`.", where="--recipe",
+            )
+        for name, cls, values in (("shape", SHAPES[net], self.shape), ("settings", settings_class(net), self.settings)):
+            unknown = [key for key in values if key not in cls.model_fields]
+            if unknown:
+                raise SettingRefused(
+                    f"The recipe {self.name} has a {name} value {unknown[0]!r}, which {net} does not have.",
+                    remedy="Names are those of the options of `facewright train`.", where=f"{self.where}: {name}",
+                )
+
+    def plan(self, mine: Sequence[str] = (), begin: str = "") -> Plan:
+        """Its stages as a training takes them. Raises SettingRefused: no stage `begin`."""
+        if begin and begin not in [stage.name for stage in self.stages]:
+            raise SettingRefused(
+                f"The recipe {self.name} has no stage {begin!r}.", where="--stage",
+                remedy=f"It has: {', '.join(stage.name for stage in self.stages) or 'none'}.",
+            )
+        return Plan(self.name, self.stages, tuple(sorted(mine)), begin, self.where)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A recipe's stages as one training follows them. mine: settings that stay what the user gave, whatever a stage
+    says; begin: the stage to begin with."""
+
+    recipe: str = ""
+    stages: tuple[Stage, ...] = ()
+    mine: tuple[str, ...] = ()
+    begin: str = ""
+    where: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-able; {} without stages. `recipe_file.plan_of` reads it."""
+        if not self.stages:
+            return {}
+        return {"recipe": self.recipe, "stages": [one.as_json() for one in self.stages], "mine": list(self.mine),
+                "begin": self.begin, "where": self.where}
+
+    def overrides(self, index: int) -> dict[str, Any]:
+        """What stage `index` changes, without what is the user's."""
+        return {k: v for k, v in self.stages[index].settings.items() if k not in self.mine}
+
+    def courses(self, start: TrainSettings) -> Iterator[tuple[Stage, TrainSettings]]:
+        """Each stage with the settings in force, beginning with those at `start`. Raises SettingRefused."""
+        now = start
+        for index, stage in enumerate(self.stages):
+            values = self.overrides(index)
+            stuck = sorted(AT_START & values.keys()) if index else []
+            with _named(self, stage):
+                if stuck:
+                    raise SettingRefused(
+                        f"{stuck[0]} cannot change while training runs.", why="It is read once, at the start.",
+                        remedy="Put it under the recipe's own `settings`.", where=stuck[0],
+                    )
+                now = check(type(start), now.model_dump() | values)
+            yield stage, now
+
+    def check(self, start: TrainSettings, shape: Any, parts: Callable[[], Sequence[str]] | None = None) -> None:
+        """Raise SettingRefused, naming file, stage and key, where a stage cannot be trained. parts: names the net's."""
+        budget = start.minutes or start.iterations
+        for stage, now in self.courses(start):
+            with _named(self, stage):
+                suits(now, shape)
+                if stage.share and not budget:
+                    raise SettingRefused(
+                        "It ends at a share of the budget, and there is none.",
+                        remedy="Give --minutes or --iterations.", where="share",
+                    )
+                if stage.reset and parts is not None:
+                    picked(parts(), stage.reset)
+
+
+class _named:
+    """Puts file and stage into an error."""
+
+    def __init__(self, plan: Plan, stage: Stage) -> None:
+        self.plan, self.stage = plan, stage
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FacewrightError):
+            source, key = self.plan.where or self.plan.recipe, f", {error.where}" if error.where else ""
+            raise type(error)(
+                f"Stage {self.stage.name} of the recipe {self.plan.recipe}: {error.what}", why=error.why,
+                remedy=error.remedy, where=f"{source}: stage {self.stage.name}{key}",
+            ) from error
+
+
+def picked(parts: Sequence[str], network: str) -> tuple[str, ...]:
+    """The parts called `network`, or `network`_something (inter = inter_AB and inter_B). Raises SettingRefused."""
+    found = tuple(p for p in parts if p == network) or tuple(p for p in parts if p.startswith(f"{network}_"))
+    if not found or not network:
+        raise SettingRefused(
+            f"This model has no part called {network!r}.", remedy=f"It has: {', '.join(parts)}.", where="NETWORK"
+        )
+    return found

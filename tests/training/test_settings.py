@@ -6,9 +6,16 @@ import sys
 import pytest
 
 from facewright.core.errors import SettingRefused
-from facewright.core.settings import check, merge, options
-from facewright.models.settings import SHAPES
-from facewright.training.settings import AT_START, TRAIN_SETTINGS, Quick96Train, SaehdTrain, SwapTrain, live, settings_class
+from facewright.core.settings import check, options
+from facewright.training.settings import (
+    AT_START,
+    TRAIN_SETTINGS,
+    Quick96Train,
+    SaehdTrain,
+    SwapTrain,
+    live,
+    settings_class,
+)
 
 
 def test_defaults_are_the_originals():

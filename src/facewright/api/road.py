@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewright.api.steering import OnEvent, perform
 from facewright.api.trust import new_project_entry, standing
-from facewright.core.errors import FileRefused, SettingRefused
+from facewright.core.errors import FileRefused
 from facewright.core.settings import merge as layered
 from facewright.project import Project, find, here_or_refuse
 from facewright.project import new as new_folder
@@ -101,8 +101,8 @@ def train(
     from facewright.training.history import HISTORY
     from facewright.training.recipe_file import plan_of
     from facewright.training.recipes import recipe as recipe_called
-    from facewright.training.stages import Plan, Recipe
     from facewright.training.settings import settings_class
+    from facewright.training.stages import Recipe
     from facewright.training.swap_step import step_of
 
     run, src, dst = _train_places(net, run, src, dst)

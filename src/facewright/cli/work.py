@@ -22,8 +22,8 @@ Recipe = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE.yaml",
-        help="Values and stages for a purpose (`facewright recipes list`): quick (minutes), hour, one-day, standard, rtm, "
-        "original ... [default original]",
+        help="Values and stages for a purpose (`facewright recipes list`): quick (minutes), hour, one-day, standard, "
+        "rtm, original ... [default original]",
     ),
 ]
 Stage = Annotated[str, typer.Option(help="Stage of the recipe to begin with. [default the first, or where it was]")]

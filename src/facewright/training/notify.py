@@ -132,7 +132,7 @@ def post(address: str, notice: Notice) -> None:
 def _why(error: Exception) -> str:
     """The reason without the address, which may be a secret."""
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"it took longer than {error.timeout:g} s"
+        return f"it took longer than {COMMAND_S:g} s"
     if isinstance(error, FileNotFoundError):
         return "there is no such program"
     if isinstance(error, HTTPError):

@@ -6,10 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facewright.core.errors import SettingRefused
-from facewright.core.settings import check
-from facewright.models.settings import SHAPES
 from facewright.training.recipe_file import read
-from facewright.training.settings import settings_class
 from facewright.training.stages import Recipe
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -48,8 +45,4 @@ def checked(name: str) -> Recipe:
     found = recipe(name)
     for net in found.nets:
         found.serves(net)
-        shape = check(SHAPES[net], found.shape)
-        # As with a budget: whether there is one is known when it is used.
-        start = check(settings_class(net), {"minutes": 60.0} | found.start())
-        found.plan().check(start, shape)
     return found

@@ -8,6 +8,7 @@ as the training, so it is the last one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
@@ -99,19 +100,20 @@ class Recipe:
         return {**self.settings, **(self.stages[0].settings if self.stages else {})}
 
     def serves(self, net: str) -> None:
-        """Raise SettingRefused when it is for other nets, or has values that this one does not know."""
+        """Raise SettingRefused when it is for other nets, or has a value that this one does not take: then the error
+        names file, stage and key. What depends on a run's own shape is checked by `Plan.check`."""
         if self.nets and net not in self.nets:
             raise SettingRefused(
                 f"The recipe {self.name} is for {' and '.join(self.nets)}, not for {net}.",
                 remedy=f"Run `facewright train {self.nets[0]} --recipe {self.name}`.", where="--recipe",
             )
-        for name, cls, values in (("shape", SHAPES[net], self.shape), ("settings", settings_class(net), self.settings)):
-            unknown = [key for key in values if key not in cls.model_fields]
-            if unknown:
-                raise SettingRefused(
-                    f"The recipe {self.name} has a {name} value {unknown[0]!r}, which {net} does not have.",
-                    remedy="Names are those of the options of `facewright train`.", where=f"{self.where}: {name}",
-                )
+        with _named(f"The recipe {self.name}, shape", f"{self.where}: shape"):
+            check(SHAPES[net], self.shape)
+        with _named(f"The recipe {self.name}, settings", f"{self.where}: settings"):
+            # As with a budget: whether there is one is known when it is used.
+            start = check(settings_class(net), {"minutes": 60.0} | dict(self.settings))
+        for _ in self.plan().courses(start):
+            pass
 
     def plan(self, mine: Sequence[str] = (), begin: str = "") -> Plan:
         """Its stages as a training takes them. Raises SettingRefused: no stage `begin`."""
@@ -141,6 +143,10 @@ class Plan:
         return {"recipe": self.recipe, "stages": [one.as_json() for one in self.stages], "mine": list(self.mine),
                 "begin": self.begin, "where": self.where}
 
+    def _at(self, stage: Stage) -> AbstractContextManager[None]:
+        where = f"{self.where or self.recipe}: stage {stage.name}"
+        return _named(f"Stage {stage.name} of the recipe {self.recipe}", where)
+
     def overrides(self, index: int) -> dict[str, Any]:
         """What stage `index` changes, without what is the user's."""
         return {k: v for k, v in self.stages[index].settings.items() if k not in self.mine}
@@ -151,7 +157,7 @@ class Plan:
         for index, stage in enumerate(self.stages):
             values = self.overrides(index)
             stuck = sorted(AT_START & values.keys()) if index else []
-            with _named(self, stage):
+            with self._at(stage):
                 if stuck:
                     raise SettingRefused(
                         f"{stuck[0]} cannot change while training runs.", why="It is read once, at the start.",
@@ -164,7 +170,7 @@ class Plan:
         """Raise SettingRefused, naming file, stage and key, where a stage cannot be trained. parts: names the net's."""
         budget = start.minutes or start.iterations
         for stage, now in self.courses(start):
-            with _named(self, stage):
+            with self._at(stage):
                 suits(now, shape)
                 if stage.share and not budget:
                     raise SettingRefused(
@@ -175,22 +181,14 @@ class Plan:
                     picked(parts(), stage.reset)
 
 
-class _named:
-    """Puts file and stage into an error."""
-
-    def __init__(self, plan: Plan, stage: Stage) -> None:
-        self.plan, self.stage = plan, stage
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, FacewrightError):
-            source, key = self.plan.where or self.plan.recipe, f", {error.where}" if error.where else ""
-            raise type(error)(
-                f"Stage {self.stage.name} of the recipe {self.plan.recipe}: {error.what}", why=error.why,
-                remedy=error.remedy, where=f"{source}: stage {self.stage.name}{key}",
-            ) from error
+@contextmanager
+def _named(what: str, where: str) -> Iterator[None]:
+    """Say in an error which part of which file it is about."""
+    try:
+        yield
+    except FacewrightError as error:
+        key = f", {error.where}" if error.where else ""
+        raise type(error)(f"{what}: {error.what}", why=error.why, remedy=error.remedy, where=where + key) from error
 
 
 def picked(parts: Sequence[str], network: str) -> tuple[str, ...]:

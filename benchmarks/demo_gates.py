@@ -20,9 +20,9 @@ from typing import Any
 import cv2
 import numpy as np
 from benchmarks.fw_bench import cpu_s
+from benchmarks.fwbench.faces import SIDE, crops, faceset_crops, in_colours_of, masked_dssim, reconstructed
 
 Array = np.ndarray
-SIDE = 128
 GATES = {
     "sim": (0.77, 9.0),
     "margin": (0.14, 9.0),
@@ -58,38 +58,6 @@ def pictures(film: Path) -> dict[int, Array]:
     return {f.index: f.image for f in frames(open_video(film))}
 
 
-def crops(images: dict[int, Array], points: dict[int, Array]) -> tuple[Array, Array]:
-    """Full-face crops of SIDE px and their hulls: (T, S, S, 3) float32 0..1, (T, S, S) float32."""
-    from facewright.faces.align import crop, face_from_frame
-    from facewright.faces.face import FaceType
-    from facewright.image.geometry import apply_affine
-    from facewright.image.masks import hull_mask
-
-    faces, hulls = [], []
-    for index, p in points.items():
-        matrix = face_from_frame(p, SIDE, FaceType.FULL)
-        faces.append(crop(images[index], matrix, SIDE).astype(np.float32) / 255)
-        hulls.append(hull_mask(apply_affine(matrix, p), (SIDE, SIDE)))
-    return np.stack(faces), np.stack(hulls).reshape(len(faces), SIDE, SIDE)
-
-
-def in_colours_of(faces: Array, hulls: Array, like: Array, like_hulls: Array) -> Array:
-    """Per channel, over hull pixels of the whole clip: (x - mean) / std * std' + mean'."""
-    a, b = faces[hulls > 0.5], like[like_hulls > 0.5]
-    return np.clip((faces - a.mean(0)) / a.std(0) * b.std(0) + b.mean(0), 0, 1).astype(np.float32)
-
-
-def masked_dssim(a: Array, b: Array, hulls: Array) -> float:
-    """Training's DSSIM (11 px window) of the masked pictures, mean over frames and channels."""
-    import torch
-
-    from facewright.training.losses import dssim
-
-    m = hulls[..., None]
-    x, y = (torch.from_numpy(np.ascontiguousarray((p * m).transpose(0, 3, 1, 2))) for p in (a, b))
-    return float(dssim(x, y, 11).mean())
-
-
 def nme_percent(plate: Array, swap: Array) -> float:
     """Points 17..67 against the plate's, % of the eye-centre distance."""
     eyes = np.linalg.norm(plate[:, 36:42].mean(1) - plate[:, 42:48].mean(1), axis=-1)
@@ -103,21 +71,8 @@ def lip_opening(points: Array) -> Array:
     )
 
 
-def faceset_crops(path: Path) -> tuple[Array, Array, Array]:
-    """(frame indices, crops, hulls) of a whole faceset, one face a frame."""
-    from facewright.faceset.faceset import Faceset
-    from facewright.image.geometry import apply_affine
-
-    faces = Faceset.open(path)
-    found = {f.source.frame_index: f for f in faces}
-    points = {i: apply_affine(f.face_from_frame, f.points).astype(np.float32) for i, f in found.items()}
-    return np.array(list(found)), *crops({i: faces.image(f) for i, f in found.items()}, points)
-
-
 def held_out(run: Path, src: Path, dst: Path) -> dict[str, float]:
     """DSSIM at 128 px of reconstructions of frames that training never saw (index mod 25 >= 21)."""
-    import torch
-
     from facewright.merge.settings import MergeSettings
     from facewright.merge.trained import open_run
 
@@ -127,22 +82,8 @@ def held_out(run: Path, src: Path, dst: Path) -> dict[str, float]:
     found = {}
     for side, index, faces, hulls in (("src", index_s, faces_s, hulls_s), ("dst", index_d, faces_d, hulls_d)):
         keep = index % 25 >= 21
-        truth = faces[keep]
-        small = np.stack([cv2.resize(f, (net.resolution,) * 2, interpolation=cv2.INTER_AREA) for f in truth])
-        tensor = torch.from_numpy(np.ascontiguousarray(small[..., ::-1].transpose(0, 3, 1, 2)))
-        with torch.inference_mode():
-            views = net(tensor, tensor)
-        made = (
-            (views.src_src if side == "src" else views.dst_dst)
-            .float()
-            .clamp(0, 1)
-            .numpy()
-            .transpose(0, 2, 3, 1)[..., ::-1]
-        )
-        large = np.stack(
-            [cv2.resize(np.ascontiguousarray(m), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for m in made]
-        )
-        found[f"held_out_DSSIM_{side}"] = masked_dssim(truth, large, hulls[keep])
+        made = reconstructed(net, faces[keep], side)
+        found[f"held_out_DSSIM_{side}"] = masked_dssim(faces[keep], made, hulls[keep])
     return found
 
 

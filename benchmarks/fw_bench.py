@@ -179,42 +179,58 @@ def composites(merged: Path, wanted: set[int]) -> tuple[dict[int, Any], dict[int
     from facewright.merge.result import Merged
 
     swap, alpha = {}, {}
-    for c in Merged.open(merged).composites():
+    for c in Merged.open(merged).composites(min(wanted), max(wanted) + 1):
         if c.frame_index in wanted:
             swap[c.frame_index], alpha[c.frame_index] = c.image, c.alpha
     return swap, alpha
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Scored frames of a target, looked at once: label "seen" or "unseen" in training, the plate's pictures by frame
+    index, the meshes of its faces, and what is seen there."""
+
+    label: str
+    plates: dict[int, Any]
+    meshes: dict[int, Any]
+    plate: Any
+
+
+def parts_of(pair: Pair) -> list[Part]:
+    """The frames that every swap of this pair is scored on."""
+    return [Part(label, *look(pair.target, span(part))) for label, part in zip(("seen", "unseen"), pair.score)]
+
+
+def score_arm(part: Part, arm: Any, judge: Any) -> dict[str, Any]:
+    """All metrics of one swap of these frames, and its gates."""
+    from benchmarks.fwbench import observe
+    from benchmarks.fwbench.score import gates, score
+
+    scores = score(arm, part.plate, observe.look(arm.swap, part.meshes), judge)
+    return {"scores": scores, "gates": gates(scores)}
+
+
 def score_pair(pair: Pair, merged: Path, judge: Any) -> dict[str, Any]:
     """Seen and unseen frames of a merge, and the null swaps of the same frames, all gates."""
-    from benchmarks.fwbench import observe
     from benchmarks.fwbench.null import null_arm
-    from benchmarks.fwbench.score import Arm, gates, score
+    from benchmarks.fwbench.score import Arm
 
     found: dict[str, Any] = {}
-    for label, part in zip(("seen", "unseen"), pair.score):
-        indices = span(part)
-        plate_images, meshes, plate = look(pair.target, indices)
-        swap_images, alpha = composites(merged, set(indices))
-        arms = {"swap": Arm(plate_images, swap_images, alpha)}
-        arms |= {f"null{side}": null_arm(plate_images, plate, side) for side in (256, 128)}
-        for name, arm in arms.items():
-            seen = observe.look(arm.swap, meshes)
-            scores = score(arm, plate, seen, judge)
-            found[f"{label}_{name}"] = {"scores": scores, "gates": gates(scores)}
+    for part in parts_of(pair):
+        arms = {"swap": Arm(part.plates, *composites(merged, set(part.plates)))}
+        arms |= {f"null{side}": null_arm(part.plates, part.plate, side) for side in (256, 128)}
+        found |= {f"{part.label}_{name}": score_arm(part, arm, judge) for name, arm in arms.items()}
     return found
 
 
-def sheet(pair: Pair, merged: Path, path: Path) -> None:
-    """6 fixed frames and 4 spread ones: target and swap, for a person to look at."""
+def sheet(plates: dict[int, Any], swaps: dict[int, Any], path: Path) -> None:
+    """Ten frames spread over those given: target and swap, for a person to look at."""
     import numpy as np
     from PIL import Image
 
-    chosen = span(*pair.score)
+    chosen = sorted(plates)
     picks = sorted({chosen[i] for i in np.linspace(0, len(chosen) - 1, 10).astype(int)})
-    plates = pictures(pair.target, picks)
-    swaps, _ = composites(merged, set(picks))
-    rows = [np.concatenate([plates[i] for i in picks], 1), np.concatenate([swaps[i] for i in picks], 1)]
+    rows = [np.concatenate([film[i] for i in picks], 1) for film in (plates, swaps)]
     Image.fromarray(np.concatenate(rows, 0)).save(path)
 
 
@@ -252,7 +268,9 @@ def leg_train(leg: str, pairs: list[Pair], out: Path, extra: dict[str, Any]) -> 
         values = {**plan["values"], "seed": 0, **extra}
         made = train(pair, out, values, plan["recipe"], plan["shape"])
         scores = score_pair(pair, made["merged"], judge_of(pair))
-        sheet(pair, made["merged"], out / f"{pair.name}.png")
+        scored = span(*pair.score)
+        swaps, _ = composites(made["merged"], set(scored))
+        sheet(pictures(pair.target, scored), swaps, out / f"{pair.name}.png")
         found[pair.name] = {
             "settings": values,
             "recipe": plan["recipe"],

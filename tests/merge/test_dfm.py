@@ -18,8 +18,8 @@ from facewright.merge.predict import is_dfm, predictor
 from facewright.merge.run import MergeStep
 from facewright.merge.settings import MergeSettings
 from facewright.merge.trained import run_record
-from facewright.models.dfm_facts import to_metadata
-from facewright.models.onnx_nets import FACE, MORPH, OUTPUTS, to_onnx
+from facewright.models.dfm_facts import FACE, MORPH, OUTPUTS, to_metadata
+from facewright.models.onnx_nets import to_onnx
 
 CPU = MergeSettings(device="cpu")
 SOURCE = {"role": "source_likeness", "consent": "sha256:" + "a" * 64, "person": "Ada", "where": "/home/ada",

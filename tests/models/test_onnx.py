@@ -12,9 +12,10 @@ from tests.models.folders import tiny
 
 from facewright.core.errors import Mismatch
 from facewright.models.dfl_read import fill, read_dfl
+from facewright.models.dfm_facts import FACE, MASK, MORPH, OUTPUTS
 from facewright.models.net import NETS, build, fresh
 from facewright.models.onnx_check import compare, pictures
-from facewright.models.onnx_nets import FACE, MASK, MORPH, OUTPUTS, to_onnx
+from facewright.models.onnx_nets import to_onnx
 from facewright.models.settings import SaehdSettings, XSegSettings
 
 

@@ -27,26 +27,35 @@ class XSegMasker:
     """An XSeg net behind the contract of maskers. Faces of another type than the net's are cut for it afresh, and the
     mask is laid back; what the net does not see is outside."""
 
-    def __init__(self, net: XSeg, *, identity: str, device: torch.device) -> None:
+    def __init__(
+        self, net: XSeg, *, identity: str, device: torch.device, iteration: int = 0, bf16: bool = False
+    ) -> None:
         self.net = net.to(device).eval().requires_grad_(False)
         self.face_type, self.resolution = FaceType(net.face_type), int(net.resolution)
-        self.identity, self.device = identity, device
+        self.identity, self.iteration = identity, iteration
+        self.device, self.bf16 = device, bf16
 
     def __call__(self, image: np.ndarray, face: Face, side_px: int = 0) -> np.ndarray:
         """See Masker."""
         return self.many([image], [face], side_px)[0]
 
     @torch.inference_mode()
+    def predict(self, faces: np.ndarray) -> np.ndarray:
+        """(B, R, R, 3) float32 RGB 0..1, faces of the net's own type -> masks (B, R, R, 1) float32 0..1."""
+        bgr = torch.from_numpy(np.ascontiguousarray(faces[..., ::-1].transpose(0, 3, 1, 2))).to(self.device)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            mask = self.net.mask(bgr)
+        return mask.float().permute(0, 2, 3, 1).cpu().numpy()
+
     def many(self, images: Sequence[np.ndarray], faces: Sequence[Face], side_px: int = 0) -> list[np.ndarray]:
         """See Masker."""
         found: list[np.ndarray] = []
         for at in range(0, len(images), _AT_ONCE):
             some, theirs = images[at : at + _AT_ONCE], faces[at : at + _AT_ONCE]
             rgb = np.stack([self._seen(image, face) for image, face in zip(some, theirs)])
-            bgr = torch.from_numpy(np.ascontiguousarray(rgb[..., ::-1].transpose(0, 3, 1, 2))).to(self.device)
-            masks = self.net.mask(bgr.float() / 255)[:, 0].float().cpu().numpy()
+            masks = self.predict(rgb.astype(np.float32) / np.float32(255))
             found += [self._laid(mask, face, side_px or len(image))
-                      for mask, image, face in zip(masks, some, theirs)]
+                      for mask, image, face in zip(masks[..., 0], some, theirs)]
         return found
 
     def _seen(self, image: np.ndarray, face: Face) -> np.ndarray:
@@ -69,12 +78,17 @@ class XSegMasker:
 
 
 def open_xseg(run: Path | None, settings: MaskSettings) -> XSegMasker:
-    """The newest sound checkpoint of an XSeg RUN, the running mean of its weights where there is one.
+    """MASKERS: xseg. See `trained_masker`."""
+    return trained_masker(Path(run or ""), settings.device)
+
+
+def trained_masker(run: Path, device: str = "auto", *, ema: bool = True, bf16: bool = False) -> XSegMasker:
+    """The newest sound checkpoint of an XSeg RUN, by default the running mean of its weights where there is one.
 
     Raises FileRefused (no run), Mismatch (the run of another net), NothingFound (nothing trained yet), SettingRefused
     (no such device).
     """
-    folder = RunFolder.open(Path(run or ""), XSeg.name)
+    folder = RunFolder.open(run, XSeg.name)
     saved = checkpoint.load_latest(folder.path)
     if saved is None:
         raise NothingFound(
@@ -82,8 +96,8 @@ def open_xseg(run: Path | None, settings: MaskSettings) -> XSegMasker:
             remedy="Take over a trained one: `facewright model import-dfl`.", where=folder.path,
         )
     net = XSeg(folder.shape)  # type: ignore[arg-type]
-    net.load_state_dict(saved.smooth_weights())
+    net.load_state_dict(saved.smooth_weights() if ema else saved.weights())
     files = saved.state["files"]
-    digest = str(files.get("ema", files["weights"]))[:12]
+    digest = str(files.get("ema", files["weights"]) if ema else files["weights"])[:12]
     identity = f"xseg:{folder.path.resolve().name}:{saved.iteration}:{digest}"
-    return XSegMasker(net, identity=identity, device=device_named(settings.device))
+    return XSegMasker(net, identity=identity, device=device_named(device), iteration=saved.iteration, bf16=bf16)

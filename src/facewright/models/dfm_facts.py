@@ -1,4 +1,5 @@
-"""What an exported net says of itself: face type, origin, and whose records of consent it stands on. No names.
+"""What an exported net says of itself: face type, origin, and whose records of consent it stands on. No names of
+people; and what its inputs and outputs are called.
 
 In files of this house it is ONNX metadata; beside files of others lies a note `<file>.facewright.json`, made when
 somebody says whose face they hold. Imports nothing heavy.
@@ -13,6 +14,12 @@ from typing import Any
 
 from facewright.core.errors import FileRefused
 from facewright.core.files import read_file, write_atomic
+
+FACE, MORPH = "in_face:0", "morph_value:0"
+OUTPUTS = ("out_face_mask:0", "out_celeb_face:0", "out_celeb_face_mask:0")
+"""Mask of the target's own face, the swapped face, its mask."""
+MASK = "out_mask:0"
+"""The one output of a net of masks."""
 
 PREFIX = "facewright."
 NOTE = ".facewright.json"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from facewright.models.onnx_nets import FACE, MASK, MORPH, OUTPUTS
+from facewright.models.dfm_facts import FACE, MASK, MORPH, OUTPUTS
 
 _MORPHS = (0.0, 0.37, 1.0)
 _SEED = 20

@@ -14,16 +14,12 @@ from facewright import __version__
 from facewright.core.errors import Mismatch
 from facewright.models.amp import Amp, AmpEncoder, AmpInter
 from facewright.models.autoencoder import Decoder, Encoder, Inter
+from facewright.models.dfm_facts import FACE, MASK, MORPH, OUTPUTS
 from facewright.models.layers import BlurPool, Down, Res, TransposedConv
 from facewright.models.onnx_graph import Graph
 from facewright.models.saehd import Saehd
 from facewright.models.xseg import XSeg
 
-FACE, MORPH = "in_face:0", "morph_value:0"
-OUTPUTS = ("out_face_mask:0", "out_celeb_face:0", "out_celeb_face_mask:0")
-"""Mask of the target's own face, the swapped face, its mask."""
-
-MASK = "out_mask:0"
 _DFM_OPSET, _XSEG_OPSET = 12, 13
 _BATCH = "N"
 

@@ -19,7 +19,8 @@ _RISEN = (1, 2, 4, 4, 4, 4)
 
 _CODE_DIMS = 512
 _CODE_SIDE = 4
-_FAINT = 0.1
+FAINT = 0.1
+"""A mask that is fainter counts as none."""
 
 
 class _Block(nn.Module):
@@ -95,4 +96,4 @@ class XSeg(nn.Module):
     def mask(self, image: Tensor) -> Tensor:
         """(B, 1, 256, 256) float32 in 0..1, 1 = face; what is fainter than 0.1 becomes 0, as in the original."""
         soft = torch.sigmoid(self(image))
-        return torch.where(soft < _FAINT, 0.0, soft)
+        return torch.where(soft < FAINT, 0.0, soft)

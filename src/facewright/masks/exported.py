@@ -1,0 +1,42 @@
+"""An exported XSeg net (ONNX file) as a maker of masks: ours or DeepFaceLab's. Untrusted, see models/onnx_read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facewright.models.dfm_facts import FACE, MASK
+from facewright.models.onnx_read import OnnxFile, read_onnx, session_of
+from facewright.models.xseg import FAINT
+
+ONNX = ".onnx"
+"""Ending of the file that takes the place of an XSeg RUN."""
+
+
+class ExportedMasks:
+    """An ONNX session behind the house's types; RGB in. face_type: None where the file does not say it."""
+
+    def __init__(self, session: Any, file: OnnxFile) -> None:
+        self.session, self.resolution = session, int(session.get_inputs()[0].shape[1])
+        self.face_type, self.iteration = file.face_type, file.iteration
+        self.identity = f"onnx:{file.sha256}"
+
+    def predict(self, faces: np.ndarray) -> np.ndarray:
+        """(B, R, R, 3) float32 RGB 0..1 -> masks (B, R, R, 1) float32 0..1, as those of the run itself."""
+        (soft,) = self.session.run([MASK], {FACE: np.ascontiguousarray(faces[..., ::-1], np.float32)})
+        return np.where(soft < FAINT, np.float32(0), np.minimum(soft, np.float32(1)))
+
+
+def open_exported(path: Path, device: str = "auto") -> ExportedMasks:
+    """The net of an .onnx file. Raises FileRefused: no such file, no ONNX, or none that makes masks."""
+    file = read_onnx(path, "XSeg model")
+    return ExportedMasks(session_of(file, device, _check_borders), file)
+
+
+def _check_borders(session: Any) -> None:
+    """Raise ValueError unless inputs and outputs are those of an exported XSeg."""
+    inputs, outputs = [i.name for i in session.get_inputs()], [o.name for o in session.get_outputs()]
+    if inputs != [FACE] or outputs != [MASK]:
+        raise ValueError(f"it has the inputs {inputs} and the outputs {outputs}")

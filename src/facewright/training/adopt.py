@@ -84,6 +84,7 @@ def adopt(model: ForeignModel, run: Path, likenesses: Sequence[Mapping[str, Any]
     settings, left = train_settings(model)
     if left:
         notes.append(f"Options that this facewright does not train with: {', '.join(left)}.")
+    notes.append("Training goes on in facewright's way; --parity dfl goes on in DeepFaceLab's.")
     with making(run) as place:
         imported = {
             "by": BY, "name": model.name, "class": CLASS_OF_NET[model.net], "iteration": model.iteration,

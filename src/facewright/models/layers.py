@@ -120,7 +120,9 @@ class TLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> same."""
-        return torch.maximum(x, self.tau[:, None, None])
+        # The same as torch.maximum, whose gradient costs three times as much: it divides ties between its two inputs.
+        tau = self.tau[:, None, None]
+        return torch.relu(x - tau) + tau
 
 
 class BlurPool(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,8 +16,8 @@ from facewright.models import checkpoint
 from facewright.models.net import build
 from facewright.models.run_folder import RunFolder
 from facewright.training import history
-from facewright.training.optim import AdaBelief
-from facewright.training.reset import chosen, reset
+from facewright.training.optim import AdaBelief, Ema
+from facewright.training.reset import chosen, reset, reset_live
 from facewright.training.snapshots import restore
 
 
@@ -126,3 +127,26 @@ def test_kill_9_leaves_the_old_or_the_new(run):
             assert torch.equal(value, fresh[name] if part and new else before[0][name]), name
         if new:
             restore(run, "before-reset")
+
+
+@pytest.mark.parametrize("mean", [True, False])
+def test_in_memory_the_part_is_fresh_and_the_rest_untouched(run, mean):
+    shape = RunFolder.open(run).shape
+    net = build("saehd", shape, seed=1)
+    named = list(net.named_parameters())
+    optimiser, ema = AdaBelief(named), Ema(named) if mean else None
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimiser.step()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    start = build("saehd", shape, seed=9).state_dict()
+    t = SimpleNamespace(net=net, ema=ema, optimiser=optimiser)
+    assert reset_live(t, "inter_AB", 9) == ("inter_AB",)
+    for name, value in net.state_dict().items():
+        fresh = name.startswith("inter_AB.")
+        assert torch.equal(value, start[name] if fresh else before[name]), name
+        assert ema is None or not fresh or torch.equal(ema.tensors()[name], start[name])
+    assert {n for n, p in named if p in optimiser.state} == {n for n, _ in named if not n.startswith("inter_AB.")}
+    optimiser.step()
+    with pytest.raises(SettingRefused, match="no part"):
+        reset_live(t, "inter_C", 9)

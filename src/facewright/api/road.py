@@ -133,6 +133,7 @@ def train(
         src_person=src_person,
         dst_person=dst_person,
         recipe=plan.as_json(),
+        said=sorted(settings),
     )
     return perform(step, background=background, on_event=on_event)
 

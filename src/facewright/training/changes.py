@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,35 +63,39 @@ def goes_on(events: Sequence[dict[str, Any]], given: TrainSettings, plan: Mappin
     return all(e.get("kind") != "end" for e in events[starts[-1] :])
 
 
+def says_now(
+    events: Sequence[dict[str, Any]], given: TrainSettings, said: Collection[str], plan: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a new command sets: settings whose names it `said`, and those that are otherwise than in the command before
+    (from project.toml, from a recipe). The same command again sets nothing: it goes on."""
+    starts = [e for e in events if e.get("kind") == "start"]
+    if not starts or goes_on(events, given, plan):
+        return {}
+    now, before = given.model_dump(), dict(starts[-1].get("given") or {})
+    return {k: v for k, v in now.items() if k in said or (k in before and before[k] != v)}
+
+
 def taken_up(
-    events: Sequence[dict[str, Any]], given: TrainSettings, done: int, saved: Mapping[str, Any] | None = None
+    events: Sequence[dict[str, Any]], given: TrainSettings, done: int, saved: Mapping[str, Any] | None,
+    now: Mapping[str, Any],
 ) -> TrainSettings:
     """The settings with which a training starts after `done` iterations.
 
     Those of the save (`saved`; a recipe's stages included); with what the user changed since, by a command or while it
-    ran; with what the command of now says otherwise than the one before. What was changed before a snapshot was
-    restored is undone with it. Raises SettingRefused where these do not go together.
+    ran; with what `says_now`. What was changed before a snapshot was restored is undone with it. Raises SettingRefused
+    where these do not go together.
     """
     values: dict[str, Any] = dict(saved or {})
     changes: dict[str, Any] = {}
-    before: dict[str, Any] | None = None
     for event in events:
         kind, late = event.get("kind"), int(event.get("iteration") or 0) >= done
         if kind == "start":
-            now = dict(event.get("given") or {})
-            if before is None and not values:
-                values = now
-            changes |= _otherwise(before, now) if late else {}
-            before = now
+            values = values or dict(event.get("given") or {})
+            changes |= dict(event.get("says") or {}) if late else {}
         elif kind == "setting" and event.get("by") == "user" and late:
             changes[event["name"]] = event["now"]
         elif kind == "restore":
             changes = {}
     whole = given.model_dump()
-    known = {k: v for k, v in (values | changes | _otherwise(before, whole)).items() if k in whole}
+    known = {k: v for k, v in (values | changes | dict(now)).items() if k in whole}
     return check(type(given), whole | known)
-
-
-def _otherwise(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:
-    """What `now` says otherwise; of a setting that the one before did not know, nothing."""
-    return {k: v for k, v in now.items() if before is not None and k in before and before[k] != v}

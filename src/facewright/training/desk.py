@@ -115,7 +115,7 @@ class Desk:
         stage, left = self.course.next, self.course.left(self._now(iteration))
         if stage is None:
             return
-        when = f"In {left:,.0f} iterations" if left else "Soon"
+        when = f"In {left:,.0f} iteration{'' if round(left) == 1 else 's'}" if left else "Soon"
         changes = ", ".join(f"{k} = {v}" for k, v in self.course.plan.overrides(self.course.next_index).items())
         name = self.course.name(self.course.next_index)
         text = "; ".join(part for part in (f"{when} begins stage {name}", changes, *stage.deeds) if part)

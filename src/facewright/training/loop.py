@@ -18,7 +18,7 @@ from facewright.faces.face import FaceType
 from facewright.models.run_folder import RunFolder, is_run
 from facewright.models.settings import SHAPES, ShapeSettings
 from facewright.training import clock, guard, history, machine
-from facewright.training.changes import goes_on, taken_up
+from facewright.training.changes import goes_on, says_now, taken_up
 from facewright.training.desk import Desk
 from facewright.training.history import HISTORY
 from facewright.training.objectives import Reduction
@@ -79,7 +79,8 @@ class LearnStep(ABC):
     """Faces -> weights in RUN, whatever the net. One item with inner saves; see core.step.Step.
 
     shape: shape settings that were given (the rest: the run's, else defaults). recipe: a plan of stages as JSON
-    (stages.Plan), {} = none. src_person, dst_person: whom to learn where a faceset holds several people.
+    (stages.Plan), {} = none. said: settings that this command names itself. src_person, dst_person: whom to learn where
+    a faceset holds several people.
     """
 
     run: str
@@ -91,6 +92,7 @@ class LearnStep(ABC):
     src_person: str = ""
     dst_person: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
 
     stage = "train"
 
@@ -104,7 +106,8 @@ class LearnStep(ABC):
         """See core.step.Step; paths absolute, so that a job resumes from any folder."""
         given = {name: getattr(self, name) for name in ("run", "src", "dst")}
         paths = {name: str(Path(path).absolute()) if path else "" for name, path in given.items()}
-        return paths | {name: getattr(self, name) for name in ("net", "shape", "src_person", "dst_person", "recipe")}
+        plain = ("net", "shape", "src_person", "dst_person", "recipe", "said")
+        return paths | {name: getattr(self, name) for name in plain}
 
     def likenesses(self) -> list[Likeness]:
         """The source's face is put in, the target's is replaced."""
@@ -209,7 +212,8 @@ class LearnStep(ABC):
         folder.note(likenesses=people, data=self.data())
         t = self.begin(shape, lambda name: lambda done, total: _prepared(work, done, total, name))
         before = history.events(folder.history)
-        t.settings = taken_up(before, s, t.done, t.saved.extra.get("train") if t.saved is not None else None)
+        now = says_now(before, s, self.said, self.recipe)
+        t.settings = taken_up(before, s, t.done, t.saved.extra.get("train") if t.saved is not None else None, now)
         if self.recipe.get("begin") and not goes_on(before, s, self.recipe):
             t.place = {}  # the user asks for that stage now, wherever the recipe had come to
         t.take_up_others()
@@ -217,7 +221,7 @@ class LearnStep(ABC):
             work.note("warning", iteration=t.done, text=text)
         digests = self.inputs()
         history.note(folder.history, "start", iteration=t.done, given=s.model_dump(), settings=t.settings.model_dump(),
-                     plan=self.recipe, **digests, **t.facts)
+                     plan=self.recipe, says=now, **digests, **t.facts)
         work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)
         return t
 

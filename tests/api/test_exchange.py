@@ -256,12 +256,12 @@ class TestConsent:
     def test_a_permit_for_something_else_opens_nothing(self, dfl, tmp_path):
         reference = record()
         api.model_import_dfl(dfl, tmp_path / "run", records=[reference])
-        from facewright.api.exchange import _allow
+        from facewright.api.trust import permit_at
 
         other = record("Bob")
-        for permit in (_allow("train", [Likeness("source_likeness", reference, "", tmp_path)], tmp_path),
-                       _allow("export_model", [Likeness("source_likeness", other, "", tmp_path)], tmp_path),
-                       _allow("label", [], tmp_path)):
+        for permit in (permit_at(tmp_path, "train", [Likeness("source_likeness", reference, "", tmp_path)]),
+                       permit_at(tmp_path, "export_model", [Likeness("source_likeness", other, "", tmp_path)]),
+                       permit_at(tmp_path, "label", [])):
             with pytest.raises(ConsentRefused, match="no leave"):
                 exchange.export_onnx(tmp_path / "run", tmp_path / "a.dfm", permit=permit)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facewright.api.trust import trust_at
+from facewright.api.trust import permit_at, trust_at
 from facewright.core.errors import ConsentRefused, FileRefused, SettingRefused
 from facewright.core.step import Likeness
 
@@ -39,7 +39,7 @@ def model_import_dfl(
     else:
         people = _people(run, records, folder, model)
     free = model.net == "xseg" or not people
-    permit = _allow("label" if free else "train", [] if free else people, run)
+    permit = permit_at(run, "label" if free else "train", [] if free else people)
     done = adopt(model, run, [_entry(one) for one in people])
     _note(run, "model.imported", permit, run.name, {
         "net": model.net, "iteration": str(done.iteration), "class": str(done.folder.extra["imported"]["class"]),
@@ -90,7 +90,7 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
     if file.suffix.lower() != ".dfm" or not file.is_file():
         raise FileRefused(f"{file.name} is no DFM file.", remedy="Give a file that ends in .dfm.", where=file)
     people = _people(file, records, file)
-    permit = _allow("train", people, file)
+    permit = permit_at(file, "train", people)
     digest = sha256_of(file)
     note = write_note(file, digest, face_type, [_entry(one) for one in people])
     _note(file, "model.imported", permit, file.name, {"net": "dfm", "sha256": digest})
@@ -134,15 +134,7 @@ def _leave(run: Path) -> Permit:
     from facewright.models.exchange import MASK_STAGE, USE, likenesses_of
 
     people = [likeness_from(entry) for entry in likenesses_of(run)]
-    return _allow(USE if people else MASK_STAGE, people, run)
-
-
-def _allow(stage: str, people: Sequence[Likeness], place: Path) -> Permit:
-    from facewright.provenance.moment import utc_now
-    from facewright.provenance.permit import allow
-
-    project = trust_at(place).project
-    return allow(stage, people, store=_store(place), now=utc_now(), project=project, ledger=_ledger(place))
+    return permit_at(run, USE if people else MASK_STAGE, people)
 
 
 def _store(place: Path) -> ConsentStore:

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facewright.core.errors import Mismatch, SettingRefused
 from facewright.core.places import data_folder
 from facewright.project import Project, find
+
+if TYPE_CHECKING:
+    from facewright.core.step import Likeness
+    from facewright.provenance.permit import Permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,18 @@ def gate_at(place: Path) -> Any:
 
     trust = trust_at(place)
     return HouseGate(trust.records, trust.ledger, trust.project)
+
+
+def permit_at(place: Path, stage: str, people: Sequence[Likeness]) -> Permit:
+    """The gate's leave for what is done at `place` outside of a job: the same records, the same ledger.
+
+    Raises ConsentRefused.
+    """
+    from facewright.provenance.moment import utc_now
+    from facewright.provenance.permit import allow
+
+    trust = trust_at(place)
+    return allow(stage, people, store=_store(trust), now=utc_now(), project=trust.project, ledger=_ledger(trust))
 
 
 def _store(trust: Trust) -> Any:

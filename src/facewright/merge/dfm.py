@@ -18,13 +18,15 @@ from facewright.models.onnx_read import OnnxFile, read_onnx, session_of
 
 
 class DfmSwapper:
-    """An ONNX session behind the house's types; RGB in and out. `morph`: share of the source's likeness (AMP)."""
+    """An ONNX session behind the house's types; RGB in and out. `morph`: share of the source's likeness (AMP); `net`:
+    the one that the file was exported from, "dfm" where it does not say."""
 
     def __init__(
-        self, session: Any, *, face_type: FaceType, identity: str, iteration: int, morph: float = 1.0
+        self, session: Any, *, face_type: FaceType, identity: str, iteration: int, morph: float = 1.0, net: str = "dfm"
     ) -> None:
         shapes = {i.name: i.shape for i in session.get_inputs()}
         self.session, self.face_type, self.iteration, self.morph = session, face_type, iteration, morph
+        self.net = net
         self.resolution = int(shapes[FACE][1])
         self.takes_morph = MORPH in shapes
         self.identity = f"{identity}:{morph:g}" if self.takes_morph else identity
@@ -58,7 +60,7 @@ def open_dfm(run: Path | str, settings: MergeSettings) -> DfmSwapper:
         )
     return DfmSwapper(
         session_of(file, settings.device, _check_borders), face_type=file.face_type, identity=f"dfm:{file.sha256}",
-        morph=settings.morph, iteration=file.iteration,
+        morph=settings.morph, iteration=file.iteration, net=str(file.facts.get("net", "dfm")),
     )
 
 

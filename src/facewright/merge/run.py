@@ -11,7 +11,7 @@ from typing import Any
 
 import cv2
 
-from facewright.core.errors import ConsentRefused, Mismatch
+from facewright.core.errors import Mismatch
 from facewright.core.files import make_folder
 from facewright.core.step import Item, Likeness, Work
 from facewright.faceset.faceset import Faceset
@@ -20,7 +20,8 @@ from facewright.media.reader import count_frames, open_video
 from facewright.merge import result
 from facewright.merge.cast import Cast, cast
 from facewright.merge.line import Line
-from facewright.merge.predict import NULL, Swapper, is_dfm, predictor
+from facewright.merge.people import people_of
+from facewright.merge.predict import NULL, Swapper, predictor
 from facewright.merge.settings import MergeSettings
 from facewright.merge.summary import summarise
 
@@ -83,27 +84,8 @@ class MergeStep:
         return [*self._sources(), *target]
 
     def _sources(self) -> list[Likeness]:
-        if self.is_null:
-            return []
-        from facewright.merge.trained import run_record
-
-        recorded = run_record(Path(self.run)).get("likenesses", [])
-        found = [result.likeness_from(entry) for entry in recorded if entry["role"] == "source_likeness"]
-        if not found and is_dfm(self.run):
-            raise ConsentRefused(
-                f"The file {Path(self.run).name} does not say whose face it makes.",
-                why="Without that, no record of consent can be asked.",
-                remedy=f"Say it: `facewright model import-dfm {self.run} --record RECORD`.", where=Path(self.run),
-            )
-        if not found:
-            # An empty list would let the film pass with the target's record alone.
-            raise ConsentRefused(
-                f"The run {Path(self.run).name} does not say whose face it learned.",
-                why="Without that, no record of consent can be asked.",
-                remedy="Go on training it with `facewright train`, which notes the people, then merge again.",
-                where=Path(self.run),
-            )
-        return found
+        """The film's own people stand for the target; of the net's, the source alone is seen in it."""
+        return [] if self.is_null else [one for one in people_of(Path(self.run)) if one.role == "source_likeness"]
 
     def inputs(self) -> dict[str, str]:
         """Digests of film, faces and weights."""

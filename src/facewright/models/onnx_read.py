@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import FileRefused
+from facewright.core.errors import FileRefused, SettingRefused
 from facewright.core.files import read_file
 from facewright.faces.face import FaceType
 from facewright.models.dfm_facts import FACE, from_metadata
 
+_CPU, _GPU = "CPUExecutionProvider", "CUDAExecutionProvider"
 _LIMIT_BYTES = 2 << 30
 _LARGEST_SIDE = 2048
 
@@ -63,13 +64,14 @@ def read_onnx(path: Path, kind: str) -> OnnxFile:
 
 def session_of(file: OnnxFile, device: str, check: Callable[[Any], None]) -> Any:
     """An onnxruntime session on a device (auto, cpu, cuda ...). `check` looks at its inputs and outputs, and raises
-    ValueError where they are not those of the file's kind. Raises FileRefused."""
+    ValueError where they are not those of the file's kind. Raises FileRefused, SettingRefused (no such device)."""
     import onnxruntime
 
+    providers = _providers(device)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(file.data, options, providers=_providers(device))
+        session = onnxruntime.InferenceSession(file.data, options, providers=providers)
         check_face(session)
         check(session)
     except Exception as error:  # the runtime raises types of its own, and plain ones
@@ -110,12 +112,20 @@ def _tensors(graph: Any) -> Iterator[Any]:
             yield from (attribute.t, *attribute.tensors)
 
 
-def _providers(device: str) -> list[str]:
+def _providers(device: str) -> list[Any]:
     import onnxruntime
 
-    gpu = "CUDAExecutionProvider"
-    wanted = device == "auto" or device.startswith("cuda")
-    return [p for p in (gpu,) if wanted and p in onnxruntime.get_available_providers()] + ["CPUExecutionProvider"]
+    has_gpu = _GPU in onnxruntime.get_available_providers()
+    if device == "cpu" or (device == "auto" and not has_gpu):
+        return [_CPU]
+    kind, _, number = device.partition(":")
+    if not has_gpu or kind not in ("auto", "cuda") or not (number or "0").isdigit():
+        raise SettingRefused(
+            f"--device {device} is not to be had here.",
+            why=f"Files run on onnxruntime, which has {'CUDA and the CPU' if has_gpu else 'the CPU only'} here.",
+            remedy="Use auto or cpu.", where="--device",
+        )
+    return [(_GPU, {"device_id": int(number or 0)}), _CPU]
 
 
 def _refused(path: Path, kind: str, why: str) -> FileRefused:

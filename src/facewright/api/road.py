@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facewright.api.steering import OnEvent, perform
 from facewright.api.trust import new_project_entry, standing
-from facewright.core.errors import FileRefused
+from facewright.core.errors import FileRefused, SettingRefused
 from facewright.core.settings import merge as layered
 from facewright.project import Project, find, here_or_refuse
 from facewright.project import new as new_folder
@@ -105,7 +105,9 @@ def train(
     from facewright.training.stages import Recipe
     from facewright.training.swap_step import step_of
 
-    run, src, dst = _train_places(net, run, src, dst)
+    if settings.get("pretrain"):
+        settings = {**settings, "pretrain": str(Path(settings["pretrain"]).absolute())}
+    run, src, dst = _train_places(net, run, src, dst, many=bool(settings.get("pretrain")))
     chosen = recipe_called(recipe) if recipe else Recipe("", "")
     chosen.serves(net)
     cls = settings_class(net)
@@ -113,6 +115,7 @@ def train(
     if is_run(run):
         RunFolder.open(run, net)  # refuses the run of another net, before its settings are taken for ours
     stored = {k: v for k, v in history.stored_settings(run / HISTORY).items() if k in cls.model_fields}
+    stored.pop("pretrain", None)  # each time anew: without it pretraining is left
     kept = plan_of(history.stored_plan(run / HISTORY), run / HISTORY)
     if not recipe:
         chosen = Recipe(kept.recipe, "", kept.where, stages=kept.stages)
@@ -174,8 +177,14 @@ def recipes_show(name: str) -> dict[str, Any]:
 
 
 def _train_places(
-    net: str, run: Path | None, src: Path | None, dst: Path | None
+    net: str, run: Path | None, src: Path | None, dst: Path | None, many: bool
 ) -> tuple[Path, Path | None, Path | None]:
+    if many and (src or dst) is not None:
+        raise SettingRefused(
+            "--pretrain takes the place of both people.", remedy="Leave out --src and --dst.", where="--pretrain"
+        )
+    if many:
+        return run or here_or_refuse("RUN").run(net), None, None
     if run is not None and src is not None and dst is not None:
         return run, src, dst
     missing = "RUN" if run is None else "--src" if src is None else "--dst"

@@ -155,10 +155,11 @@ def save(
 
 def save_changed(
     run: Path, found: Checkpoint, tensors: Mapping[str, Mapping[str, Tensor]], extra: Mapping[str, Any],
-    keep: Keep | None = None,
+    keep: Keep | None = None, iteration: int | None = None,
 ) -> Path:
-    """A new save of `found`'s iteration, current from now on, with `tensors` (file -> its content: "weights" ...) in
-    the place of its own, and notes `extra` added to its own. The rest is copied; the loss counts as unknown.
+    """A new save of `found`'s iteration (or of another), current from now on, with `tensors` (file -> its content:
+    "weights" ...) in the place of its own, and notes `extra` added to its own. The rest is copied; the loss counts as
+    unknown.
 
     Raises DiskRefused, FileRefused; the earlier save is then still whole and current.
     """
@@ -167,6 +168,7 @@ def save_changed(
         for name in found.state["files"]
     }
     state = {**found.state, "name": "", "loss": None, "extra": {**found.extra, **extra}}
+    state["iteration"] = found.iteration if iteration is None else iteration
     return _put(run, state, parts, keep or Keep(), None)
 
 

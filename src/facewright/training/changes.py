@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from facewright.core.errors import FacewrightError
+from facewright.core.errors import FacewrightError, SettingRefused
 from facewright.core.settings import check
 from facewright.core.step import Work
 from facewright.models.settings import ShapeSettings
-from facewright.training.settings import TrainSettings, live, suits
+from facewright.training.settings import TrainSettings, in_effect, live, suits
 
 
 @dataclass
@@ -46,6 +46,11 @@ def _set(found: Wishes, values: dict[str, Any], started: TrainSettings, shape: S
     wanted = check(type(before), before.model_dump() | values, started=started)
     live(before, wanted)
     suits(wanted, shape)
+    fixed = [name for name in values if getattr(in_effect(wanted), name) != getattr(wanted, name)]
+    if fixed:
+        flag = "--" + fixed[0].replace("_", "-")
+        raise SettingRefused(f"{flag} is fixed while pretraining.", remedy="Change it when the two people are learned.",
+                             where=flag)
     found.settings = wanted
     for name in values:
         if getattr(before, name) != getattr(wanted, name):

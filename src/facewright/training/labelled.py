@@ -24,8 +24,8 @@ from facewright.masks import label
 from facewright.masks.maskers import picture_from_frame
 from facewright.training import sequence
 from facewright.training.samples import Form, Loaded, Samples, key_of, prepare_crops
-from facewright.training.survey import Side, files_of, load_face
-from facewright.training.xseg_augment import Labelled, augmented
+from facewright.training.survey import Side, all_count, files_of, load_face
+from facewright.training.xseg_augment import Labelled, augmented, bent
 
 CHANNELS, MASK = 4, 3
 _SIDE = 2
@@ -71,8 +71,10 @@ def prepare_labelled(
 ) -> Samples:
     """One faceset's labelled faces, ready to be read. Raises what `prepare_crops` raises."""
     def one(file: Path) -> tuple[Face, np.ndarray]:
-        loaded = load_face(file)
-        return loaded[0], cut_labelled(loaded, face_type, side_px)
+        face, image, mask = load_face(file)
+        if counts is all_count and mask is None:
+            mask = np.zeros(image.shape[:2], np.uint8)  # of no account: the picture itself is what is learned
+        return face, cut_labelled((face, image, mask), face_type, side_px)
 
     key = key_of(side.found.stamp, face_type, side_px, f"labels: {counts.__name__}")
     files = files_of(side.faceset, side.found.person, counts)
@@ -90,11 +92,12 @@ class LabelledBatch:
 @dataclass
 class LabelledBatches:
     """Makes batch i: a function of (seed, i), whoever makes it, whenever. The disturbances are work of the processor;
-    beside a GPU the next batch is made meanwhile."""
+    beside a GPU the next batch is made meanwhile. calm: faces are bent and moved only (pretraining)."""
 
     samples: Sequence[Samples]
     batch: int
     device: torch.device
+    calm: bool = False
     _pool: ThreadPoolExecutor = field(init=False, repr=False)
     _ahead: tuple[tuple[int, int, int, int], list[Future[Labelled]]] | None = None
 
@@ -130,6 +133,8 @@ class LabelledBatches:
 
     def _one(self, seed: int, iteration: int, slot: int, number: int) -> Labelled:
         rng = np.random.Generator(np.random.Philox(key=[seed, _SIDE], counter=[0, 0, slot, iteration]))
+        if self.calm:
+            return bent(self._read(*self._places[number]), rng)
         other = self._read(*self._places[int(rng.integers(len(self._places)))])
         return augmented(self._read(*self._places[number]), other, rng)
 

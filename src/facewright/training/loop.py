@@ -15,6 +15,7 @@ from facewright.core.errors import FacewrightError
 from facewright.core.settings import check
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import FaceType
+from facewright.models import checkpoint
 from facewright.models.run_folder import RunFolder, is_run
 from facewright.models.settings import SHAPES, ShapeSettings
 from facewright.training import clock, guard, history, machine
@@ -22,10 +23,11 @@ from facewright.training.changes import goes_on, says_now, taken_up
 from facewright.training.desk import Desk
 from facewright.training.history import HISTORY
 from facewright.training.objectives import Reduction
+from facewright.training.pretrain import leave, of_many
 from facewright.training.recipe_file import plan_of
 from facewright.training.reports import LATEST, PREVIEW
 from facewright.training.reset import part_names
-from facewright.training.settings import TrainSettings, settings_class, suits
+from facewright.training.settings import TrainSettings, in_effect, settings_class, suits
 from facewright.training.snapshots import settle
 from facewright.training.stages import Plan
 from facewright.training.survey import Side, likenesses, serves
@@ -209,11 +211,11 @@ class LearnStep(ABC):
         known = list(folder.extra.get("likenesses", []))
         people = known + [p for p in map(_plain, self.likenesses()) if p not in known]
         data_before = dict(folder.extra.get("data", {}))
-        folder.note(likenesses=people, data=self.data())
+        folder.note(likenesses=people, data={**data_before, **self.data()})
+        before = self._history(folder)
         t = self.begin(shape, lambda name: lambda done, total: _prepared(work, done, total, name))
-        before = history.events(folder.history)
         now = says_now(before, s, self.said, self.recipe)
-        t.settings = taken_up(before, s, t.done, t.saved.extra.get("train") if t.saved is not None else None, now)
+        t.settings = in_effect(taken_up(before, s, t.done, t.saved.extra.get("train") if t.saved else None, now))
         if self.recipe.get("begin") and not goes_on(before, s, self.recipe):
             t.place = {}  # the user asks for that stage now, wherever the recipe had come to
         t.take_up_others()
@@ -224,6 +226,14 @@ class LearnStep(ABC):
                      plan=self.recipe, says=now, **digests, **t.facts)
         work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)
         return t
+
+    def _history(self, folder: RunFolder) -> list[dict[str, Any]]:
+        """What led to this start; nothing counts of a pretraining that is left now."""
+        found = None if self.settings.pretrain else checkpoint.load_latest(folder.path)
+        if found is None or not of_many(found):
+            return history.events(folder.history)
+        leave(folder.path, found, self.settings.seed)
+        return []
 
     def _summary(self, t: Training, desk: Desk) -> dict[str, Any]:
         src, dst = (round(loss, 5) if loss == loss else None for loss in desk.reports.smoothed())

@@ -15,7 +15,7 @@ from facewright.training.labelled import cut_labelled, is_drawn, is_masked, prep
 from facewright.training.loop import LearnStep
 from facewright.training.samples import choose
 from facewright.training.start import CACHE, begin_masking
-from facewright.training.survey import Side, load_face
+from facewright.training.survey import Side, all_count, load_face
 from facewright.training.training import Training
 
 
@@ -23,7 +23,11 @@ class MaskStep(LearnStep):
     """Both facesets' labelled faces together; one of the two may be left out. See LearnStep."""
 
     def look(self) -> list[Side]:
-        """The drawn faces of the sets that have any; where no set has, the masked ones. Raises NothingFound."""
+        """The drawn faces of the sets that have any; where no set has, the masked ones; while pretraining all faces of
+        the set of many. Raises NothingFound."""
+        if self.settings.pretrain:
+            self._counts = all_count
+            return [Side.of("pretrain", Faceset.open(self.settings.pretrain, refresh=True), "", several=True)]
         asked = (("src", self.src, self.src_person), ("dst", self.dst, self.dst_person))
         given = [(name, Faceset.open(path, refresh=True), who) for name, path, who in asked if path]
         for counts in (is_drawn, is_masked):
@@ -50,7 +54,9 @@ class MaskStep(LearnStep):
     def advice(self, t: Training[Any], data_before: dict[str, Any]) -> list[str]:
         """What a user should hear: few labels, masks that stand in for drawings."""
         count = sum(side.found.count for side in self.sides())
-        found = []
+        found: list[str] = []
+        if self._counts is all_count:
+            return found
         if self._counts is is_masked:
             found.append("No face is labelled: the stored masks are learned instead.")
         elif count < 20:

@@ -14,12 +14,13 @@ from torch.func import functional_call
 from facewright.models.xseg import XSeg
 from facewright.training import preview
 from facewright.training.labelled import LabelledBatch, LabelledBatches
-from facewright.training.objectives import Reduction, mask_objective
+from facewright.training.objectives import Reduction, grey, mask_objective
 from facewright.training.settings import TrainSettings
 from facewright.training.training import Pass, Training
 
 LEARNED = ("labelled face", "its label", "learned mask")
 UNSEEN = ("other face", "learned mask", "what is left")
+PAINTED = ("face", "in grey", "painted")
 _GREEN = (0.0, 1.0, 0.0)
 _JUDGED = 32
 
@@ -42,8 +43,10 @@ class Masking(Training[TrainSettings]):
     def judge(self, iteration: int, one: Pass, how: Reduction) -> tuple[Tensor, dict[str, Tensor]]:
         """See Training."""
         batch: LabelledBatch = one.batch
-        logits = self.net(batch.input)
-        terms = mask_objective(logits, batch.target, reduction=how)
+        pretrain = bool(self.settings.pretrain)
+        logits = self.net(batch.input, pretrain)
+        wanted = grey(batch.input) if pretrain else batch.target
+        terms = mask_objective(logits, wanted, pretrain=pretrain, reduction=how)
         return logits, self.weighed(terms, one, how)
 
     def figures(self, terms: dict[str, Tensor], how: Reduction) -> Tensor:
@@ -60,7 +63,7 @@ class Masking(Training[TrainSettings]):
         """(B, 3, R, R) BGR -> (B, 1, R, R) masks by the running mean of the weights."""
         weights = self.ema.tensors() if self.ema is not None else {}
         with torch.no_grad(), self.autocast():
-            return torch.sigmoid(functional_call(self.net, weights, (pictures,)))
+            return torch.sigmoid(functional_call(self.net, weights, (pictures, bool(self.settings.pretrain))))
 
     def agreement(self, held_out: bool) -> float:
         """Mean intersection over union 0..1 of learned masks with labels, over up to 32 faces; NaN without any."""
@@ -75,10 +78,13 @@ class Masking(Training[TrainSettings]):
 
     def picture(self, headline: str) -> bytes:
         """Labelled faces with label and learned mask; beside them faces that the net was never shown, where there are
-        such. What counts as outside is green."""
+        such. What counts as outside is green. While pretraining: the pictures that the net paints in grey."""
+        face = self._labelled_faces()
+        if self.settings.pretrain:
+            pictures = (face.input, *(x.expand(-1, 3, -1, -1) for x in (grey(face.input), self.best_masks(face.input))))
+            return preview.sheet(_rows(pictures)[None], headline, [PAINTED])
         seen, unseen = self.agreement(False), self.agreement(True)
         headline += f"   agreement (IoU) {seen:.3f}" + (f", held out {unseen:.3f}" if unseen == unseen else "")
-        face = self._labelled_faces()
         left = (face.input, _tinted(face.input, face.target), _tinted(face.input, self.best_masks(face.input)))
         blocks, labels = [_rows(left)], [LEARNED]
         if len(self.unlabelled):

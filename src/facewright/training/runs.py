@@ -11,7 +11,7 @@ import numpy as np
 
 from facewright.core.errors import FacewrightError
 from facewright.models import checkpoint
-from facewright.models.advice import learned
+from facewright.models.advice import Learned, learned
 from facewright.models.checkpoint import Checkpoint
 from facewright.models.run_folder import RunFolder
 from facewright.models.settings import SHAPES
@@ -149,7 +149,12 @@ def _newest(run: Path) -> Checkpoint | None:
     return next((c for c in found if c.folder.name == name), found[-1] if found else None)
 
 
-def _learned(folder: RunFolder, current: Checkpoint | None) -> str:
+def learned_so_far(run: Path) -> Learned:
+    """Whether a run is new, pretrained, trained, or both (G227). Raises FileRefused."""
+    return _learned(RunFolder.open(run), _newest(run))
+
+
+def _learned(folder: RunFolder, current: Checkpoint | None) -> Learned:
     starts = history.events(folder.history, "start")
     return learned(starts, current.iteration if current else 0, folder.extra.get("imported"))
 

@@ -6,7 +6,8 @@ training starts; all others are also taken over by a running job, between two it
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, TypeVar
 
 from pydantic import model_validator
 
@@ -17,10 +18,13 @@ from facewright.models.settings import ShapeSettings
 AT_START = frozenset(
     {
         "batch_size", "clock", "compile", "device", "ema", "hold_out", "hold_out_last", "match_colour", "mouth_area",
-        "optimiser", "optimiser_device", "parity", "precision", "seed", "threads",
+        "optimiser", "optimiser_device", "parity", "precision", "pretrain", "seed", "threads",
     }
 )
 """Settings that take effect when training starts the next time, never in the middle of a run of the program."""
+
+
+T = TypeVar("T", bound="TrainSettings")
 
 
 class TrainSettings(Settings):
@@ -33,6 +37,10 @@ class TrainSettings(Settings):
     clock: Literal["wall", "cpu"] = knob("wall", "Count minutes of the clock on the wall, or of used processor time")
     batch_size: int = knob(
         0, "Faces of each side per iteration; 0 = 8 on a GPU with 4 GB or more, else 4", low=0, high=512
+    )
+    pretrain: str = knob(
+        "", "Faceset of many people, with a record of rights, to learn faces in general from, in the place of the two"
+        " people; without it the next time, what is one person's begins afresh"
     )
     seed: int = knob(0, "Start of every random choice: same seed, same run on the same machine", low=0, high=2**31 - 1)
 
@@ -253,6 +261,24 @@ class XSegTrain(TrainSettings):
     optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob("rmsprop", "How gradients become changes of weights")
     lr: float = knob(1e-4, "Learning rate", low=1e-7, high=1e-1)
     lr_dropout: float = knob(0.3, "Share of the weights that move in one iteration; 1 = all", low=0.05, high=1.0)
+
+
+PRETRAINING: Mapping[str, object] = {
+    "random_warp": False, "random_src_flip": True, "random_dst_flip": True, "uniform_yaw": True, "lr_dropout": 1.0,
+    "random_hsv_power": 0.0, "ct_mode": "none", "match_colour": False, "gan_power": 0.0, "true_face_power": 0.0,
+    "face_style_power": 0.0, "bg_style_power": 0.0,
+}
+"""What holds while a swapping net is pretrained, whatever is set: models-and-training.md 3.6, and true face (Q8)."""
+
+
+def in_effect(s: T) -> T:
+    """The settings that training goes by: those of `s`, and while pretraining those that are fixed then."""
+    if not s.pretrain or not isinstance(s, SwapTrain):
+        return s
+    fixed = {name: value for name, value in PRETRAINING.items() if name in type(s).model_fields}
+    if s.lr_schedule == "cycle":
+        fixed["lr_schedule"] = "constant"  # the original's comes and goes with its learning rate dropout
+    return s.model_copy(update=fixed)
 
 
 TRAIN_SETTINGS: dict[str, type[TrainSettings]] = {

@@ -71,7 +71,7 @@ def begin_masking(
     """The same for a net that draws masks. unlabelled: see Masking."""
     device = machine.device_of(s)
     net = fresh(XSeg, shape, seed=s.seed).to(device)
-    batches = LabelledBatches(samples, machine.batch_of(s, device), device)
+    batches = LabelledBatches(samples, machine.batch_of(s, device), device, calm=bool(s.pretrain))
     t = Masking(**_moving_parts(run, net, s, device), batches=batches, unlabelled=unlabelled)
     t.facts |= _facts(t, batches.batch)
     return t

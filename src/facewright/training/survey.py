@@ -23,7 +23,7 @@ _REACH_DEG = 5.0
 """A target that turns further than the source by this much is shown poses that were never learned."""
 
 
-WORDS = {"src": "source", "dst": "target"}
+WORDS = {"src": "source", "dst": "target", "pretrain": "pretraining"}
 
 Counts = Callable[[Row], bool]
 """Which faces of a set matter."""
@@ -69,10 +69,12 @@ class Survey:
         }
 
 
-def survey(faceset: Faceset, side: str, person: str = "", counts: Counts = all_count, least: int = 2) -> Survey:
+def survey(
+    faceset: Faceset, side: str, person: str = "", counts: Counts = all_count, least: int = 2, several: bool = False
+) -> Survey:
     """Look at one side's faceset ("source" or "target"), at those faces that count, of which there must be `least`.
-    Raises NothingFound, Mismatch, TrainingRefused."""
-    who = one_person(faceset, person)
+    several: of all people in it. Raises NothingFound, Mismatch, TrainingRefused."""
+    who = "" if several else one_person(faceset, person)
     types: Counter[str] = Counter()
     consents: Counter[str] = Counter()
     footage: set[str] = set()
@@ -103,16 +105,19 @@ def survey(faceset: Faceset, side: str, person: str = "", counts: Counts = all_c
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of a training's facesets. name: "src" or "dst"."""
+    """One of a training's facesets. name: "src", "dst" or "pretrain"."""
 
     name: str
     faceset: Faceset
     found: Survey
 
     @classmethod
-    def of(cls, name: str, faceset: Faceset, person: str, counts: Counts = all_count, least: int = 2) -> Side:
+    def of(
+        cls, name: str, faceset: Faceset, person: str, counts: Counts = all_count, least: int = 2,
+        several: bool = False,
+    ) -> Side:
         """Look at it. Raises what `survey` raises."""
-        return cls(name, faceset, survey(faceset, WORDS[name], person, counts, least))
+        return cls(name, faceset, survey(faceset, WORDS[name], person, counts, least, several))
 
     @property
     def word(self) -> str:
@@ -122,7 +127,7 @@ class Side:
     @property
     def role(self) -> str:
         """What the permit asks about these faces."""
-        return {"src": "source_likeness", "dst": "target_performer"}[self.name]
+        return "target_performer" if self.name == "dst" else "source_likeness"
 
 
 def one_person(faceset: Faceset, person: str) -> str:

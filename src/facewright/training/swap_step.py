@@ -10,6 +10,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.models import advice
 from facewright.training.loop import LearnStep
 from facewright.training.mask_step import MaskStep
+from facewright.training.runs import learned_so_far
 from facewright.training.settings import SwapTrain, settings_class
 from facewright.training.start import begin, prepare_samples
 from facewright.training.survey import Side, coverage_warning
@@ -27,7 +28,9 @@ class TrainStep(LearnStep):
         return step_of(net)(**args, settings=check(settings_class(net), settings))
 
     def look(self) -> list[Side]:
-        """The two people's faces."""
+        """The two people's faces, or those of the many."""
+        if self.settings.pretrain:
+            return [Side.of("pretrain", Faceset.open(self.settings.pretrain, refresh=True), "", several=True)]
         return [
             Side.of(name, Faceset.open(path, refresh=True), person)
             for name, path, person in (("src", self.src, self.src_person), ("dst", self.dst, self.dst_person))
@@ -37,13 +40,16 @@ class TrainStep(LearnStep):
         """See LearnStep."""
         run, s = self.home(), cast(SwapTrain, self.settings)
         cut = [prepare_samples(run, x.faceset, x.found, x.name, shape, s, prepared(x.name)) for x in self.sides()]
-        return begin(run, self.net, shape, s, *cut)
+        return begin(run, self.net, shape, s, cut[0], cut[-1])
 
     def advice(self, t: Training[Any], data_before: dict[str, Any]) -> list[str]:
         """What a user should hear before hours are spent: poses, dims, masks, exchanged faces."""
-        src, dst = (side.found for side in self.sides())
         net, shape, s = self.net, t.net.settings, t.settings.model_dump()
+        if self.settings.pretrain:
+            return [a.text for a in [advice.out_of_proportion(net, shape)] if a is not None and not t.done]
+        src, dst = (side.found for side in self.sides())
         found = [
+            None if t.done else advice.without_pretraining(net, shape, learned_so_far(t.run)),
             advice.out_of_proportion(net, shape) if not t.done else None,
             advice.masks_of_two_models(src.masks, dst.masks),
             advice.without_masks(shape.face_type, s, src.masked_01, dst.masked_01),

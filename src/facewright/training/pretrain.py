@@ -1,0 +1,55 @@
+"""Leaving pretraining: what is one person's begins afresh, what holds for faces in general stays.
+
+models-and-training.md 3.6 (df: the inter; liae: both inters; optimiser state and its counter stay) and section 6 (XSeg
+keeps all weights); rows G225 and G226.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from facewright.models import checkpoint
+from facewright.models.checkpoint import Checkpoint
+from facewright.models.net import build
+from facewright.models.retention import Keep
+from facewright.models.run_folder import RunFolder
+from facewright.training.snapshots import journal, keep_current
+
+KEPT_AS = "pretrained"
+"""Name of the snapshot of a pretrained net."""
+
+
+def of_many(found: Checkpoint | None) -> bool:
+    """Whether a save is one of pretraining."""
+    return found is not None and bool(dict(found.extra.get("train") or {}).get("pretrain"))
+
+
+def personal(net: str, weights: dict[str, Tensor]) -> tuple[str, ...]:
+    """The parts of a net that are one person's: the inters of SAEHD and Quick96. AMP's are random for good (Q13)."""
+    parts = dict.fromkeys(name.partition(".")[0] for name in weights)
+    return tuple(part for part in parts if part.startswith("inter")) if net in ("saehd", "quick96") else ()
+
+
+def leave(run: Path, found: Checkpoint, seed: int) -> tuple[str, ...]:
+    """Make `found`, the newest save of `run`, the beginning of a training on two people: iteration 0, no time used.
+
+    It stays as a snapshot. Returns the parts that begin afresh, from `seed`. Raises DiskRefused, FileRefused; then all
+    is as it was.
+    """
+    folder, weights = RunFolder.open(run), found.weights()
+    parts = personal(folder.net, weights)
+    tensors: dict[str, dict[str, Tensor]] = {}
+    if parts:
+        fresh = build(folder.net, folder.shape, seed=seed).state_dict()  # type: ignore[arg-type]
+        for name, old in (("weights", weights), ("ema", found.ema())):
+            if old is not None:
+                tensors[name] = {n: fresh[n].to(v.dtype) if n.partition(".")[0] in parts else v for n, v in old.items()}
+    kept_as = keep_current(run, KEPT_AS)
+    keep = int(dict(found.extra["train"]).get("keep", 3))
+    anew: dict[str, Any] = {"train": {}, "used_s": 0.0, "place": {}, "comparable_from": 0, "adversaries": {}}
+    checkpoint.save_changed(run, found, tensors, anew, Keep(newest=keep), iteration=0)
+    journal(run, "pretrained", iteration=found.iteration, parts=list(parts), seed=seed, kept_as=kept_as)
+    return parts

@@ -80,6 +80,15 @@ def cpu_s() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
+def peak_rss_gb() -> float:
+    """Of this process: its own high-water mark where the system tells it (ru_maxrss begins with the parent's)."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def records(pair: Pair) -> None:
     """Records of the test-footage basis for both clips, once."""
     from facewright import api

@@ -4,7 +4,7 @@
                                 [--device cpu|cuda] [--out FOLDER] [--no-loop]
 
 JSON on the screen and in OUT/models.json. Bare step: forward, loss, backward and optimiser on a ready batch, the first
-one not counted. Loop: `facewright train` as users run it, default settings but batch and precision, from its third
+two not counted. Loop: `facewright train` as users run it, default settings but batch and precision, from its third
 iteration on: samples, running mean of the weights, checks and reports; previews and saves, which come by the clock, are
 not in it. Save: one checkpoint of weights, running mean and optimiser, durable. Every measurement runs in a process of
 its own, so that its peak memory is its own. The loop needs the shared footage beside the checkout.
@@ -16,7 +16,6 @@ import argparse
 import itertools
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -55,6 +54,8 @@ CASES: dict[str, Case] = {
     "xseg-12": Case("xseg", {"base_dims": 12, "face_type": "full_face"}),
     "recipe": Case("saehd", RECIPE, batch=8, settings={"optimiser": "adamw", "lr": 2e-3}),
 }
+WARM_UP = 2
+"""Iterations that are not counted."""
 DEFAULT = [name for name in CASES if name != "recipe"]
 
 
@@ -121,10 +122,14 @@ def bare(case: Case, words: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(words.threads)
     settings, net = settings_of(case, words), net_of(case).to(words.device)
     generator = torch.Generator(words.device).manual_seed(0)
+    if case.net != "xseg":
+        learned = {name for name, _ in net.trainable(True)}  # AMP's inters rest, here as there
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(name in learned)
     optimiser = optimiser_for(list(net.named_parameters()), settings, generator)
     batch = ready_batch(case.batch, getattr(net, "resolution", 256), words.device)
-    marks = [_now()]
-    for _ in range(words.steps + 1):
+    marks = []
+    for _ in range(words.steps + WARM_UP):
         optimiser.zero_grad(set_to_none=True)
         loss = loss_of(net, case, batch, settings, words.precision == "bf16")
         loss.backward()
@@ -132,7 +137,8 @@ def bare(case: Case, words: argparse.Namespace) -> dict[str, Any]:
         if words.device != "cpu":
             torch.cuda.synchronize()
         marks.append(_now())
-    found = _each(marks[1:]) | {"parameters": sum(p.numel() for p in net.parameters()), "peak_gb": _peak_gb(words)}
+    count = sum(p.numel() for p in net.parameters())
+    found = _each(marks[WARM_UP - 1 :]) | {"parameters": count, "peak_gb": _peak_gb(words)}
     return found | {"save": save(net, optimiser, Ema(net.named_parameters()), words.out)}
 
 
@@ -159,7 +165,7 @@ def loop(case: Case, words: argparse.Namespace) -> dict[str, Any]:
 
     src, dst = faces(words.out)
     every = 1 if words.device == "cpu" else 10  # how often it reports: each report waits once for the device
-    first = 2 * every
+    first = WARM_UP * every
     last, marks = first + words.steps * every, dict[int, tuple[float, float]]()
 
     def hear(event: Mapping[str, Any]) -> None:
@@ -210,11 +216,13 @@ def _each(marks: list[tuple[float, float]], counts: list[int] | None = None) -> 
 
 def _peak_gb(words: argparse.Namespace) -> float:
     """Of the GPU's memory, or of this process's."""
+    from benchmarks.fw_bench import peak_rss_gb
+
     if words.device != "cpu":
         import torch
 
         return round(torch.cuda.max_memory_allocated() / 2**30, 3)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)
+    return round(peak_rss_gb(), 3)
 
 
 def measured(words: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from benchmarks.ablation.results import Record
 
-Better = Literal["up", "down", "one"]
+Better = Literal["up", "down", "one", "at most one"]
 NOISE = 2.0
 _CERTAIN = {2: 12.7, 3: 4.3, 4: 3.2, 5: 2.8, 6: 2.6, 7: 2.4, 8: 2.4}
 """95 % of Student's t for n - 1 degrees of freedom, by the number n of A/A arms."""
@@ -24,7 +24,7 @@ _CERTAIN = {2: 12.7, 3: 4.3, 4: 3.2, 5: 2.8, 6: 2.6, 7: 2.4, 8: 2.4}
 @dataclass(frozen=True, slots=True)
 class Figure:
     """name of the column; metric and key within a part's scores; parts that are averaged; what is better: more, less,
-    or nearer to one."""
+    nearer to one, or less down to one (flicker below the plate's is no merit: blur does not flicker)."""
 
     name: str
     metric: str
@@ -44,7 +44,7 @@ class Figure:
 
     def worth(self, value: float) -> float:
         """The value so that more is better."""
-        return {"up": value, "down": -value, "one": -abs(value - 1)}[self.better]
+        return {"up": value, "down": -value, "one": -abs(value - 1), "at most one": -max(value, 1.0)}[self.better]
 
 
 FIGURES = (
@@ -53,9 +53,10 @@ FIGURES = (
     Figure("E_norm", "E_norm", "down"),
     # The target's mouth hardly moves in R1's unseen frames: nothing to follow there.
     Figure("MAR r", "MAR_r", "up", parts=("seen",)), Figure("MAR gain", "MAR_gain", "one", parts=("seen",)),
-    Figure("EAR r", "EAR_r", "up"), Figure("F3", "F3", "down", key="ratio"),
-    Figure("F3lo", "F3lo", "down", key="ratio"), Figure("lap1", "lap1", "one"), Figure("T2", "T2", "down"),
-    Figure("CP1", "CP1", "down"), Figure("CP2", "CP2", "one"), Figure("CP3", "CP3", "down"),
+    Figure("EAR r", "EAR_r", "up"), Figure("F3", "F3", "at most one", key="ratio"),
+    Figure("F3lo", "F3lo", "at most one", key="ratio"), Figure("lap1", "lap1", "one"),
+    Figure("T2", "T2", "at most one"), Figure("CP1", "CP1", "down"), Figure("CP2", "CP2", "one"),
+    Figure("CP3", "CP3", "down"),
     Figure("DSSIM src", "DSSIM_src", "down", parts=("held_out",)),
     Figure("DSSIM dst", "DSSIM_dst", "down", parts=("held_out",)),
 )

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.ablation.arms import Arm
 from benchmarks.ablation.hooks import install
 from benchmarks.ablation.results import Record
-from benchmarks.fw_bench import LEGS, Pair, clip, cpu_s
+from benchmarks.fw_bench import LEGS, Pair, clip, cpu_s, peak_rss_gb
 from benchmarks.fwbench import faces
 
 from benchmarks import fw_bench
@@ -112,13 +112,6 @@ def train(arm: Arm, pair: Pair, out: Path, minutes: float) -> None:
     write_atomic(folder / "trained.json", json.dumps(done, default=str).encode())
 
 
-def peak_rss_gb() -> float:
-    """Of this process so far."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
 def arm_folder(out: Path, arm: Arm) -> Path:
     """Where an arm works."""
     return out / "arms" / arm.name
@@ -176,7 +169,9 @@ class Scorer:
             learned = [faces.faceset_crops(p, side_px)[1:] for p in (self.found.src, self.found.dst)]
             _, *held = faces.faceset_crops(self.found.held, side_px)
             index, every, hulls = faces.faceset_crops(self.found.every, side_px)
-            keep = np.isin(index, fw_bench.span(self.pair.score[-1]))
+            keep = np.isin(index, fw_bench.span(*self.pair.score)) & ~np.isin(
+                index, fw_bench.span(self.pair.train_target)
+            )
             moved = faces.colour_move(*learned[0], *learned[1])
             self._held[side_px] = (tuple(held), (every[keep], hulls[keep]), moved)
         return self._held[side_px]
@@ -204,7 +199,7 @@ def do(arm: Arm, scorer: Scorer, minutes: float, *, keep: bool = False) -> Recor
         "scores": scores, **machine(),
     }
     if not keep:
-        for name in ("merged", "run/model"):
+        for name in ("merged", "run/model", "run/.cache"):
             shutil.rmtree(folder / name, ignore_errors=True)
     return record
 

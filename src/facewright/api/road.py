@@ -10,6 +10,7 @@ from facewright.api.steering import OnEvent, perform
 from facewright.api.trust import new_project_entry, standing
 from facewright.core.errors import FileRefused, SettingRefused
 from facewright.core.settings import merge as layered
+from facewright.core.step import Stop
 from facewright.project import Project, find, here_or_refuse
 from facewright.project import new as new_folder
 
@@ -90,6 +91,7 @@ def train(
     dst_person: str = "",
     background: bool = False,
     on_event: OnEvent = lambda event: None,
+    stop: Stop | None = None,
 ) -> dict[str, Any]:
     """Two facesets -> a run. Layers: default < recipe < project.toml < stored in the RUN < argument.
 
@@ -138,7 +140,7 @@ def train(
         recipe=plan.as_json(),
         said=sorted(settings),
     )
-    return perform(step, background=background, on_event=on_event)
+    return perform(step, background=background, on_event=on_event, stop=stop)
 
 
 def _onto(run: Path, chosen: Recipe, kept: Plan) -> str:

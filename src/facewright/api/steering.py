@@ -8,7 +8,7 @@ from typing import Any
 
 from facewright.api.trust import gate_at
 from facewright.core.errors import SettingRefused
-from facewright.core.step import Step
+from facewright.core.step import Step, Stop
 
 STEPS: dict[str, str] = {
     "extract": "facewright.faceset.extract:ExtractStep",
@@ -22,14 +22,17 @@ STEPS: dict[str, str] = {
 OnEvent = Callable[[Mapping[str, Any]], None]
 
 
-def perform(step: Step, *, background: bool, on_event: OnEvent) -> dict[str, Any]:
-    """Run a step as a job, here or in a process of its own; an unfinished job of the same step is continued."""
+def perform(step: Step, *, background: bool, on_event: OnEvent, stop: Stop | None = None) -> dict[str, Any]:
+    """Run a step as a job, here or in a process of its own; an unfinished job of the same step is continued.
+
+    stop: where this process asks a job that it runs itself to end.
+    """
     from facewright.jobs.control import spawn
     from facewright.jobs.run import prepare, run_job
 
     gate = gate_at(step.home())
     if not background:
-        return run_job(step, gate=gate, on_event=on_event).as_dict()
+        return run_job(step, gate=gate, on_event=on_event, stop=stop).as_dict()
     job = prepare(step, gate=gate)
     pid = spawn(job)
     return {"job": job.id, "stage": step.stage, "process": pid, "watch with": f"facewright jobs watch {job.id[-6:]}"}

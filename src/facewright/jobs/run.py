@@ -89,9 +89,12 @@ def prepare(step: Step, *, gate: Gate) -> Job:
     return unfinished(step) or Job.create(step, permit=_permit_id(permit))
 
 
-def run_job(step: Step, *, job: Job | None = None, gate: Gate, on_event: OnEvent = lambda event: None) -> Summary:
+def run_job(
+    step: Step, *, job: Job | None = None, gate: Gate, on_event: OnEvent = lambda event: None, stop: Stop | None = None
+) -> Summary:
     """Run a step to its end, going on with an unfinished job of the same arguments, settings and inputs.
 
+    stop: where this process asks the job to end, beside signals and other processes.
     Raises Stopped (asked to), FacewrightError (expected failure; nothing half-written), anything else is a bug (a
     crash report lies in the job's folder). Events: started, progress, item, note, done, failed, stopped.
     """
@@ -106,7 +109,7 @@ def run_job(step: Step, *, job: Job | None = None, gate: Gate, on_event: OnEvent
         asked = asked_so_far(job)
         _hold(stack, job.lock, job.id)
         stack.enter_context(_log_file(job))
-        session = _Session(step, job, plan, asked, _permit_id(permit), on_event)
+        session = _Session(step, job, plan, asked, _permit_id(permit), on_event, stop or Stop())
         stack.callback(session.journal.close)
         try:
             return session.run(gate, began)
@@ -125,8 +128,11 @@ def run_job(step: Step, *, job: Job | None = None, gate: Gate, on_event: OnEvent
 class _Session:
     """One process's work on a job: from replaying the journal to its last record."""
 
-    def __init__(self, step: Step, job: Job, plan: list[Item], asked: int, permit: str, on_event: OnEvent) -> None:
+    def __init__(
+        self, step: Step, job: Job, plan: list[Item], asked: int, permit: str, on_event: OnEvent, stop: Stop
+    ) -> None:
         self.step, self.job, self.plan, self.asked, self.on_event = step, job, plan, asked, on_event
+        self.stop = stop
         self.journal = Journal(job.journal)
         self._guard, self._synced = threading.Lock(), float("-inf")
         self.records = self._replayed()
@@ -136,7 +142,7 @@ class _Session:
     def run(self, gate: Gate, began: float) -> Summary:
         todo = [item for item in self.plan if item.id not in self.records]
         total, before = len(self.plan), len(self.plan) - len(todo)
-        stop, progress = Stop(), Progress(self.job, self.on_event)
+        stop, progress = self.stop, Progress(self.job, self.on_event)
         with asked_by_signals(stop) as at_once, Requests(self.job, self.asked, stop, at_once) as requests:
             self._tell("started", stage=self.job.stage, folder=str(self.job.folder), output=str(self.job.home),
                        preview=str(self.job.preview), done=before, total=total, resumed=bool(self.records))

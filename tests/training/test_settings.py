@@ -34,7 +34,7 @@ def test_defaults_are_the_originals():
 def test_every_default_passes_and_every_knob_has_help(cls):
     check(cls, {o.name: o.default for o in options(cls)})
     assert all(o.help for o in options(cls))
-    own_to_swaps = {"match_colour", "mouth_area"}
+    own_to_swaps = {"compile", "match_colour", "mouth_area"}
     assert {o.name for o in options(cls)} >= (AT_START if issubclass(cls, SwapTrain) else AT_START - own_to_swaps)
 
 
@@ -42,6 +42,7 @@ def test_every_default_passes_and_every_knob_has_help(cls):
     ("values", "text"),
     [
         ({"lr_schedule": "cosine"}, "needs an end"),
+        ({"progressive": 0.3}, "give --minutes or --iterations"),
         ({"device": "gpu"}, "cannot be"),
         ({"optimiser": "adamw", "lr_dropout": 0.3}, "adabelief and rmsprop"),
         ({"hold_out": 4, "hold_out_last": 4}, "smaller"),

@@ -37,6 +37,7 @@ from facewright.api.models import (
     model_trash_restore,
     model_unbundle,
 )
+from facewright.api.planning import train_plan
 from facewright.api.road import (
     demo,
     extract,
@@ -126,6 +127,7 @@ __all__ = [
     "render",
     "render_places",
     "train",
+    "train_plan",
     "trust_at",
     "verify",
     "weights_fetch",

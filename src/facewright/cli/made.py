@@ -41,6 +41,25 @@ def summary(data: Mapping[str, Any]) -> None:
     texts.get(str(data.get("stage")), show.facts)(data)
 
 
+def outlook(data: Mapping[str, Any]) -> None:
+    """Print what a training will take."""
+    passes = f" in {data['accumulate']} passes" if data["accumulate"] > 1 else ""
+    show.result(
+        f"{data['net']} on {data['device']}, batch {data['batch']}{passes}: {data['seconds']:.2f} s an iteration"
+        f" ({data['processor_seconds']:.2f} s of processor time)"
+    )
+    if data["peak_bytes"]:
+        gib = 1 << 30
+        show.result(
+            f"memory  {data['peak_bytes'] / gib:.2f} GiB at its peak: {data['fixed_bytes'] / gib:.2f} and"
+            f" {data['face_bytes'] / (1 << 20):.0f} MiB for each face of a batch; of {data['free_bytes'] / gib:.1f} GiB"
+            f" free, batches up to {data['largest_batch']} would fit"
+        )
+    show.result("time    " + ", ".join(f"{int(n):,} iterations {hours:,.1f} h" for n, hours in data["hours"].items()))
+    if "iterations" in data:
+        show.result(f"        {data['iterations']:,} iterations in the minutes given")
+
+
 def following(*commands: str) -> None:
     """The command to run next, and others under it."""
     for place, command in enumerate(commands):

@@ -27,6 +27,9 @@ Recipe = Annotated[
     ),
 ]
 Stage = Annotated[str, typer.Option(help="Stage of the recipe to begin with. [default the first, or where it was]")]
+Plan = Annotated[
+    bool, typer.Option("--plan", help="Only say what it will take: a few iterations on made-up faces, nothing is kept.")
+]
 Background = Annotated[bool, typer.Option("--background", help="Start the job and return; watch it with `jobs watch`.")]
 
 
@@ -138,6 +141,7 @@ def trainer(net: str) -> Callable[..., Shown]:
         dst_person: Person = "",
         recipe: Recipe = "",
         stage: Stage = "",
+        plan: Plan = False,
         background: Background = False,
         as_json: bool = False,
         given: dict[str, Any] | None = None,
@@ -146,6 +150,9 @@ def trainer(net: str) -> Callable[..., Shown]:
 
         shape = split(given or {}, SHAPES[net])
         settings = {k: v for k, v in (given or {}).items() if k not in shape}
+        if plan:
+            told = api.train_plan(net, run, settings=settings, shape=shape, recipe=recipe)
+            return Shown(told, lambda: made.outlook(told))
         done = _lasting(
             "train",
             as_json,

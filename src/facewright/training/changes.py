@@ -102,5 +102,8 @@ def taken_up(
         elif kind == "restore":
             changes = {}
     whole = given.model_dump()
-    known = {k: v for k, v in (values | changes | dict(now)).items() if k in whole}
+    changes |= dict(now)
+    if "batch_size" in changes:  # what a lack of memory made of the one before is over, see Desk.back_off
+        changes = {"accumulate": given.accumulate} | changes
+    known = {k: v for k, v in (values | changes).items() if k in whole}
     return check(type(given), whole | known)

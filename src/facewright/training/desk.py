@@ -29,12 +29,14 @@ from facewright.training.training import Training
 _LOSS_SETTINGS = (
     "masked_training", "blur_out_mask", "eyes_mouth_prio", "eyes_mouth_weight", "mouth_area", "random_warp",
     "warp_strength", "warp_independent", "rotation_deg", "scale", "shift", "match_colour",
-    "uniform_yaw", "random_hsv_power", "ct_mode", "face_style_power", "bg_style_power",
+    "uniform_yaw", "random_hsv_power", "ct_mode", "face_style_power", "bg_style_power", "light_power", "degrade_power",
+    "parity",
 )
 _NO_LESSON = frozenset(
     {
-        "autobackup_hours", "clock", "device", "ema", "ema_decay", "iterations", "keep", "log_every", "minutes",
-        "on_plateau", "plateau", "precision", "preview_history", "preview_seconds", "save_minutes", "threads",
+        "autobackup_hours", "checkpoint_decoder", "clock", "compile", "device", "ema", "ema_decay", "iterations",
+        "keep", "log_every", "memory_format", "minutes", "on_plateau", "optimiser_device", "plateau", "precision",
+        "preview_history", "preview_seconds", "save_minutes", "threads",
     }
 )
 """Settings that change nothing of what is learned: a plateau seen under them stays one."""
@@ -50,7 +52,7 @@ class Desk:
         self.started = t.settings
         self.reports = Reports(t, work, _marks(history.events(t.run / HISTORY)))
         last = max(checkpoint.list_all(t.run), key=lambda c: (c.iteration <= t.done, c.facts.serial), default=None)
-        same = last is not None and last.facts.loss_key == loss_key(t.settings)
+        same = last is not None and last.facts.loss_key == loss_key(t.settings, t.measured_on)
         self._comparable_from = int(last.extra.get("comparable_from", 0)) if last is not None and same else t.done
         self.reports.forget(self._comparable_from)
         self._saved_s, self._saved_at = time.monotonic(), t.done
@@ -68,6 +70,7 @@ class Desk:
             self._take_over(iteration, asked.settings, asked.changed, "user")
         self._look_for_plateau(iteration)
         self._follow_recipe(iteration, asked.next)
+        self._grow(iteration)
         for text in self.messenger.failures():
             self.work.note("warning", iteration=iteration, text=text)
         late = time.monotonic() - self._saved_s >= self.t.settings.save_minutes * 60
@@ -184,6 +187,30 @@ class Desk:
 
     # ---- settings and what follows from them
 
+    def _grow(self, iteration: int) -> None:
+        """The end of a beginning at half the side."""
+        text = self.t.advance(iteration)
+        if text:
+            self._comparable_from = iteration
+            self.reports.forget(iteration)
+            self.watch.restart(iteration)
+            self.work.note("grown", iteration=iteration, text=text)
+            history.note(self.t.run / HISTORY, "grown", iteration=iteration, text=text)
+            self.reports.mark(iteration, "full size")
+
+    def back_off(self, iteration: int) -> bool:
+        """Memory did not suffice for a pass: the same faces in more passes from now on. False: they cannot be fewer."""
+        now, faces, values = self.t.settings, self.t.batches.batch, self.t.fewer_at_once()
+        if not values:
+            return False
+        self._take_over(
+            iteration, now.model_copy(update=values), {n: (getattr(now, n), v) for n, v in values.items()}, "memory"
+        )
+        text = (f"There is not enough memory for {faces} faces of each side at once: from iteration {iteration + 1:,}"
+                f" on {values['accumulate']} passes of {values['batch_size']} make one, which learns the same.")
+        self.work.note("warning", iteration=iteration, text=text)
+        return True
+
     def _take_over(
         self, iteration: int, s: TrainSettings, changed: Mapping[str, tuple[Any, Any]], by: str
     ) -> None:
@@ -280,7 +307,7 @@ class Desk:
         folder = checkpoint.save(
             t.run, iteration, t.net, t.optimiser, t.ema.tensors() if t.ema else None,
             settings=t.net.settings.model_dump(), extra=extra, loss=None if src is None else src + (dst or 0.0),
-            loss_key=loss_key(s), keep=Keep(newest=s.keep),
+            loss_key=loss_key(s, t.measured_on), keep=Keep(newest=s.keep),
             players=t.players,
         )
         if snapshots.due(t.run, s.autobackup_hours):
@@ -295,9 +322,10 @@ class Desk:
             self.reports.show(self.t.done)
 
 
-def loss_key(s: TrainSettings) -> str:
-    """Digest of the settings that decide how large a loss is: only losses of one key are compared ("best")."""
-    text = repr([(name, getattr(s, name, None)) for name in _LOSS_SETTINGS])
+def loss_key(s: TrainSettings, measured_on: str = "") -> str:
+    """Digest of what decides how large a loss is, settings and Training.measured_on: only losses of one key are
+    compared ("best")."""
+    text = repr([(name, getattr(s, name, None)) for name in _LOSS_SETTINGS]) + measured_on
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -306,7 +334,7 @@ def _marks(events: list[dict[str, Any]]) -> list[tuple[int, str]]:
     texts = {
         "setting": lambda e: f"{e['name']} {e['now']}" if e.get("by") == "user" else "",
         "stage": lambda e: e.get("stage", ""), "reset": lambda e: f"reset {' '.join(e.get('parts') or ())}",
-        "plateau": lambda e: "flat",
+        "plateau": lambda e: "flat", "grown": lambda e: "full size",
     }
     found: list[tuple[int, str]] = []
     for event in events:

@@ -96,14 +96,22 @@ class BlowUp:
         return warning
 
 
+NO_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError)
+"""What a library may raise when memory does not suffice; `no_memory` says whether it was that."""
+
+
+def no_memory(error: BaseException) -> bool:
+    """Whether the memory of a GPU or of the computer did not suffice."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error).lower()
+
+
 @contextmanager
 def memory_advice(batch: int, s: TrainSettings) -> Iterator[None]:
     """Turn the library's out-of-memory errors into advice, cheapest remedy first."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        text = str(error).lower()
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "allocate memory" not in text:
+    except NO_MEMORY as error:
+        if not no_memory(error):
             raise
         tries = [f"--batch-size {max(1, batch // 2)}"] if batch > 1 else []
         tries += ["--optimiser rmsprop (half the optimiser's memory)"] if s.optimiser != "rmsprop" else []

@@ -23,6 +23,7 @@ from facewright.training.changes import goes_on, says_now, taken_up
 from facewright.training.desk import Desk
 from facewright.training.history import HISTORY
 from facewright.training.objectives import Reduction
+from facewright.training.original import beyond_the_program
 from facewright.training.pretrain import leave, of_many
 from facewright.training.recipe_file import plan_of
 from facewright.training.reports import LATEST, PREVIEW
@@ -31,7 +32,7 @@ from facewright.training.settings import TrainSettings, in_effect, settings_clas
 from facewright.training.snapshots import settle
 from facewright.training.stages import Plan
 from facewright.training.survey import Side, likenesses, serves
-from facewright.training.training import Training
+from facewright.training.training import Pass, Training
 
 ITEM = "train"
 
@@ -52,18 +53,7 @@ def train(t: Training[Any], desk: Desk) -> bool:
         if desk.work.stop.asked:
             return False
 
-        t.optimiser.zero_grad(set_to_none=True)
-        seen, total = [], dict[str, torch.Tensor]()
-        for one in t.passes(i):  # a function of (seed, i): nothing to store, nothing to lose
-            with t.autocast():
-                made, terms = t.judge(i, one, how)
-            loss = torch.stack(list(terms.values())).sum()
-            finite.watch(loss)
-            loss.backward()
-            finite.confirm(i + 1, terms, t.settings)  # before the update: good weights stay good
-            seen.append((made, one))
-            total = {name: total.get(name, 0) + value.detach() for name, value in terms.items()}
-
+        seen, total = _gathered(t, desk, i, how, finite)
         used = clock.share(t.settings, i, t.clock.used_s)
         t.before_step(i, clock.learning_rate(t.settings, i, used))
         t.optimiser.step()
@@ -74,6 +64,40 @@ def train(t: Training[Any], desk: Desk) -> bool:
         t.done = i + 1
         desk.reports.scalars(i + 1, t.figures(total, how))
     raise AssertionError("count() has no end")
+
+
+Seen = list[tuple[Any, Pass]]
+
+
+def _gathered(
+    t: Training[Any], desk: Desk, i: int, how: Reduction, finite: guard.FiniteCheck
+) -> tuple[Seen, dict[str, torch.Tensor]]:
+    """The gradient of iteration `i`: what was made, pass by pass, and the summed terms. Where memory does not suffice,
+    in more passes of fewer faces from now on."""
+    while True:
+        t.net.zero_grad(set_to_none=True)
+        try:
+            return _passed(t, i, how, finite)
+        except guard.NO_MEMORY as error:
+            if not guard.no_memory(error) or not desk.back_off(i):
+                raise
+        machine.let_go(t.device)  # out here, where the error no longer holds what the pass had made
+
+
+def _passed(
+    t: Training[Any], i: int, how: Reduction, finite: guard.FiniteCheck
+) -> tuple[Seen, dict[str, torch.Tensor]]:
+    seen, total = Seen(), dict[str, torch.Tensor]()
+    for one in t.passes(i):  # a function of (seed, i): nothing to store, nothing to lose
+        with t.autocast():
+            made, terms = t.judge(i, one, how)
+        loss = torch.stack(list(terms.values())).sum()
+        finite.watch(loss)
+        loss.backward()
+        finite.confirm(i + 1, terms, t.settings)  # before the update: good weights stay good
+        seen.append((made, one))
+        total = {name: total.get(name, 0) + value.detach() for name, value in terms.items()}
+    return seen, total
 
 
 @dataclass
@@ -219,7 +243,7 @@ class LearnStep(ABC):
         if self.recipe.get("begin") and not goes_on(before, s, self.recipe):
             t.place = {}  # the user asks for that stage now, wherever the recipe had come to
         t.take_up_others()
-        for text in (*t.warnings, *self.advice(t, data_before)):
+        for text in (*t.warnings, *self.advice(t, data_before), *beyond_the_program(t.settings, t.net.settings)):
             work.note("warning", iteration=t.done, text=text)
         digests = self.inputs()
         history.note(folder.history, "start", iteration=t.done, given=s.model_dump(), settings=t.settings.model_dump(),

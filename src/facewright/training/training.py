@@ -111,6 +111,13 @@ class Training(ABC, Generic[S]):
         """What a save must also remember, JSON-able."""
         return {}
 
+    def fewer_at_once(self) -> dict[str, int]:
+        """Settings under which an iteration learns from the same faces in more passes of fewer; {} where a pass has one
+        face already."""
+        batch = self.batches.batch
+        fewer = next((n for n in range(batch // 2, 0, -1) if batch % n == 0), 0)
+        return {"batch_size": fewer, "accumulate": self.settings.accumulate * (batch // fewer)} if fewer else {}
+
     def parts(self) -> list[tuple[int, int]]:
         """(part, parts) of every pass of an iteration."""
         return [(k, self.settings.accumulate) for k in range(self.settings.accumulate)]

@@ -101,6 +101,7 @@ def train(
     from facewright.models.run_folder import RunFolder, is_run
     from facewright.training import history
     from facewright.training.history import HISTORY
+    from facewright.training.original import with_parity
     from facewright.training.recipe_file import plan_of
     from facewright.training.recipes import recipe as recipe_called
     from facewright.training.settings import settings_class
@@ -125,7 +126,8 @@ def train(
     if recipe and stored and not same:
         on_event({"kind": "note", "what": "warning", "text": _onto(run, chosen, kept)})
     begun = chosen.start() if not stored or (recipe and chosen.stages and not same) else {}
-    values = layered(cls, *([project, stored, begun] if stored else [begun, project]), settings)
+    layers = [*([project, stored, begun] if stored else [begun, project]), settings]
+    values = layered(cls, *(with_parity(net, layer) for layer in layers))
     shapes = {**({} if stored else chosen.shape), **(shape or {})}
     plan = chosen.plan({*settings, *(kept.mine if same else ())}, stage)
     step = step_of(net)(

@@ -13,8 +13,11 @@ from tests.tiny_run import SHAPE, make
 
 from facewright.core.errors import DiskRefused, SettingRefused
 from facewright.models import checkpoint
+from facewright.models import net as model
 from facewright.models.net import build
 from facewright.models.run_folder import RunFolder
+from facewright.models.settings import XSegSettings
+from facewright.models.xseg import XSeg
 from facewright.training import history
 from facewright.training.optim import AdaBelief, Ema
 from facewright.training.reset import chosen, reset, reset_live
@@ -51,6 +54,36 @@ def test_the_part_is_fresh_from_the_seed_and_the_rest_is_untouched(run):
     assert after.extra["comparable_from"] == 20
     assert history.events(run / "history.jsonl")[-1] | {"at": ""} == {
         "at": "", "kind": "reset", "iteration": 20, "parts": ["inter_AB"], "seed": 5, "kept_as": "before-reset"}
+
+
+def test_all_starts_over(run):
+    before = checkpoint.load_latest(run)
+    done = reset(run, "all")
+    after = checkpoint.load_latest(run)
+    fresh = build("saehd", RunFolder.open(run).shape, seed=5).state_dict()
+    assert all(torch.equal(v, fresh[n]) for n, v in after.weights().items())
+    assert all(torch.equal(v, fresh[n]) for n, v in after.ema().items())
+    assert not [k for k in after.optimiser_state().tensors if ":" in k]
+    assert (after.iteration, after.extra["used_s"], after.extra["ema_updates"]) == (0, 0.0, 0)
+    assert (done.parts, done.iteration) == (("all",), 0)
+    assert [e["parts"] for e in history.events(run / "history.jsonl", "reset")] == [["all"]]
+    restore(run, done.kept_as)
+    again = checkpoint.load_latest(run)
+    assert again.iteration == before.iteration
+    assert all(torch.equal(v, before.weights()[n]) for n, v in again.weights().items())
+
+
+def test_a_mask_net_starts_over(tmp_path):
+    shape = XSegSettings(base_dims=8)
+    folder = RunFolder.create(tmp_path / "masks", "xseg", shape)
+    net = model.fresh(XSeg, shape, seed=3)
+    optimiser = AdaBelief(list(net.named_parameters()), lr=1e-4)
+    checkpoint.save(folder.path, 7, net, optimiser, None, settings=shape.model_dump(), extra={"train": {"seed": 3}})
+    reset(folder.path, "all", seed=4)
+    after = checkpoint.load_latest(folder.path)
+    wanted = model.fresh(XSeg, shape, seed=4).state_dict()
+    assert after.iteration == 0
+    assert all(torch.equal(v, wanted[n]) for n, v in after.weights().items())
 
 
 def test_it_can_be_undone(run):

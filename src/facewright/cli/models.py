@@ -131,21 +131,21 @@ def reset(
     network: Annotated[
         str,
         typer.Argument(metavar="NETWORK", help="inter_AB, inter_B, inter, encoder, decoder, decoder_src ...; a word "
-                       "such as inter means all parts that begin with it."),
+                       "such as inter means all parts that begin with it; all = start over."),
     ],
     seed: Annotated[int | None, typer.Option(help="Seed of its new start. [default the run's]", show_default=False)]
     = None,
     yes: Yes = False,
     as_json: bool = False,
 ) -> Shown:  # fmt: skip
-    """Start one net within a model afresh; all others and the counters stay.
+    """Start one net within a model afresh; all others and the counters stay. `all` starts the whole model over.
 
     liae: inter_B for a new target, inter_AB for a new source person or when the swap looks like the target. The
     current save is kept as a snapshot first, so that it can be undone.
     """
     from facewright import api
 
-    parts = ", ".join(api.model_parts(run, network))
+    parts = "all" if network == "all" else ", ".join(api.model_parts(run, network))
     _sure(f"Start {parts} of {show.name_of(run)} afresh? What is there is kept as a snapshot.", yes, as_json)
     done = api.model_reset(run, network, seed=seed)
 

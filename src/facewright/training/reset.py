@@ -11,12 +11,15 @@ from torch import Tensor
 
 from facewright.models import checkpoint
 from facewright.models.checkpoint import Checkpoint
-from facewright.models.net import NETS, build, fresh
+from facewright.models.net import NETS, fresh
 from facewright.models.retention import Keep
 from facewright.models.run_folder import RunFolder
 from facewright.training.snapshots import journal, keep_current, newest, settle
 from facewright.training.stages import picked
 from facewright.training.training import Training
+
+ALL = "all"
+"""Name that stands for every part of a net."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,17 @@ def reset_live(t: Training[Any], network: str, seed: int) -> tuple[str, ...]:
 def reset(run: Path, network: str, seed: int | None = None) -> Reset:
     """Give the parts called `network` the start values of `seed` (default: the run's own).
 
-    The rest stays, with the optimiser's state and all counters. First the current save is kept as a snapshot.
-    Raises SettingRefused (no such part), NothingFound (nothing saved yet), DiskRefused, FileRefused.
+    The rest stays, with the optimiser's state and all counters; `all` starts the run over, at iteration 0. First the
+    current save is kept as a snapshot. Raises SettingRefused (no such part), NothingFound (nothing saved yet),
+    DiskRefused, FileRefused.
     """
     settle(run)
     folder, found = RunFolder.open(run), newest(run)
-    parts = chosen(found, network)
+    over = network == ALL
+    parts = parts_of(found) if over else chosen(found, network)
     trained: dict[str, Any] = dict(found.extra.get("train") or {})
     seed = int(trained.get("seed", 0)) if seed is None else seed
-    start = build(folder.net, folder.shape, seed=seed).state_dict()  # type: ignore[arg-type]
+    start = fresh(NETS.load(folder.net), folder.shape, seed=seed).state_dict()
     tensors: dict[str, dict[str, Tensor]] = {"weights": _with(found.weights(), start, parts)}
     mean = found.ema()
     if mean is not None:
@@ -83,12 +88,15 @@ def reset(run: Path, network: str, seed: int | None = None) -> Reset:
     if memory is not None:
         tensors["optimiser"] = {k: v for k, v in memory.tensors.items() if not _in(k.partition(":")[2], parts)}
     kept_as = keep_current(run, "before-reset")
+    iteration = 0 if over else found.iteration
     # Losses from here on are of another net: the smoothed one, and with it "the best save", begins anew.
-    checkpoint.save_changed(
-        run, found, tensors, {"comparable_from": found.iteration}, Keep(newest=int(trained.get("keep", 3)))
-    )
-    journal(run, "reset", iteration=found.iteration, parts=list(parts), seed=seed, kept_as=kept_as)
-    return Reset(parts, found.iteration, seed, kept_as, _notes(folder, parts, trained))
+    noted: dict[str, Any] = {"comparable_from": iteration}
+    if over:
+        noted |= {"used_s": 0.0, "place": {}, "adversaries": {}, "ema_updates": 0}
+    checkpoint.save_changed(run, found, tensors, noted, Keep(newest=int(trained.get("keep", 3))), iteration)
+    said = [ALL] if over else list(parts)
+    journal(run, "reset", iteration=iteration, parts=said, seed=seed, kept_as=kept_as)
+    return Reset(tuple(said), iteration, seed, kept_as, () if over else _notes(folder, parts, trained))
 
 
 def _with(old: dict[str, Tensor], start: dict[str, Tensor], parts: tuple[str, ...]) -> dict[str, Tensor]:

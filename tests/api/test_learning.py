@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.api.shelves import record
 from tests.training.conftest import DrawnFaceset, write_faceset
 from tests.training.test_masking import label_of
 
@@ -33,7 +34,6 @@ from facewright.models import checkpoint
 from facewright.training import history, loop
 from facewright.training.curve import read_losses
 
-USE = "Film A, scene 12: her face on the stunt double on the roof."
 SHAPE = {"resolution": 64, "archi": "df-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
 TRAIN = {"batch_size": 2, "precision": "float32", "preview_seconds": 0, "threads": 1, "log_every": 1, "lr": 1e-3}
 FOREVER = {**SHAPE, **TRAIN, "iterations": 100_000}
@@ -55,10 +55,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACEWRIGHT_HOME", str(place / "home"))
         patch.chdir(place)
-        made = [
-            api.consent_new(who="adult", use=USE, proof="now", adult_agreed=True, name=role, role=role)["reference"]
-            for role in ("source_likeness", "target_performer")
-        ]
+        made = [record(role, role=role) for role in ("source_likeness", "target_performer")]
     source, target = DrawnFaceset(6, (220, 180, 150), "a"), DrawnFaceset(6, (120, 80, 60), "b")
     src = write_faceset(place / "src", source, consent=made[0])
     dst = write_faceset(place / "dst", target, consent=made[1])
@@ -137,10 +134,13 @@ def test_closing_and_failing_loops_save_too(sets):
     next(event for event in held if event.kind == "progress")
     held.close()
     assert ended() == (1, "stop")
-    with pytest.raises(ZeroDivisionError):
+
+    def body() -> None:
         for event in begin(sets):
-            if event.kind == "progress":
-                _ = 1 / 0
+            _ = 1 / (event.kind != "progress")
+
+    with pytest.raises(ZeroDivisionError):
+        body()
     assert ended() == (2, "stop")
 
 

@@ -14,7 +14,8 @@ import onnx
 import pytest
 import torch
 from tests import closed_form as cf
-from tests.models.folders import TINY, tiny
+from tests.api.shelves import entry, make_run, record
+from tests.models.folders import TINY
 
 import facewright
 from facewright import api
@@ -23,31 +24,10 @@ from facewright.masks.settings import MaskSettings
 from facewright.masks.trained import open_xseg
 from facewright.merge.predict import predictor
 from facewright.merge.settings import MergeSettings
-from facewright.models import checkpoint
 from facewright.models.run_folder import RunFolder
 
-USE = "Film A, scene 12: her face on the stunt double on the roof."
-ALL = ("train", "preview", "merge", "export_model")
 SWAPPING = ("saehd", "liae", "quick96", "amp", "saehd.dfm", "amp.dfm", "foreign.dfm")
 MASKING = ("xseg", "xseg.onnx", "foreign.onnx")
-
-
-def record(name: str, *, uses: tuple[str, ...] = ALL, role: str = "source_likeness") -> str:
-    made = api.consent_new(who="adult", use=USE, proof="now", adult_agreed=True, name=name, role=role, uses=uses)
-    return str(made["reference"])
-
-
-def entry(reference: str, role: str = "source_likeness") -> dict[str, Any]:
-    return {"role": role, "consent": reference, "person": "", "where": "/nowhere", "footage_sha256": []}
-
-
-def make_run(place: Path, case: str, people: list[dict[str, Any]]) -> Path:
-    """A run of 7 iterations whose running mean is not its weights."""
-    net = tiny(case)
-    folder = RunFolder.create(place, net.name, TINY[case], {"likenesses": people})
-    mean = {n: (p * 0.9 if p.ndim > 1 else p).detach().clone() for n, p in net.named_parameters()}
-    checkpoint.save(folder.path, 7, net, None, mean, net_name=net.name)
-    return place
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def test_both_lines_fall_in_their_colours_and_the_source_lies_below():
 
 def test_marks_are_drawn_at_their_iteration():
     plain, marked = (pixels(curve.draw_losses(records(1000), m)) for m in ((), [(500, "lr 0.001")]))
-    columns = np.flatnonzero((plain != marked).any(axis=(0, 2)))
+    columns = np.flatnonzero((plain[-380:] != marked[-380:]).any(axis=(0, 2)))
     assert abs(columns.min() - (64 + 880 // 2)) <= 2
 
 
@@ -79,3 +79,44 @@ def test_ticks_are_round():
     assert curve.ticks(0, 2714) == [0, 500, 1000, 1500, 2000, 2500]
     assert curve.ticks(5, 6) == [5, 6]
     assert 0.1 in curve.log_ticks(0.05, 2)
+
+
+STAGES = [(0, "warp"), (100, "eyes"), (110, "turns"), (115, "lr 3e-05"), (115, "clipgrad True"),
+          (900, "straight-settle"), (990, "gan"), (1000, "flat")]
+
+
+def boxes(monkeypatch, marks) -> list[tuple[str, float, float, float, float]]:
+    """Where each text of the picture is drawn: (text, left, top, right, bottom)."""
+    found = []
+    real = curve.ImageDraw.ImageDraw.text
+
+    def text(self, xy, words, *args, **named):
+        font = named.get("font") or args[1]
+        found.append((words, *self.textbbox(xy, words, font=font, anchor=named.get("anchor"))))
+        return real(self, xy, words, *args, **named)
+
+    with monkeypatch.context() as m:
+        m.setattr(curve.ImageDraw.ImageDraw, "text", text)
+        curve.draw_losses(records(1000), marks)
+    return found
+
+
+@pytest.mark.parametrize("marks", [STAGES, [(k * 30, f"uniform_yaw {k}") for k in range(30)]])
+def test_labels_stand_side_by_side_within_the_picture(monkeypatch, marks):
+    found = boxes(monkeypatch, marks)
+    size = Image.open(io.BytesIO(curve.draw_losses(records(1000), marks))).size
+    labels = [b for b in found if any(b[0].startswith(text.split(" ")[0]) for _, text in marks)]
+    assert len(labels) >= 6
+    for i, (_, l, t, r, b) in enumerate(labels):
+        assert 0 <= l <= r <= size[0]
+        assert 0 <= t <= b <= size[1]
+        for _, l2, t2, r2, b2 in labels[i + 1 :]:
+            assert r <= l2 or r2 <= l or b <= t2 or b2 <= t, "two labels collide"
+    assert all(r <= size[0] for _, _, _, r, _ in found)
+
+
+def test_changes_of_one_iteration_share_a_label_and_what_finds_no_place_is_counted(monkeypatch):
+    texts = [b[0] for b in boxes(monkeypatch, STAGES)]
+    assert {"warp", "lr 3e-05, clipgrad True"} <= set(texts)
+    texts = [b[0] for b in boxes(monkeypatch, [(k, "a long name of a setting") for k in range(500, 520)])]
+    assert any("more in the history" in text for text in texts)

@@ -14,7 +14,7 @@ from facewright.training.curve import LOSSES, read_losses
 from facewright.training.desk import loss_key
 from facewright.training.settings import TRAIN_SETTINGS
 
-_FACTS = ("net", "iteration", "minutes", "loss_src", "loss_dst", "s_per_iteration", "learned", "last_trained")
+_FACTS = ("net", "iteration", "minutes", "loss_src", "loss_dst", "s_per_iteration", "recipe", "learned", "last_trained")
 
 
 def compare(places: Sequence[Path]) -> dict[str, Any]:

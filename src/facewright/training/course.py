@@ -57,7 +57,8 @@ class Course:
         self.index = -1
         if saved and saved.get("recipe") == plan.recipe and saved.get("stage") in names:
             kinds = {"at_s": float, "begun_s": float, "recipe": str, "stage": str, "stopped": bool}
-            kept = {f.name: kinds.get(f.name, int)(saved[f.name]) for f in fields(Place) if f.name in saved}
+            known = [f.name for f in fields(Place) if f.name in saved]
+            kept: dict[str, Any] = {name: kinds.get(name, int)(saved[name]) for name in known}
             self.place, self.index = Place(**kept), names.index(str(saved["stage"]))
 
     def __bool__(self) -> bool:

@@ -20,6 +20,7 @@ _SIZE = (960, 420)
 _PLOT = (64, 28, 944, 372)
 _SRC, _DST = (214, 69, 65), (24, 143, 167)
 _SMOOTH_PX = 5
+_ROWS, _ROW_PX, _LONGEST = 6, 16, 36
 _INK, _GRID, _PAPER, _MARK = (60, 60, 66), (228, 228, 232), (255, 255, 255), (150, 120, 40)
 
 
@@ -72,10 +73,15 @@ def draw_losses(
         column = (losses["iteration"].astype(np.int64) - first) * (x1 - x0) // (last - first + 1)
         for field, _, colour in reversed(lines):
             _series(pen, column, losses[field], low, high, colour)
+        at: dict[int, str] = {}
         for iteration, text in marks:
-            if first <= iteration <= last:
-                _mark(pen, x0 + (iteration - first) * (x1 - x0) // (last - first + 1), text)
-    _legend(pen, losses, lines)
+            if first - 1 <= iteration <= last:  # iterations count from 1: what held from the beginning stands at 0
+                x = x0 + (max(iteration, first) - first) * (x1 - x0) // (last - first + 1)
+                at[x] = f"{at[x]}, {text}" if x in at else text
+        for x in at:
+            _dashes(pen, x, _PLOT[1], _PLOT[3])
+        image = _labelled(image, sorted(at.items()))
+    _legend(ImageDraw.Draw(image), losses, lines)
     out = io.BytesIO()
     image.save(out, "PNG", optimize=False)
     return out.getvalue()
@@ -122,7 +128,8 @@ def _axes(pen: ImageDraw.ImageDraw, first: int, last: int, low: float, high: flo
     for value in ticks(first, last):
         x = x0 + (value - first) * (x1 - x0) / (last - first + 1)
         pen.line([(x, y1), (x, y1 + 5)], fill=_INK)
-        pen.text((x, y1 + 8), f"{value:,}", fill=_INK, font=font, anchor="mt")
+        text = f"{value:,}"
+        pen.text((min(x, _SIZE[0] - 2 - pen.textlength(text, font) / 2), y1 + 8), text, _INK, font, anchor="mt")
     pen.line([(x0, y0), (x0, y1), (x1, y1)], fill=_INK)
     pen.text(((x0 + x1) / 2, _SIZE[1] - 8), "iteration", fill=_INK, font=font, anchor="mb")
 
@@ -144,11 +151,43 @@ def log_ticks(low: float, high: float) -> list[float]:
     return inside if len(inside) <= 9 else inside[:: len(inside) // 6]
 
 
-def _mark(pen: ImageDraw.ImageDraw, x: int, text: str) -> None:
-    _, y0, _, y1 = _PLOT
-    for y in range(y0, y1, 8):
-        pen.line([(x, y), (x, y + 3)], fill=_MARK)
-    pen.text((x + 4, y0 + 2), text[:40], fill=_MARK, font=ImageFont.load_default(12))
+def _dashes(pen: ImageDraw.ImageDraw, x: int, top: int, bottom: int) -> None:
+    for y in range(top, bottom, 8):
+        pen.line([(x, y), (x, min(y + 3, bottom))], fill=_MARK)
+
+
+def _labelled(image: Image.Image, labels: Sequence[tuple[int, str]]) -> Image.Image:
+    """Put a band of labels (x, text), rising in x, above the plot: as many rows as they need to stand side by side, at
+    most _ROWS; what finds no place is counted at the end of the last row."""
+    font, pen = ImageFont.load_default(12), ImageDraw.Draw(image)
+    rows: list[float] = []
+    placed: list[tuple[int, int, float, str]] = []
+    left_out = 0
+    for x, whole in labels:
+        text = whole if len(whole) <= _LONGEST else whole[: _LONGEST - 1] + "\u2026"
+        width = pen.textlength(text, font)
+        left = min(x + 4, _SIZE[0] - width - 4)
+        row = next((r for r, end in enumerate(rows) if left >= end + 8), len(rows))
+        if row >= _ROWS:
+            left_out += 1
+            continue
+        rows[row : row + 1] = [left + width]
+        placed.append((x, row, left, text))
+    if not placed:
+        return image
+    band, top = _ROW_PX * len(rows), _PLOT[1] - 4
+    taller = Image.new("RGB", (image.width, image.height + band), _PAPER)
+    taller.paste(image.crop((0, top, image.width, image.height)), (0, top + band))
+    pen = ImageDraw.Draw(taller)
+    for x, row, _, _ in placed:
+        _dashes(pen, x, top + _ROW_PX * row + 2, _PLOT[1] + band)
+    for _, row, left, text in placed:
+        y = top + _ROW_PX * row
+        pen.rectangle([left - 2, y + 1, left + pen.textlength(text, font) + 1, y + _ROW_PX - 1], fill=_PAPER)
+        pen.text((left, y + 1), text, fill=_MARK, font=font)
+    if left_out:
+        pen.text((_SIZE[0] - 8, 13), f"{left_out} more in the history", fill=_MARK, font=font, anchor="rm")
+    return taller
 
 
 def _legend(

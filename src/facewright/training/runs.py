@@ -56,7 +56,8 @@ def info(run: Path) -> dict[str, Any]:
         **row_of(run), "shape": shape, "settings": settings,
         "changed": {k: v for k, v in settings.items() if k not in defaults or defaults[k] != v},
         "people": folder.extra.get("likenesses", []), "data": folder.extra.get("data", {}),
-        "imported": folder.extra.get("imported"), "saves": [_save(c, current) for c in checkpoint.list_all(run)],
+        "imported": folder.extra.get("imported"), "recipe": recipe_text(current),
+        "saves": [_save(c, current) for c in checkpoint.list_all(run)],
         "minutes": _minutes(current), "s_per_iteration": pace(run),
         "machine": {k: current.extra[k] for k in FACTS if k in current.extra} if current else {},
         "bytes_of_caches": bytes_of(run) - bytes_of(run, {".cache"}), "history": rows(run)[-5:],
@@ -99,6 +100,12 @@ def settings_of(current: Checkpoint | None, events: Sequence[Mapping[str, Any]])
         return dict(current.extra["train"])
     starts = [e for e in events if e.get("kind") == "start"]
     return dict(starts[-1].get("settings") or {}) if starts else {}
+
+
+def recipe_text(current: Checkpoint | None) -> str:
+    """`rtm, stage straight`: which recipe the newest save follows and how far; "" without one."""
+    place = dict(current.extra.get("place") or {}) if current is not None else {}
+    return f"{place.get('recipe')}, stage {place.get('stage')}" if place else ""
 
 
 def smoothed(run: Path) -> tuple[float | None, float | None]:

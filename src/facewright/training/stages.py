@@ -7,7 +7,7 @@ as the training, so it is the last one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
@@ -115,7 +115,7 @@ class Recipe:
         for _ in self.plan().courses(start):
             pass
 
-    def plan(self, mine: Sequence[str] = (), begin: str = "") -> Plan:
+    def plan(self, mine: Collection[str] = (), begin: str = "") -> Plan:
         """Its stages as a training takes them. Raises SettingRefused: no stage `begin`."""
         if begin and begin not in [stage.name for stage in self.stages]:
             raise SettingRefused(

@@ -2,7 +2,7 @@
 
     python -m tools.parity_table                 Markdown on the screen (a minute: it runs the tests that compare)
     python -m tools.parity_table --json OUT.json the same as data, every single comparison
-    python -m tools.parity_table --write         into docs/explanation/parity.md
+    python -m tools.parity_table --write         into docs/explanation/parity.md, unless something failed
 
 The comparisons are the tests' own (tests/parity.py); nothing is compared here.
 """
@@ -173,12 +173,15 @@ def main() -> int:
         report = {"rows": [vars(r) | {"entries": sorted(r.entries), "verdict": r.verdict} for r in table],
                   "unread": unread(table), "failed": listener.failed}
         words.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    if words.write:
+    failed = bool(listener.failed) or "MISSED" in text
+    if words.write and not failed:
         into_page(text)
     print(text)
     for file, entries in unread(table).items():
         print(f"not compared: {file}: {', '.join(entries)}", file=sys.stderr)
-    return int(bool(listener.failed) or "MISSED" in text)
+    for name in listener.failed:
+        print(f"failed, so the page was not written: {name}", file=sys.stderr)
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.api.shelves import record
 from tests.training.conftest import DrawnFaceset, write_faceset
 from tests.training.test_masking import label_of
@@ -111,6 +112,20 @@ def test_a_whole_training_tells_what_it_does(sets, tmp_path):
     assert ended() == (5, "end")
     with pytest.raises(dataclasses.FrozenInstanceError):
         done.kind = "x"
+
+
+def test_it_learns_what_the_command_learns(sets):
+    settings = {**TRAIN, "iterations": 3}
+    api.train("saehd", Path("command"), sets.src, sets.dst, settings=settings, shape=SHAPE)
+    for event in begin(sets, **SHAPE, **settings):
+        if event.iteration == 2 and event.kind == "progress":
+            break
+    assert list(begin(sets, **SHAPE, **settings))[-1].iteration == 3
+    ours, theirs = (checkpoint.load_latest(Path(run)) for run in ("run", "command"))
+    assert ours is not None
+    assert theirs is not None
+    for name, value in theirs.weights().items():
+        assert torch.equal(ours.weights()[name], value), name
 
 
 def test_leaving_the_loop_saves_at_that_very_iteration_and_the_same_call_goes_on(sets):

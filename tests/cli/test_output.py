@@ -42,6 +42,7 @@ def test_a_training_says_device_threads_precision_and_preview():
     ({"done": 3, "total": 9, "note": "preparing src faces"}, ["face 3 of 9", "preparing src faces"]),
     ({"done": 3, "total": None, "note": "training", "facts": {"loss_src": 1.234, "loss_dst": 2}},
      ["loss source 1.23 target 2"]),
+    ({"done": 3, "total": None, "note": "training", "facts": {"loss_src": 0.1234, "loss_dst": None}}, ["loss 0.123"]),
 ])  # fmt: skip
 def test_progress_in_words(event, words):
     line = "  ".join(show.progress_bits(event, "frame"))

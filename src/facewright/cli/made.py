@@ -135,7 +135,7 @@ def _train(data: Mapping[str, Any]) -> None:
     run = Path(str(data["output"]))
     done = count(data["iterations"], "iteration")
     if data.get("it_per_s"):
-        losses = f"loss source {data['loss_src']:.3g}, target {data['loss_dst']:.3g}" if data.get("loss_src") else ""
+        losses = show.losses(data["loss_src"], data["loss_dst"]) if data.get("loss_src") else ""
         pace = f"{data['minutes']:.1f} minutes in all, {1 / data['it_per_s']:.2g} s an iteration"
         show.result(f"Trained {data['net']} up to {done} ({pace}); {losses}.")
     else:
@@ -143,7 +143,10 @@ def _train(data: Mapping[str, Any]) -> None:
         show.result("  --iterations and --minutes count from the run's beginning: raise them to go on (0 = no end).")
     show.facts({"  model": show.name_of(run), "  preview": show.name_of(data["preview"]),
                 "  curve": show.name_of(run / "loss.png")})
-    following("facewright merge" if in_project(run) else f"facewright merge INPUT FACESET {quoted(run)} OUT")
+    if data["net"] == "xseg":
+        following(f"facewright mask apply FACESET --with {quoted(run)}")
+    else:
+        following("facewright merge" if in_project(run) else f"facewright merge INPUT FACESET {quoted(run)} OUT")
 
 
 def _merge(data: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ def known(run: Mapping[str, Any]) -> None:
         "shape": ", ".join(f"{k} {v}" for k, v in run["shape"].items()),
         "settings": ", ".join(f"{k} {v}" for k, v in run["changed"].items()) or "the defaults",
         "recipe": run["recipe"],
-        "loss": f"source {_number(run['loss_src'])}, target {_number(run['loss_dst'])}",
+        "loss": "" if run["loss_src"] is None else show.losses(run["loss_src"], run["loss_dst"]),
         "trained": "; ".join(text for text in times if text),
         "machine": ", ".join(f"{k} {v}" for k, v in run["machine"].items()),
         "caches": f"{caches / 1e6:.1f} MB, made again when needed" if caches else "",

@@ -191,13 +191,18 @@ def progress_bits(event: Mapping[str, Any], unit: str) -> list[str]:
     left = facts.get("eta_s", event.get("eta_s"))
     if left is not None or total:
         bits.append(f"ETA {seconds(left)}")
-    if "loss_src" in facts and "loss_dst" in facts:
-        bits.append(f"loss source {facts['loss_src']:.3g} target {facts['loss_dst']:.3g}")
+    if facts.get("loss_src") is not None:
+        bits.append(losses(facts["loss_src"], facts.get("loss_dst")))
     if facts.get("faces") is not None:
         bits.append(f"{facts['faces']:,.0f} faces")
     if note not in _PLAIN_NOTES:
         bits.append(note)
     return bits
+
+
+def losses(src: float, dst: float | None) -> str:
+    """The losses of both people, or the one of a mask net."""
+    return f"loss {src:.3g}" if dst is None else f"loss source {src:.3g} target {dst:.3g}"
 
 
 def note_text(event: Mapping[str, Any]) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from facewright.models.run_folder import RunFolder
 from facewright.training import runs
-from facewright.training.curve import LOSSES, read_losses
+from facewright.training.curve import LOSSES, both, read_losses
 from facewright.training.desk import loss_key
 from facewright.training.settings import TRAIN_SETTINGS
 
@@ -49,14 +49,14 @@ def course(run: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Seconds are known at saves; between them they run evenly, after the last one at the last pace.
     """
     rows = read_losses(run / LOSSES)
-    rows = rows[np.isfinite(rows["src"]) & np.isfinite(rows["dst"])]
+    rows = rows[np.isfinite(both(rows))]
     at = rows["iteration"].astype(np.float64)
     points = np.array(runs.seconds_at(run), np.float64)
     seconds = np.interp(at, points[:, 0], points[:, 1])
     if len(points) > 1:
         (i0, s0), (i1, s1) = points[-2:]
         seconds = np.where(at > i1, s1 + (at - i1) * (s1 - s0) / max(i1 - i0, 1), seconds)
-    return at, seconds, rows["src"].astype(np.float64) + rows["dst"]
+    return at, seconds, both(rows)
 
 
 def _loss_key(one: dict[str, Any]) -> str:

@@ -53,6 +53,12 @@ def read_losses(path: Path) -> np.ndarray:
     return np.frombuffer(data[: len(data) // RECORD.itemsize * RECORD.itemsize], RECORD).copy()
 
 
+def both(losses: np.ndarray) -> np.ndarray:
+    """Source + target loss of each record, float64; of a net with one loss, that one."""
+    one = np.isnan(losses["dst"])
+    return losses["src"].astype(np.float64) + np.where(one, 0, losses["dst"])
+
+
 def draw_losses(
     losses: np.ndarray, marks: Sequence[tuple[int, str]] = (), names: Sequence[str] = ("source", "target")
 ) -> bytes:

@@ -93,7 +93,8 @@ def trained_masker(run: Path, device: str = "auto", *, ema: bool = True, bf16: b
     if saved is None:
         raise NothingFound(
             f"{folder.path.name} holds no trained weights yet.",
-            remedy="Take over a trained one: `facewright model import-dfl`.", where=folder.path,
+            remedy="Train it with `facewright train xseg`, or take a trained one over: `facewright model import-dfl`.",
+            where=folder.path,
         )
     net = XSeg(folder.shape)  # type: ignore[arg-type]
     net.load_state_dict(saved.smooth_weights() if ema else saved.weights())

@@ -12,7 +12,14 @@ from tests import closed_form as cf
 from facewright.models.net import build
 from facewright.models.settings import SaehdSettings
 from facewright.training import losses
-from facewright.training.objectives import grey, mask_objective, objective, reported, views_needed
+from facewright.training.objectives import (
+    grey,
+    mask_objective,
+    objective,
+    reported,
+    smoothness_axes,
+    views_needed,
+)
 
 DIMS = {"resolution": 64, "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
 
@@ -120,3 +127,8 @@ def test_xseg_pretraining_compares_greys():
 def test_perfect_masks_cost_nothing():
     mask = (cf.nchw(cf.mask(2, 64, 64, "mxseg")) >= 0.5).float()
     assert mask_objective(60 * mask - 30, mask)["cross_entropy"] < 1e-6
+
+
+def test_parity_smooths_along_channels_and_rows_as_the_original_s_gpu_layout():
+    assert smoothness_axes(SimpleNamespace(parity="dfl")) == (1, 2)
+    assert smoothness_axes(settings()) == smoothness_axes(SimpleNamespace(parity="none")) == (2, 3)

@@ -33,7 +33,7 @@ HEADROOM = 0.9
 """Share of the free memory that a plan uses."""
 _LARGEST_BATCH = 512
 _FACES = 16
-_STEPS = {"cpu": (1, 2), "cuda": (2, 4)}
+_STEPS = {"cpu": (1, 3), "cuda": (2, 5)}
 """Iterations with half of the batch (for the memory), and with all of it; the first one of those is not timed."""
 
 

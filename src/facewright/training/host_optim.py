@@ -44,24 +44,23 @@ class _Ferry:
     @torch.no_grad()
     def fetch(self, *_: Any) -> None:
         """Gradients of those that have one, and weights that somebody else has written since: a save taken up, a net
-        begun afresh."""
+        begun afresh. Called a second time within a step (torch's own optimisers may nest) it finds nothing to do."""
         for i, (here, there) in enumerate(zip(self.here, self.there, strict=True)):
             if here._version != self._versions[i]:
                 there.copy_(here, non_blocking=True)
-            there.grad = None
             if here.grad is not None:
                 if i not in self._gradients:
                     self._gradients[i] = _held(here.grad)
-                there.grad = self._gradients[i].copy_(here.grad, non_blocking=True)
+                there.grad, here.grad = self._gradients[i].copy_(here.grad, non_blocking=True), None
         self._wait()
 
     @torch.no_grad()
     def bring_back(self, *_: Any) -> None:
-        """New weights to the net, whose gradients have been used."""
+        """New weights to the net; the gradients have been used."""
         for i, (here, there) in enumerate(zip(self.here, self.there, strict=True)):
             if there.grad is not None:
                 here.copy_(there, non_blocking=True)
-                here.grad = None
+                there.grad = None
             self._versions[i] = here._version
         self._wait()
 

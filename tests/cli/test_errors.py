@@ -295,11 +295,11 @@ def test_a_bug_is_70_with_a_report(cli, monkeypatch, tmp_path):
 
 
 def test_a_bug_inside_a_job_is_70_and_the_same_command_goes_on(cli, world, tmp_path, monkeypatch):
-    from facewright.training import loop
+    from facewright.training import swapping
 
     words = ("train", "saehd", tmp_path / "run", "--src", world.src, "--dst", world.dst, *TINY, "--iterations", "2")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "objective", lambda *a, **k: 1 / 0)
+        patch.setattr(swapping, "objective", lambda *a, **k: 1 / 0)
         assert cli(*words).code == 70
     (job,) = (Job.open(p.parent) for p in (tmp_path / "run").rglob("job.json"))
     assert job.state() == "failed"

@@ -186,7 +186,8 @@ class LearnStep(ABC):
             raise
         finally:
             t.close()
-            desk.messenger.close()
+            if not work.stop.at_once:
+                desk.messenger.close()
         history.note(t.run / HISTORY, "end" if complete else "stop", iteration=t.done)
         return self._summary(t, desk) if complete else None
 

@@ -37,6 +37,38 @@ class Camera:
         return np.array([self.look_x, self.look_y, self.distance], np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """A square cut out of a camera's picture, drawn directly: `from_picture` (3, 3) takes the camera's raster
+    coordinates to those of the square of `side_px`."""
+
+    camera: Camera
+    from_picture: np.ndarray
+    side_px: int
+
+    @property
+    def width_px(self) -> int:
+        """Side of the square."""
+        return self.side_px
+
+    @property
+    def height_px(self) -> int:
+        """Side of the square."""
+        return self.side_px
+
+    @property
+    def eye(self) -> np.ndarray:
+        """(3,) float32 position of the camera."""
+        return self.camera.eye
+
+    def project(self, points: np.ndarray, scale: int = 1) -> np.ndarray:
+        """(N, 4) float32 raster vertices as Camera.project gives them, inside the square."""
+        out = self.camera.project(points)
+        m = self.from_picture.astype(np.float32) * scale
+        out[:, :2] = out[:, :2] @ m[:2, :2].T + m[:2, 2]
+        return out
+
+
 def frame_of(direction: np.ndarray) -> np.ndarray:
     """(3, 3) float32 rows right, up, towards: an orthonormal frame that looks back along `direction`."""
     towards = np.asarray(direction, np.float64) / np.linalg.norm(direction)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from tools.footage import backdrop, hair, light, raster, shade
-from tools.footage.camera import Camera
+from tools.footage.camera import Camera, Framing
 from tools.footage.head import HeadModel, neck_weight, rotation, turn, unit
 from tools.footage.motion import Track
 from tools.footage.parts import DRAWN, PARTS
@@ -19,7 +19,7 @@ from tools.footage.person import WIDE, Built
 class Scene:
     """Where a person is filmed. `samples` 1..4 per pixel side; `grain` 0..0.03 of the display range; `seed`."""
 
-    camera: Camera = field(default_factory=Camera)
+    camera: Camera | Framing = field(default_factory=Camera)
     light: light.Light = field(default_factory=light.Light)
     backdrop: backdrop.Backdrop = field(default_factory=backdrop.Backdrop)
     samples: int = 2
@@ -37,8 +37,13 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
-    """Geometry of one frame in the world, raster buffer included."""
+class Stage:
+    """Geometry of one frame in the world, raster buffer included.
+
+    `posed` (V, 3) the head in its own axes, `skin` (V, 3) in the world, `pose` (3, 3); `corner` (T', 3) triangles of
+    the head that are drawn; `curves`, `curve_normals` of hair, brows and lashes; `buffer` what each sample sees:
+    triangle ids below `offsets[0]` are the head's, below `offsets[1]` the shirt's, then one run for every curve.
+    """
 
     posed: np.ndarray
     skin: np.ndarray
@@ -63,8 +68,8 @@ def frame(
     number: int = 0,
 ) -> Shot:  # fmt: skip
     """Render one frame before the picture `behind` (H, W, 3) linear light."""
-    stage = _stage(model, who, scene, pose_deg, weights)
-    linear, covered = _shade(model, who, scene, stage, weights)
+    stage = set_up(model, who, scene, pose_deg, weights)
+    linear, covered = shade_all(model, who, scene, stage, weights)
     height, width, s = scene.camera.height_px, scene.camera.width_px, scene.samples
     seen = covered.reshape(-1) > 0  # the curve is costly: only where something was drawn
     front = np.zeros((covered.size, 3), np.float32)
@@ -93,7 +98,16 @@ def _develop(picture: np.ndarray, scene: Scene, number: int) -> np.ndarray:
     return np.clip(picture + (grain * scene.grain * (0.5 + 2 * luma * (1 - luma)))[..., None], 0, 1)
 
 
-def _stage(model: HeadModel, who: Built, scene: Scene, pose_deg: np.ndarray, weights: np.ndarray) -> _Stage:
+Pieces = list[tuple[np.ndarray, np.ndarray]]
+"""Vertices (V, 3) and triangles (T, 3) of things that cast shadows."""
+
+
+def set_up(
+    model: HeadModel, who: Built, scene: Scene, pose_deg: np.ndarray, weights: np.ndarray,
+    props: Callable[[raster.Buffer, np.ndarray], Pieces] | None = None, shadow_px: int = 768,
+) -> Stage:  # fmt: skip
+    """Pose a person and draw them. `props` sees what was drawn and the skin's vertices, and gives what else casts
+    shadows; `shadow_px` is the side of the shadow map."""
     posed = model.posed(who.rest, weights)
     pose = rotation(*[float(a) for a in pose_deg])
     skin = turn(posed, pose, neck_weight(who.rest))
@@ -127,20 +141,21 @@ def _stage(model: HeadModel, who: Built, scene: Scene, pose_deg: np.ndarray, wei
     lamp = scene.light.direction("key")
     facing = hair.ribbons(scalp, who.strands[0].width[::2] * 1.4, 200 * lamp).reshape(-1, 3)
     pieces.append((facing, hair.ribbon_triangles(*scalp.shape[:2])))
-    shadow = light.cast(pieces, lamp, np.array([0, -4, 0], np.float32), 24.0, 768)
+    pieces += props(buffer, skin) if props else []
+    shadow = light.cast(pieces, lamp, np.array([0, -4, 0], np.float32), 24.0, shadow_px)
     lamps = shade.Lamps(scene.light, shadow, scene.camera.eye)
-    return _Stage(posed, skin, corner, pose, tuple(curves), tuple(normals), buffer, tuple(offsets), lamps)
+    return Stage(posed, skin, corner, pose, tuple(curves), tuple(normals), buffer, tuple(offsets), lamps)
 
 
-def _shade(
-    model: HeadModel, who: Built, scene: Scene, stage: _Stage, weights: np.ndarray
+def shade_all(
+    model: HeadModel, who: Built, scene: Scene, stage: Stage, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(h, w, 3) linear light of everything drawn and (h, w) float32 coverage, per sample."""
     shape = stage.buffer.triangle.shape
     ids = stage.buffer.triangle.reshape(-1)
     bary = stage.buffer.bary.reshape(-1, 2)
     out = np.zeros((len(ids), 3), np.float32)
-    spin = _spins(shape, scene.samples).reshape(-1)
+    spin = spins(shape, scene.samples).reshape(-1)
     first = stage.offsets[0]
     head = np.flatnonzero((ids >= 0) & (ids < first))
     _shade_head(model, who, stage, weights, head, ids, bary, spin, out)
@@ -166,14 +181,14 @@ def _shade(
     return out.reshape(*shape, 3), (ids >= 0).astype(np.float32).reshape(shape)
 
 
-def _spins(shape: tuple[int, int], side: int) -> np.ndarray:
+def spins(shape: tuple[int, int], side: int) -> np.ndarray:
     """Angles (h, w) that turn the shadow's sampling pattern, each of a pixel's samples differently."""
     tile = (np.arange(side * side, dtype=np.float32) * (2 * np.pi * 0.381966)).reshape(side, side)
     return np.tile(tile, (shape[0] // side, shape[1] // side))
 
 
 def _shade_head(
-    model: HeadModel, who: Built, stage: _Stage, weights: np.ndarray, at: np.ndarray, ids: np.ndarray,
+    model: HeadModel, who: Built, stage: Stage, weights: np.ndarray, at: np.ndarray, ids: np.ndarray,
     bary: np.ndarray, spin: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
     jaw = float(np.clip(weights[model.expression_names.index("jawOpen")] / WIDE, 0, 1))
@@ -205,12 +220,12 @@ def _shade_head(
             _shade_eye(model, who, stage, values, side, where, ids, bary, spin, out)
 
 
-def _local(stage: _Stage, p: np.ndarray) -> np.ndarray:
+def _local(stage: Stage, p: np.ndarray) -> np.ndarray:
     """World points back in the head's own axes."""
     return turn(p, stage.pose.T, np.ones((1, 1), np.float32))
 
 
-def _depth(model: HeadModel, stage: _Stage, local: np.ndarray) -> np.ndarray:
+def _depth(model: HeadModel, stage: Stage, local: np.ndarray) -> np.ndarray:
     """(N,) 0.1..1: how much light comes past the lips to points inside the mouth."""
     lips = stage.posed[model.landmarks[60:68]]
     gap = float(np.clip(np.linalg.norm(lips[2] - lips[6]), 0.0, 3.0))
@@ -219,7 +234,7 @@ def _depth(model: HeadModel, stage: _Stage, local: np.ndarray) -> np.ndarray:
 
 
 def _shade_mouth(
-    model: HeadModel, who: Built, stage: _Stage, values: np.ndarray, part: np.ndarray, at: np.ndarray,
+    model: HeadModel, who: Built, stage: Stage, values: np.ndarray, part: np.ndarray, at: np.ndarray,
     ids: np.ndarray, bary: np.ndarray, spin: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
     for name in ("gums", "teeth"):
@@ -240,7 +255,7 @@ def _shade_mouth(
 
 
 def _shade_eye(
-    model: HeadModel, who: Built, stage: _Stage, values: np.ndarray, side: str, where: np.ndarray, ids: np.ndarray,
+    model: HeadModel, who: Built, stage: Stage, values: np.ndarray, side: str, where: np.ndarray, ids: np.ndarray,
     bary: np.ndarray, spin: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
     first, last = PARTS[side]

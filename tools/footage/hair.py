@@ -11,7 +11,7 @@ from tools.footage.noise import Noise, step
 from tools.footage.parts import DRAWN
 from tools.footage.texture import Colour
 
-STYLES = ("short", "tied", "bob")
+STYLES = ("short", "tied", "bob", "long", "fringe", "curly", "buzz")
 _KNOT = np.array([0.0, 7.6, -9.2], np.float32)  # where tied hair comes together
 # The hairline: height (generic head, units) over the angle from the front about the axis x = 0, z = 2.
 _LINE_DEG = np.array([0, 14, 28, 40, 50, 58, 65, 72, 77, 82, 90, 102, 112, 122, 135, 180], np.float32)
@@ -63,18 +63,19 @@ class Strands:
 
 def scalp_mask(model: HeadModel, look: HairLook) -> np.ndarray:
     """(V,) float32: how far inside the hairline each model vertex is, 0 outside, 1 from 0.5 units inside on."""
-    return step(-0.25, 0.45, _inside(model.neutral, look)) * model.where("face", "neck")
+    return step(-0.25, 0.45, distance_above_hairline(model.neutral, look)) * model.where("face", "neck")
 
 
-def _inside(p: np.ndarray, look: HairLook) -> np.ndarray:
-    """(N,) distance above the hairline in units (negative: skin)."""
+def distance_above_hairline(p: np.ndarray, look: HairLook, ragged: float = 0.8) -> np.ndarray:
+    """(N,) distance above the hairline of points on the generic head in units (negative: skin). `ragged`: how far the
+    line wanders."""
     angle = np.degrees(np.arctan2(np.abs(p[:, 0]), p[:, 2] - 2.0))
     line = np.interp(angle, _LINE_DEG, _LINE_Y).astype(np.float32)
     line += look.recede * np.exp(-(((angle - 34) / 11) ** 2))
     line += (1 - look.sideburns) * np.maximum(0, 6.0 - line) * step(50, 58, angle) * step(92, 84, angle)
-    ragged = Noise.seeded(look.seed + 5).fractal(p, 0.7, 3) - 0.5
+    wander = Noise.seeded(look.seed + 5).fractal(p, 0.7, 3) - 0.5
     ear = (np.abs(p[:, 0]) > 7.9) & (p[:, 1] < 6.3) & (p[:, 2] > -2.8)
-    return np.where(ear, -1.0, p[:, 1] - line + 0.8 * ragged)
+    return np.where(ear, -1.0, p[:, 1] - line + ragged * wander)
 
 
 def grow(model: HeadModel, rest: np.ndarray, look: HairLook) -> list[Strands]:
@@ -87,7 +88,7 @@ def _roots(model: HeadModel, rest: np.ndarray, look: HairLook, count: int) -> tu
     rng = np.random.default_rng(look.seed)
     skin = np.isin(model.part, [DRAWN.index("face"), DRAWN.index("neck")])
     corner = model.source[model.triangles[skin]]
-    near = _inside(model.neutral[corner].mean(1), look) > -1.2
+    near = distance_above_hairline(model.neutral[corner].mean(1), look) > -1.2
     corner = corner[near]
     a, b, c = (rest[corner[:, k]] for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
@@ -97,7 +98,7 @@ def _roots(model: HeadModel, rest: np.ndarray, look: HairLook, count: int) -> tu
     u, v = np.where(flip, 1 - u, u), np.where(flip, 1 - v, v)
     spot = [values[corner[pick, 0]] * (1 - u - v) + values[corner[pick, 1]] * u + values[corner[pick, 2]] * v
             for values in (rest, model.neutral)]  # fmt: skip
-    inside = _inside(spot[1], look) + rng.normal(0, 0.12, count * 2)
+    inside = distance_above_hairline(spot[1], look) + rng.normal(0, 0.12, count * 2)
     keep = np.flatnonzero(inside > 0.05)[:count]
     return spot[0][keep], spot[1][keep], corner[pick[keep], 0].astype(np.int32), inside[keep]
 
@@ -111,7 +112,7 @@ def _flow(style: str, p: np.ndarray, root: np.ndarray) -> np.ndarray:
     across = np.where(root[:, 0] > part, 1.0, -1.0)
     top = step(7.0, 11.5, root[:, 1])
     front = step(2.0, 9.0, root[:, 2])
-    if style == "short":
+    if style in ("short", "curly", "buzz"):
         out[:, 0] = across * (0.95 * top + 0.1 * np.sign(root[:, 0]) * across * (1 - top))
         out[:, 1] = -0.95 * (1 - top) + 0.25 * front * top
         out[:, 2] = -0.55 * top - 0.45 * (1 - top) + 0.35 * front * top
@@ -119,6 +120,9 @@ def _flow(style: str, p: np.ndarray, root: np.ndarray) -> np.ndarray:
     out[:, 0] = across * 0.9 * step(9.0, 13.0, p[:, 1])
     out[:, 1] = -1.0
     out[:, 2] = -0.55 * step(2.0, 6.0, p[:, 2]) - 0.1
+    if style == "fringe":
+        forward = np.stack([0.12 * root[:, 0], np.full(len(p), -1.0), np.full(len(p), 0.8)], 1)
+        out += (forward - out) * _fringe(root)[:, None]
     return unit(out)
 
 
@@ -147,17 +151,21 @@ def _scalp(model: HeadModel, rest: np.ndarray, look: HairLook) -> list[Strands]:
     for k in range(knots):
         _, at = tree.query(p, workers=1)
         n = normals[at]
-        strayed |= (_inside(model.neutral[skin[at]], look) < -0.9) & (model.neutral[skin[at], 2] > 2.0)
+        strayed |= (distance_above_hairline(model.neutral[skin[at]], look) < -0.9) & (model.neutral[skin[at], 2] > 2.0)
         rise = lift * (0.25 + 0.75 * depth) * np.sqrt(min(1.0, k / (knots * 0.45)))
         if k:
             p = p + n * (0.55 * (rise - np.einsum("ij,ij->i", p - smooth[skin][at], n)))[:, None]
         points[:, k], outward[:, k] = p, n
         want = _flow(look.style, p, generic) + 0.55 * clump + own
+        if look.style == "curly":
+            want = want + np.stack([noise.value(p + 31 * j, 0.9) - 0.5 for j in range(3)], 1) * 5.0
         want -= n * np.einsum("ij,ij->i", want, n)[:, None]
         heading = unit(want) if heading is None else unit(0.55 * heading + 0.45 * unit(want))
         p = p + heading * (length / knots)[:, None]
-    if look.style == "tied":  # combed back, no strand may run over skin
-        kept = np.flatnonzero(~strayed)
+    if look.style in ("tied", "bob", "long", "fringe"):  # combed back, no strand may run over skin
+        lock = noise.value(root, 0.45) > 0.74  # but some locks of open hair do
+        lock = lock & (look.style != "tied") | (_fringe(generic) > 0.5) & (look.style == "fringe")
+        kept = np.flatnonzero(~strayed | lock)
         points, outward, depth, anchor, count = points[kept], outward[kept], depth[kept], anchor[kept], len(kept)
     tint = _tints(look.colour, look.grey, count, rng)
     along = np.linspace(0, 1, knots, dtype=np.float32)
@@ -182,10 +190,22 @@ def _cut(
     top = step(6.5, 11.5, root[:, 1])
     if look.style == "short":
         return look.length * some * (1.5 + 3.6 * top), look.lift * (0.32 + 1.15 * top)
+    if look.style == "buzz":
+        return look.length * some * 0.9, np.full_like(some, 0.16) * look.lift
+    if look.style == "curly":
+        return look.length * some * (3.0 + 3.5 * top), look.lift * (0.7 + 1.6 * top)
     if look.style == "tied":
         reach = np.linalg.norm(actual - _KNOT, axis=1)
         return 1.25 * reach, look.lift * (0.45 + 0.35 * top) * (0.8 + 0.4 * some)
-    return look.length * some * (11.0 + 0.6 * root[:, 1]), look.lift * (0.7 + 0.6 * top)
+    length = look.length * some * ((19.0 if look.style == "long" else 11.0) + 0.6 * root[:, 1])
+    if look.style == "fringe":
+        length = np.where(_fringe(root) > 0.5, look.length * some * 5.5, length)
+    return length, look.lift * (0.7 + 0.6 * top)
+
+
+def _fringe(root: np.ndarray) -> np.ndarray:
+    """(N,) 0..1: roots whose hair falls over the forehead."""
+    return step(3.5, 5.5, root[:, 2]) * step(5.2, 4.2, np.abs(root[:, 0])) * step(8.0, 9.5, root[:, 1])
 
 
 def _tints(colour: Colour, grey: float, count: int, rng: np.random.Generator) -> np.ndarray:

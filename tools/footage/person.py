@@ -82,11 +82,11 @@ def build(model: HeadModel, person: Person, texture_px: int = 1024) -> Built:
     lashes = plan_lashes(model, person.hair.lash_length, person.hair.seed)
     return Built(
         person, rest, atlas, strands, lashes, shirt, drawn, shade[0], shade[1], open_shirt * shirt.shade,
-        _teeth(model, person.skin.seed),
+        tooth_tones(model, person.skin.seed),
     )  # fmt: skip
 
 
-def _teeth(model: HeadModel, seed: int) -> np.ndarray:
+def tooth_tones(model: HeadModel, seed: int) -> np.ndarray:
     """(V,) 0.7..1: each tooth has a tone of its own and is darker towards its gum and its neighbours."""
     first, last = PARTS["teeth"]
     links = (model.neighbours[first : last + 1, first : last + 1] > 0).astype(np.int8)

@@ -81,7 +81,7 @@ def bake(model: HeadModel, look: SkinLook, scalp: np.ndarray | None, hair: Colou
     """Paint a person's skin. `scalp` (V,) 0..1: how far each model vertex lies under hair of colour `hair`."""
     canvas, tint = _canvas(model, side_px, scalp)
     noise = Noise.seeded(look.seed)
-    masks = _masks(model, canvas.point, noise)
+    masks = regions(model, canvas.point, noise)
     colour, gloss = _paint(model, canvas, look, noise, masks)
     under = step(0.2, 1.0, tint + 0.7 * (noise.fractal(canvas.point, 2.2, 3) - 0.5))[:, None]
     root = to_linear(hair) * 0.45 * (0.7 + 0.6 * noise.value(canvas.point, 6.0))[:, None]
@@ -141,7 +141,7 @@ def to_line(points: np.ndarray, line: np.ndarray) -> np.ndarray:
     return best
 
 
-def _masks(model: HeadModel, p: np.ndarray, noise: Noise) -> dict[str, np.ndarray]:
+def regions(model: HeadModel, p: np.ndarray, noise: Noise) -> dict[str, np.ndarray]:
     """Regions of the face, each (N,) 0..1."""
     face = p[:, 2] > -1
     lips = _front(model, p, range(48, 60), 0.09)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,27 @@ def test_what_the_user_names_stays_through_all_stages(cli, project):
     assert saved.extra["train"]["lr"] == 0.002
     _, saved = train(cli, "--iterations", "3")
     assert (saved.extra["train"]["uniform_yaw"], saved.extra["train"]["random_warp"]) == (False, False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process in the background is POSIX's here")
+def test_the_go_ahead_reaches_a_training_in_the_background(cli, project):
+    Path("mine.yaml").write_text(MINE.replace("name: last,", "name: last, hold: 100000000,"))
+    job = cli("train", "saehd", "run", "--src", "facesets/src", "--dst", "facesets/dst", "--recipe", "mine.yaml",
+              "--background", "--json").json()["job"]
+    path = next(Path("jobs").glob(f"{job}-*")) / "journal.jsonl"
+
+    def wait_for(words: str) -> bool:
+        end = time.monotonic() + 60
+        while words not in path.read_text() and time.monotonic() < end:
+            time.sleep(0.05)
+        return words in path.read_text()
+
+    try:
+        assert wait_for("for your go-ahead")
+        assert cli("jobs", "next", job[-6:]).code == 0
+        assert wait_for("Stage 2 of 2")
+        assert cli("jobs", "set", job[-6:], "iterations=1", "lr=0.0003").code == 0
+        assert wait_for('"kind":"done"')
+    finally:
+        cli("jobs", "stop", job[-6:])
+    assert checkpoint.load_latest(Path("run")).extra["train"]["lr"] == 0.0003

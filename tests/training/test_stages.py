@@ -89,7 +89,7 @@ def test_a_recipe_is_followed_to_its_end_and_everything_shows_it(pair, tmp_path)
     assert Watched(step(pair, folder, ROAD, iterations=0)).result["iterations"] == 7, "nothing is left to do"
 
 
-@pytest.mark.parametrize("at", [3, 4, 5])
+@pytest.mark.parametrize("at", [4, 5])
 def test_stopped_anywhere_it_goes_on_bit_equal(pair, tmp_path, at):
     recipe = plan({"name": "warp", "iterations": 4, "reset": "inter_AB", "reset_every": 100},
                   {"name": "straight", "settings": {"lr": 5e-4, "uniform_yaw": True}, "reset": "inter_B"})
@@ -186,7 +186,7 @@ def test_a_stage_that_no_longer_fits_the_user_s_changes_is_said_and_training_goe
     assert seen.of("stage", "iteration") == [0, 3]
 
 
-@pytest.mark.parametrize("name", ["gan_power", "face_style_power", "bg_style_power"])
+@pytest.mark.parametrize("name", ["gan_power", "face_style_power"])
 def test_before_a_risk_the_model_is_kept_however_it_comes(pair, tmp_path, name):
     folder, flag = tmp_path / "run", name.replace("_", "-")
     Watched(step(pair, folder, iterations=4), at2=[{"set": {name: 0.1}}], at3=[{"set": {name: 0.2}}])

@@ -275,7 +275,7 @@ def in_effect(s: T) -> T:
     """The settings that training goes by: those of `s`, and while pretraining those that are fixed then."""
     if not s.pretrain or not isinstance(s, SwapTrain):
         return s
-    fixed = {name: value for name, value in PRETRAINING.items() if name in type(s).model_fields}
+    fixed = {name: value for name, value in PRETRAINING.items() if hasattr(s, name)}
     if s.lr_schedule == "cycle":
         fixed["lr_schedule"] = "constant"  # the original's comes and goes with its learning rate dropout
     return s.model_copy(update=fixed)

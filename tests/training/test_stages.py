@@ -301,7 +301,7 @@ def test_the_world_outside_hears_of_plateau_stages_end_and_collapse(pair, tmp_pa
     monkeypatch.setattr(swapping, "objective", lambda *a, **k: {n: v * np.nan for n, v in real(*a, **k).items()})
     with pytest.raises(TrainingRefused):
         Watched(step(pair, tmp_path / "my run", iterations=9))
-    assert [n.event for n in told.sent] == ["stopped"]
+    assert [n.event for n in told.sent] == ["collapse", "stopped"]
 
 
 def test_the_curve_shows_every_change_at_its_iteration(pair, tmp_path):

@@ -23,8 +23,8 @@ class TrainEvent:
 
     kind: "job" (it has begun), "preparing" (faces are cut), "start" (the net is ready), "progress", "preview" (the
     picture `path` is new), "save", "setting" (`settings` changed), "stage", "next_stage", "waiting", "snapshot",
-    "reset", "plateau", "refused", "warning" (see `text`), "done", "stopped" (somebody else asked to). Later versions
-    may tell of more: pass over what you do not know.
+    "reset", "plateau", "collapse" (back at the last good save), "refused", "warning" (see `text`), "done", "stopped"
+    (somebody else asked to). Later versions may tell of more: pass over what you do not know.
     iteration: iterations done since the run began. loss_src, loss_dst: None where there is none (a mask net has one
     side). share: of the budget that is used, 0..1. eta_s: seconds that are left.
     path: the preview picture. settings: name -> new value. job: the id that `facewright jobs` knows.

@@ -86,24 +86,34 @@ def taken_up(
 ) -> TrainSettings:
     """The settings with which a training starts after `done` iterations.
 
-    Those of the save (`saved`; a recipe's stages included); with what the user changed since, by a command or while it
-    ran; with what `says_now`. What was changed before a snapshot was restored is undone with it. Raises SettingRefused
-    where these do not go together.
+    Those of the save (`saved`; a recipe's stages included); with what was `changed_since`; with what `says_now`. Raises
+    SettingRefused where these do not go together.
     """
-    values: dict[str, Any] = dict(saved or {})
-    changes: dict[str, Any] = {}
-    for event in events:
-        kind, late = event.get("kind"), int(event.get("iteration") or 0) >= done
-        if kind == "start":
-            values = values or dict(event.get("given") or {})
-            changes |= dict(event.get("says") or {}) if late else {}
-        elif kind == "setting" and event.get("by") == "user" and late:
-            changes[event["name"]] = event["now"]
-        elif kind == "restore":
-            changes = {}
+    starts = [e for e in events if e.get("kind") == "start"]
+    values: dict[str, Any] = dict(saved or (starts[0].get("given") if starts else None) or {})
+    changes = changed_since(events, done)
     whole = given.model_dump()
     changes |= dict(now)
     if "batch_size" in changes:  # what a lack of memory made of the one before is over, see Desk.back_off
         changes = {"accumulate": given.accumulate} | changes
     known = {k: v for k, v in (values | changes).items() if k in whole}
     return check(type(given), whole | known)
+
+
+def changed_since(events: Sequence[dict[str, Any]], done: int) -> dict[str, Any]:
+    """What the user changed since the save of `done` iterations, by a command or while it ran.
+
+    What was changed before a snapshot was restored is undone with it; after a collapse holds what `rescue` noted.
+    """
+    changes: dict[str, Any] = {}
+    for event in events:
+        kind, late = event.get("kind"), int(event.get("iteration") or 0) >= done
+        if kind == "start":
+            changes |= dict(event.get("says") or {}) if late else {}
+        elif kind == "setting" and event.get("by") == "user" and late:
+            changes[event["name"]] = event["now"]
+        elif kind == "restore":
+            changes = {}
+        elif kind == "collapse":
+            changes = dict(event.get("set") or {}) if late else {}
+    return changes

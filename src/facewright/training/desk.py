@@ -14,8 +14,9 @@ from facewright.core.settings import check
 from facewright.core.step import Work
 from facewright.models import checkpoint
 from facewright.models.retention import Keep
-from facewright.training import clock, guard, history, plateau, snapshots
+from facewright.training import clock, guard, history, plateau, rescue, snapshots
 from facewright.training.changes import wishes
+from facewright.training.collapse import Collapsed
 from facewright.training.course import Course, Now
 from facewright.training.curve import LOSSES, read_losses
 from facewright.training.history import HISTORY
@@ -35,8 +36,8 @@ _LOSS_SETTINGS = (
 _NO_LESSON = frozenset(
     {
         "autobackup_hours", "checkpoint_decoder", "clock", "compile", "device", "ema", "ema_decay", "iterations",
-        "keep", "log_every", "memory_format", "minutes", "on_plateau", "optimiser_device", "plateau", "precision",
-        "preview_history", "preview_seconds", "save_minutes", "threads",
+        "keep", "log_every", "memory_format", "minutes", "on_collapse", "on_plateau", "optimiser_device", "plateau",
+        "precision", "preview_history", "preview_seconds", "save_minutes", "threads",
     }
 )
 """Settings that change nothing of what is learned: a plateau seen under them stays one."""
@@ -50,20 +51,24 @@ class Desk:
         self.t, self.work = t, work
         self.course, self.messenger, self.over = Course(plan, t.place), Messenger(), False
         self.started = t.settings
-        self.reports = Reports(t, work, _marks(history.events(t.run / HISTORY)))
+        events = history.events(t.run / HISTORY)
+        self.reports = Reports(t, work, _marks(events))
+        self.held = rescue.held(events)
+        self.saves = [(t.saved.iteration, t.saved.folder.name)] if t.saved is not None else []
         last = max(checkpoint.list_all(t.run), key=lambda c: (c.iteration <= t.done, c.facts.serial), default=None)
         same = last is not None and last.facts.loss_key == loss_key(t.settings, t.measured_on)
         self._comparable_from = int(last.extra.get("comparable_from", 0)) if last is not None and same else t.done
         self.reports.forget(self._comparable_from)
         self._saved_s, self._saved_at = time.monotonic(), t.done
-        self._shown = False
+        self._shown = self._save_waits = self._doubted = False
         before = dict(t.saved.extra.get("train") or {}) if t.saved is not None else {}
         self.watch = self._watch_since(before)
         self._show_stage()
         self._keep_before_risks(t.done, {n: (before.get(n, v), v) for n, v in t.settings.model_dump().items()})
 
     def serve(self, iteration: int) -> None:
-        """Everything that is asked for or due before the next iteration."""
+        """Everything that is asked for or due before the next iteration. Raises Collapsed when the net fell apart."""
+        self._heed(iteration)
         asked = wishes(self.work, self.t.settings, self.started, iteration, self.t.net.settings)
         if asked.changed:
             self._keep_before_risks(iteration, asked.changed)
@@ -74,14 +79,47 @@ class Desk:
         for text in self.messenger.failures():
             self.work.note("warning", iteration=iteration, text=text)
         late = time.monotonic() - self._saved_s >= self.t.settings.save_minutes * 60
-        if asked.save or late:
+        self._save_waits |= asked.save
+        if self._save_waits or late:
             self.save(iteration)
         # A first picture as soon as there is something to see, so that its path is not a promise.
         first = not self._shown and iteration > self._saved_at
         if asked.preview or self.reports.preview_due() or first:
             self._shown = True
+            self.reports.signs.look(iteration, self.t.life())
             path = self.reports.show(iteration)
             self.work.note("preview", iteration=iteration, path=str(path))
+
+    # ---- a net that falls apart
+
+    def _heed(self, iteration: int) -> None:
+        signs = self.reports.signs
+        if signs.look_due(iteration):
+            signs.look(iteration, self.t.life())
+        verdict = signs.verdict()
+        if verdict is not None:
+            raise Collapsed(verdict[0], iteration, verdict[1])
+
+    def go_back(self, found: Collapsed, left: int) -> rescue.GoneBack:
+        """Back to the last good save, see rescue.go_back; the loss curve still shows what happened."""
+        self.reports.flush()
+        self.reports.mark(found.iteration, "collapse")
+        self.reports.draw()
+        signs = self.reports.signs
+        onset = min(signs.onset, found.iteration - 1) if found.sign != "number" or signs.doubt else found.iteration - 1
+        back = rescue.go_back(self.t, self.saves, onset, found, left)
+        self.work.note("collapse", iteration=back.iteration, text=back.text if back.again else back.error.what)
+        self.tell_others("collapse", found.iteration)
+        return back
+
+    def _doubtful(self, iteration: int) -> bool:
+        """Whether weights may be broken and are not to be saved; said once."""
+        doubt = self.reports.signs.doubt
+        if doubt and not self._doubted:
+            self.work.note("warning", iteration=iteration,
+                           text=f"Not saved at iteration {iteration:,}: {doubt}. It will be as soon as that is over.")
+        self._doubted = bool(doubt)
+        return self._doubted
 
     # ---- the recipe
 
@@ -129,7 +167,7 @@ class Desk:
         before, done = course.next_index, self.t.done
         # Begun in the middle, the recipe has what the stages before it changed.
         values = {k: v for i in range(before + 1 if first else 0) for k, v in course.plan.overrides(i).items()}
-        values |= course.plan.overrides(before)
+        values = rescue.capped(values | course.plan.overrides(before), self.held)
         s, wanted = self.t.settings, self.t.settings
         try:
             wanted = check(type(s), s.model_dump() | values)
@@ -179,6 +217,7 @@ class Desk:
         parts = reset_live(self.t, part, seed)
         self._comparable_from = iteration
         self.reports.forget(iteration)
+        self.reports.signs.afresh(iteration)
         self.watch.restart(iteration)
         text = f"{' and '.join(parts)} began afresh."
         self.work.note("reset", iteration=iteration, text=f"From iteration {iteration:,} on: {text}")
@@ -219,12 +258,16 @@ class Desk:
         if loss_key(s) != loss_key(self.t.settings):
             self._comparable_from = iteration
             self.reports.forget(iteration)
+        elif changed.keys() - _NO_LESSON - rescue.RISKS:
+            self.reports.flush()
+            self.reports.signs.restart(iteration)  # faces never seen before (mirrored ones) may be hard at first
         self.t.settings = s
         for name, (before, now) in changed.items():
             record = {"iteration": iteration, "name": name, "before": before, "now": now, "by": by}
             self.work.note("setting", **record)
             history.note(self.t.run / HISTORY, "setting", **record)
             if by == "user":
+                self.held.pop(name, None)
                 self.reports.mark(iteration, f"{name} {now}")
         self.t.settle()
         if self.t.ema is not None:
@@ -245,6 +288,8 @@ class Desk:
         if not self.t.done:
             return
         self.save(iteration)
+        if not self.saves:
+            return  # there was nothing sound to keep
         kept = snapshots.keep_current(self.t.run, name)
         self.work.note("snapshot", iteration=iteration, text=f"Kept as the snapshot {kept}.")
 
@@ -291,12 +336,16 @@ class Desk:
     # ---- saves
 
     def save(self, iteration: int) -> None:
-        """One folder = one moment: weights, running mean, optimiser, counters. Never of weights that are no numbers."""
+        """One folder = one moment: weights, running mean, optimiser, counters. Never of weights that are no
+        numbers, nor while they may be broken."""
         t, s = self.t, self.t.settings
-        if iteration == self._saved_at:
+        if iteration == self._saved_at or self._doubtful(iteration):
             return
         self.reports.flush()
-        guard.weights_are_sound(t.net, iteration, s)
+        self.reports.signs.look(iteration, t.life())
+        if self._doubtful(iteration):
+            return
+        guard.weights_are_sound(t.net, iteration)
         src, dst = (known(loss) for loss in self.reports.smoothed())
         extra = {
             "used_s": t.clock.used_s, "train": s.model_dump(), "loss_src": src, "loss_dst": dst,
@@ -312,7 +361,8 @@ class Desk:
         )
         if snapshots.due(t.run, s.autobackup_hours):
             snapshots.keep_automatically(t.run, folder.name)
-        self._saved_s, self._saved_at = time.monotonic(), iteration
+        self.saves.append((iteration, folder.name))
+        self._saved_s, self._saved_at, self._save_waits = time.monotonic(), iteration, False
         self.work.note("save", iteration=iteration, loss_src=src, loss_dst=dst)
 
     def close(self) -> None:
@@ -335,12 +385,13 @@ def _marks(events: list[dict[str, Any]]) -> list[tuple[int, str]]:
         "setting": lambda e: f"{e['name']} {e['now']}" if e.get("by") == "user" else "",
         "stage": lambda e: e.get("stage", ""), "reset": lambda e: f"reset {' '.join(e.get('parts') or ())}",
         "plateau": lambda e: "flat", "grown": lambda e: "full size",
+        "collapse": lambda e: " ".join(["back", *(f"{k} {v}" for k, v in (e.get("safer") or {}).items())]),
     }
     found: list[tuple[int, str]] = []
     for event in events:
         at = int(event.get("iteration") or 0)
-        if event.get("kind") == "restore":
+        if event.get("kind") in ("restore", "collapse"):
             found = [mark for mark in found if mark[0] <= at]
-        elif event.get("kind") in texts:
+        if event.get("kind") in texts:
             found.append((at, str(texts[event["kind"]](event))))
     return [mark for mark in dict.fromkeys(found) if mark[1]]

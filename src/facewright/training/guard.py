@@ -1,23 +1,19 @@
-"""What may go wrong while a net learns, seen before it does harm: no number, a blow-up, no memory.
+"""What may go wrong while a net learns, seen before it does harm: no number, no memory.
 
-The disk is watched by every save (models/checkpoint.py).
+The disk is watched by every save (models/checkpoint.py), a net that falls apart by collapse.py.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import nn
 
 from facewright.core.errors import TrainingRefused
+from facewright.training.collapse import Collapsed
 from facewright.training.settings import TrainSettings
-
-_WARN_AT = 12.0
-"""Robust standard deviations above the usual loss; noise of small batches stays below 6."""
 
 
 class FiniteCheck:
@@ -39,61 +35,26 @@ class FiniteCheck:
             # On the net's own device, which need not be the process's current one.
             self._event.record(torch.cuda.current_stream(self._device))
 
-    def confirm(self, iteration: int, terms: Mapping[str, torch.Tensor], s: TrainSettings) -> None:
-        """Raise TrainingRefused when the loss is not a number; nothing was updated yet."""
+    def confirm(self, iteration: int, terms: Mapping[str, torch.Tensor]) -> None:
+        """Raise Collapsed when the loss is not a number; nothing was updated yet."""
         if self._event is not None:
             self._event.synchronize()
         if not torch.isfinite(self._host).item():
             bad = [name for name, value in terms.items() if not bool(torch.isfinite(value).all())]
-            raise not_a_number(iteration, bad, s)
+            raise not_a_number(iteration, bad)
 
 
-def not_a_number(iteration: int, terms: list[str], s: TrainSettings) -> TrainingRefused:
-    """The refusal, with the likely cause and what to try."""
+def not_a_number(iteration: int, terms: list[str]) -> Collapsed:
+    """The refusal; what to try, `rescue` knows."""
     named = f" ({', '.join(terms)})" if terms else ""
-    tries = [] if s.clipgrad else ["--clipgrad"]
-    tries.append(f"a lower --lr, such as {s.lr / 2:g}")
-    if s.precision != "float32":
-        tries.append("--precision float32")
-    return TrainingRefused(
-        f"Training stopped at iteration {iteration:,}: the loss is not a number{named}.",
-        why="The learning rate is too high for this net and batch" + (
-            "." if s.precision == "float32" else ", or a value left the range of bf16."
-        ),
-        remedy=f"Run the same command again with {' or '.join(tries)}; it goes on from the last save, which is sound.",
-    )
+    return Collapsed("number", iteration, f"the loss is not a number{named}")
 
 
-def weights_are_sound(net: nn.Module, iteration: int, s: TrainSettings) -> None:
-    """Raise TrainingRefused before weights that are not numbers could be saved."""
+def weights_are_sound(net: nn.Module, iteration: int) -> None:
+    """Raise Collapsed before weights that are not numbers could be saved."""
     total = torch.stack([p.detach().float().sum() for p in net.parameters()]).sum()
     if not torch.isfinite(total).item():
-        raise not_a_number(iteration, ["weights"], s)
-
-
-class BlowUp:
-    """Warns once when the loss leaves its usual range upward and stays there."""
-
-    def __init__(self, window: int = 100) -> None:
-        self._recent: deque[float] = deque(maxlen=window)
-        self._high = 0
-
-    def look(self, loss: float) -> str:
-        """One logged mean loss -> a warning for the user, or ""."""
-        warning = ""
-        if len(self._recent) >= 20:
-            recent = np.array(self._recent)
-            usual = float(np.median(recent))
-            spread = 1.4826 * float(np.median(np.abs(recent - usual))) + 1e-3 * usual
-            self._high = self._high + 1 if (loss - usual) / spread > _WARN_AT and loss > 1.5 * usual else 0
-            if self._high == 3:
-                warning = (
-                    f"The loss jumped from {usual:.3f} to {loss:.3f}. If it does not come down again, stop and go back"
-                    " to an earlier save with a lower --lr or with --clipgrad."
-                )
-        if not self._high:
-            self._recent.append(loss)
-        return warning
+        raise not_a_number(iteration, ["weights"])
 
 
 NO_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError)

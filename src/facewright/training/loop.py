@@ -18,8 +18,9 @@ from facewright.faces.face import FaceType
 from facewright.models import checkpoint
 from facewright.models.run_folder import RunFolder, is_run
 from facewright.models.settings import SHAPES, ShapeSettings
-from facewright.training import clock, guard, history, machine
+from facewright.training import clock, guard, history, machine, rescue
 from facewright.training.changes import goes_on, says_now, taken_up
+from facewright.training.collapse import Collapsed
 from facewright.training.desk import Desk
 from facewright.training.history import HISTORY
 from facewright.training.objectives import Reduction
@@ -40,7 +41,8 @@ ITEM = "train"
 def train(t: Training[Any], desk: Desk) -> bool:
     """Learn until the budget is used up (True) or somebody asks to stop (False). All of training is on this page.
 
-    A number that is not one raises TrainingRefused before it can touch the weights; the last save stays sound.
+    A net that falls apart raises Collapsed, a number that is not one before it can touch the weights; the last save
+    stays sound.
     """
     finite = guard.FiniteCheck(t.device)
     # The original differentiates the sum over the batch (quirk Q5); AdamW's recipes were measured on the mean.
@@ -94,7 +96,7 @@ def _passed(
         loss = torch.stack(list(terms.values())).sum()
         finite.watch(loss)
         loss.backward()
-        finite.confirm(i + 1, terms, t.settings)  # before the update: good weights stay good
+        finite.confirm(i + 1, terms)  # before the update: good weights stay good
         seen.append((made, one))
         total = {name: total.get(name, 0) + value.detach() for name, value in terms.items()}
     return seen, total
@@ -169,7 +171,17 @@ class LearnStep(ABC):
             yield todo[0], summary
 
     def _learn(self, work: Work) -> dict[str, Any] | None:
-        """Train; the summary, or None when it was stopped. A call of its own, so that its memory is free after it."""
+        """Train; the summary, or None when it was stopped. After a collapse, where that is wanted, from the last good
+        save again."""
+        for left in range(rescue.TRIES, 0, -1):
+            found = self._session(work, left)
+            if not isinstance(found, rescue.GoneBack):
+                return found
+        return cast("dict[str, Any] | None", self._session(work, 0))
+
+    def _session(self, work: Work, left: int) -> dict[str, Any] | rescue.GoneBack | None:
+        """See _learn. A call of its own, so that its memory is free after it. left: how often it may go on by itself
+        after a collapse."""
         try:
             t = self._begin(work)
         except _StopAsked:
@@ -181,6 +193,12 @@ class LearnStep(ABC):
                 desk.tell_others("end", t.done)
             if not work.stop.at_once:
                 desk.close()
+        except Collapsed as found:
+            back = desk.go_back(found, left)
+            if back.again:
+                return back
+            desk.tell_others("stopped", t.done)
+            raise back.error from None
         except FacewrightError:
             desk.tell_others("stopped", t.done)
             raise

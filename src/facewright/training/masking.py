@@ -55,6 +55,14 @@ class Masking(Training[TrainSettings]):
         loss = torch.stack([value.detach() for value in terms.values()]).sum() / count
         return torch.stack([loss, torch.full_like(loss, torch.nan)])
 
+    def life(self) -> float:
+        """See Training: over all labels at once, since a single one may be plain."""
+        face, pretrain = self._labelled_faces(), bool(self.settings.pretrain)
+        with torch.no_grad(), self.autocast():
+            made = torch.sigmoid(self.net(face.input, pretrain))
+        wanted = grey(face.input) if pretrain else face.target
+        return preview.life(*(x.flatten(0, 2)[None, None] for x in (made, wanted)))
+
     def close(self) -> None:
         """See Training."""
         self.batches.close()

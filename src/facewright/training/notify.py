@@ -27,9 +27,10 @@ COMMAND, WEBHOOK = "FACEWRIGHT_NOTIFY_COMMAND", "FACEWRIGHT_NOTIFY_WEBHOOK"
 COMMAND_S, WEBHOOK_S = 60.0, 10.0
 _READ_BYTES = 1 << 10
 
-Event = Literal["plateau", "stage", "waiting", "end", "stopped"]
+Event = Literal["plateau", "stage", "waiting", "collapse", "end", "stopped"]
 """plateau: the loss is flat; stage: one of the recipe began; waiting: the next one waits for a go-ahead or for a new
-start; end: the training came to its end; stopped: it could not go on (a loss that is no number, a full disk ...)."""
+start; collapse: the net fell apart and is back at its last good save; end: the training came to its end; stopped: it
+could not go on (a collapse, a full disk ...)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ Forward = Callable[[torch.Tensor, torch.Tensor], Views]
 COLUMNS = ("source", "source, learned", "target", "target, learned", "swap")
 LABELS = (COLUMNS, tuple(f"{name}, masked" for name in COLUMNS))
 _HEAD_PX, _LABEL_PX, _GAP_PX = 26, 22, 10
+_PLAIN = 1e-3
 _PAPER, _INK = (24, 24, 27), (228, 228, 231)
 
 
@@ -44,6 +45,21 @@ def views(forward: Forward, batches: Batches, rows_src: np.ndarray, rows_dst: np
     both = torch.stack([torch.stack(plain, 1), torch.stack([p * m for p, m in zip(plain, masks)], 1)]).float()
     u8 = (both.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
     return u8.transpose(0, 1, 2, 4, 5, 3)[..., ::-1]
+
+
+def life(made: torch.Tensor, wanted: torch.Tensor, mask: torch.Tensor | None = None) -> float:
+    """Mean spread of (n, C, R, R) pictures as a share of that of `wanted`, inside (n, 1, R, R) masks: of plain areas 0;
+    1 where `wanted` is plain too."""
+    weight = torch.ones_like(wanted[:, :1]) if mask is None else mask
+
+    def spread(pictures: torch.Tensor) -> float:
+        over = weight.sum((2, 3), keepdim=True).clamp(min=1e-6)
+        pictures = pictures.float()
+        mean = (pictures * weight).sum((2, 3), keepdim=True) / over
+        return float((((pictures - mean) ** 2 * weight).sum((2, 3), keepdim=True) / over).sqrt().mean())
+
+    there = spread(wanted)
+    return spread(made) / there if there > _PLAIN else 1.0
 
 
 def sheet(tiles: np.ndarray, headline: str, labels: Sequence[Sequence[str]] = LABELS) -> bytes:

@@ -13,8 +13,8 @@ import torch
 from facewright.core.files import make_folder, write_atomic
 from facewright.core.step import Work
 from facewright.training import clock
+from facewright.training.collapse import Signs
 from facewright.training.curve import LOSSES, LossFile, draw_losses, read_losses
-from facewright.training.guard import BlowUp
 from facewright.training.training import Training
 
 CURVE, PREVIEW, LATEST = "loss.png", "preview", "latest.png"
@@ -36,7 +36,7 @@ class Reports:
         self.tail = deque(zip(old["iteration"].tolist(), old["src"].tolist(), old["dst"].tolist()), maxlen=_TAIL)
         self.rate = 0.0
         self._waiting: list[tuple[int, torch.Tensor]] = []
-        self._blow_up = BlowUp()
+        self.signs = Signs(t.done)
         self._told_s = self._shown_s = time.monotonic()
         self._told_at, self._told_used_s = t.done, t.clock.used_s
         self.pace = 0.0
@@ -69,7 +69,7 @@ class Reports:
         spent = (self.t.clock.used_s - self._told_used_s) / max(now - self._told_s, 1e-6)
         self.pace = spent if not self.pace else 0.8 * self.pace + 0.2 * spent
         self._told_s, self._told_at, self._told_used_s = now, done, self.t.clock.used_s
-        warning = self._blow_up.look(float(np.nanmean(values)))
+        warning = self.signs.losses(iterations, np.nanmean(values, axis=1))
         if warning:
             self.work.note("warning", iteration=done, text=warning)
         self._progress(done, values.mean(0))
@@ -99,7 +99,7 @@ class Reports:
         """Leave the losses of iterations 1..`iteration` out of the smoothed one: those of other settings are as large
         as they like, and a save that carried their mean could count as the best one for ever."""
         self.flush()
-        self._blow_up = BlowUp()
+        self.signs.restart(self.t.done)
         while self.tail and self.tail[0][0] <= iteration:
             self.tail.popleft()
 
@@ -120,9 +120,14 @@ class Reports:
             write_atomic(self.work.folder / "preview.png", png, sync=False)
         if t.settings.preview_history:
             write_atomic(t.run / PREVIEW / f"{iteration:09d}.png", png, sync=False)
-        write_atomic(t.run / CURVE, draw_losses(read_losses(t.run / LOSSES), self.marks, t.curves), sync=False)
+        self.draw()
         self._shown_s = time.monotonic()
         return path
+
+    def draw(self) -> None:
+        """Renew RUN/loss.png."""
+        losses = read_losses(self.t.run / LOSSES)
+        write_atomic(self.t.run / CURVE, draw_losses(losses, self.marks, self.t.curves), sync=False)
 
 
 def known(loss: float) -> float | None:

@@ -197,6 +197,7 @@ _TEXTS = {
     "setting": lambda e: f"{e.get('name')} = {e.get('now')} (was {e.get('before')}), by {e.get('by')}",
     "reset": lambda e: f"{', '.join(e.get('parts') or ())} from seed {e.get('seed')}" + (
         f"; before it: {e['kept_as']}" if e.get("kept_as") else f", by the {e['by']}" if e.get("by") else ""),
+    "collapse": lambda e: f"at iteration {e.get('noticed'):,} {e.get('text')}; {e.get('why')}",
     "stage": lambda e: str(e.get("text")), "plateau": lambda e: str(e.get("text")),
     "snapshot": lambda e: str(e.get("name")),
     "restore": lambda e: f"back to {e.get('name') or e.get('save')}; before it: {e.get('kept_as')}",

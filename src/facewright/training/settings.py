@@ -90,6 +90,10 @@ class TrainSettings(Settings):
         low=0.0, high=0.5, step=0.01,
     )
     on_plateau: Literal["notice", "stop"] = knob("notice", "What follows when the loss is flat", shown_when="plateau")
+    on_collapse: Literal["stop", "safer"] = knob(
+        "stop", "What follows when the net falls apart, after going back to the last good save: stop and say what is to"
+        " blame; or go on by itself with a safer value of that, up to three times",
+    )
     keep: int = knob(3, "Newest saves to keep whole", low=1, high=100)
     hold_out: int = knob(
         0, "Keep the last frames of every block of N out of training, for measuring; 0 = none", low=0, high=10000,

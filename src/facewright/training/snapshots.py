@@ -47,8 +47,8 @@ def snapshot(run: Path, name: str, save: str = "") -> Checkpoint:
     return checkpoint.load(run, name)
 
 
-def restore(run: Path, name: str) -> tuple[Checkpoint, Checkpoint]:
-    """Go on from the save called `name`: (it, what was current). What was current keeps a name too.
+def restore(run: Path, name: str, reason: str = "before-restore") -> tuple[Checkpoint, Checkpoint]:
+    """Go on from the save called `name`: (it, what was current). What was current keeps a name too, from `reason`.
 
     Raises FileRefused (no such save, damaged), NothingFound (nothing saved), DiskRefused.
     """
@@ -56,7 +56,7 @@ def restore(run: Path, name: str) -> tuple[Checkpoint, Checkpoint]:
     wanted, current = checkpoint.load(run, name), newest(run)
     if wanted.folder == current.folder:
         return wanted, current
-    kept = keep_current(run, "before-restore")
+    kept = keep_current(run, reason)
     losses = _losses_of(run, wanted)
     pending = {"to": wanted.folder.name, "from": current.folder.name, "kept_as": kept}
     write_atomic(run / "model" / _PENDING, json.dumps(pending).encode())

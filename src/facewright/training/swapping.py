@@ -16,7 +16,7 @@ from facewright.models.autoencoder import Computing
 from facewright.models.net import Net, Views
 from facewright.training import clock, preview
 from facewright.training.adversaries import KINDS, Adversary, adversaries
-from facewright.training.batches import Batch, Batches, unbent
+from facewright.training.batches import DST, SRC, Batch, Batches, unbent
 from facewright.training.objectives import Reduction, objective, power, reported, views_needed
 from facewright.training.settings import AmpTrain, SwapTrain
 from facewright.training.training import Pass, Training, optimiser_for
@@ -161,6 +161,15 @@ class Swapping(Training[SwapTrain]):
     def picture(self, headline: str) -> bytes:
         """See Training."""
         return preview.sheet(preview.views(self.best_weights, self.batches, *self._shown()), headline)
+
+    def life(self) -> float:
+        """See Training: the lesser of both people's, by the weights themselves, since their running mean is late."""
+        src, dst = (self.batches.plain(side, rows) for side, rows in zip((SRC, DST), self._shown()))
+        n = min(len(src.target), len(dst.target))
+        with torch.no_grad(), self.autocast():
+            views = self.net(src.target[:n], dst.target[:n])
+        pairs = ((views.src_src, src), (views.dst_dst, dst))
+        return min(preview.life(made, face.target[:n], face.mask[:n]) for made, face in pairs)
 
     def close(self) -> None:
         """See Training."""

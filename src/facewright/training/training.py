@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from facewright.models import checkpoint
 from facewright.training.clock import Clock
 from facewright.training.host_optim import on_host
-from facewright.training.machine import batch_of
+from facewright.training.machine import batch_of, bf16_wanted
 from facewright.training.objectives import Reduction
 from facewright.training.optim import OPTIMISERS, Ema
 from facewright.training.settings import TrainSettings
@@ -79,12 +79,18 @@ class Training(ABC, Generic[S]):
         """The preview sheet as PNG."""
 
     @abstractmethod
+    def life(self) -> float:
+        """How much of their targets' spread the learned pictures of the preview have: about 1, of a plain area 0."""
+
+    @abstractmethod
     def close(self) -> None:
         """End threads, let memory go."""
 
     def settle(self) -> None:
         """Follow settings that have just changed."""
         self.batches.batch = batch_of(self.settings, self.device)
+        self.bf16 = bf16_wanted(self.settings, self.device)
+        self.facts["precision"] = "bf16" if self.bf16 else "float32"
 
     def take_up_others(self) -> None:
         """Take up what learns beside the net where the save left it. Called when `settings` are final."""

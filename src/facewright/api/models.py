@@ -42,6 +42,22 @@ def model_history(run: Path | None = None) -> list[dict[str, Any]]:
     return rows(RunFolder.open(_place(run)).path)
 
 
+def model_pictures(run: Path | None = None, file: Path | None = None, *, face: int = 1) -> dict[str, Any]:
+    """Which preview pictures of a run are kept, and where; with `file` also a PNG of face number `face` over the course
+    of the training. Raises NothingFound (none are kept), SettingRefused (fewer faces), FileRefused."""
+    from facewright.core.files import make_folder, write_atomic
+    from facewright.training.lapse import kept, lapse
+
+    place = _place(run)
+    found = kept(place)
+    if file is not None:
+        picture = lapse(place, face)
+        make_folder(file.parent)
+        write_atomic(file, picture)
+    return {"run": str(place), "folder": str(place / "preview"), "pictures": len(found),
+            "iterations": [at for at, _ in found], "file": str(file or "")}
+
+
 def model_compare(runs: Sequence[Path], plot: Path | None = None) -> dict[str, Any]:
     """Runs side by side; with `plot` also a PNG of their losses. Raises SettingRefused (one run), FileRefused."""
     from facewright.core.files import make_folder, write_atomic

@@ -65,15 +65,30 @@ def info(run: AnyRun = None) -> Shown:
     return Shown(known, lambda: runs.known(known))
 
 
-def history(run: AnyRun = None) -> Shown:
-    """What was done to a model and when: starts, settings, stages, saves, snapshots, resets."""
+def history(
+    run: AnyRun = None,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw a face over the course of the training into this PNG file,"
+                                  " from the previews that --preview-history kept.")
+    ] = None,
+    face: Annotated[int, typer.Option(help="Which face of the preview, 1 is the first.", min=1)] = 1,
+) -> Shown:
+    """What was done to a model and when: starts, settings, stages, saves, snapshots, resets; and its kept previews."""
     from facewright import api
 
-    rows = api.model_history(run)
+    rows, seen = api.model_history(run), api.model_pictures(run, pictures, face=face)
     heads = ["time (UTC)", "iteration", "what", "about"]
     table = [[runs.when(r["at"]), "-" if r["iteration"] is None else f"{r['iteration']:,}", r["what"], r["text"]]
              for r in rows]
-    return Shown(rows, lambda: show.table(table, heads))
+
+    def text() -> None:
+        show.table(table, heads)
+        if seen["pictures"]:
+            show.result(f"{made.count(seen['pictures'], 'preview picture')} kept in {show.name_of(seen['folder'])}.")
+        if pictures is not None:
+            show.result(f"Face {face} over the course of the training: {pictures}")
+
+    return Shown(rows, text)
 
 
 def compare(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from facewright.models.net import Views
 from facewright.training.batches import DST, SRC, Batches
@@ -16,15 +18,24 @@ Forward = Callable[[torch.Tensor, torch.Tensor], Views]
 
 COLUMNS = ("source", "source, learned", "target", "target, learned", "swap")
 LABELS = (COLUMNS, tuple(f"{name}, masked" for name in COLUMNS))
-_HEAD_PX, _LABEL_PX, _GAP_PX = 26, 22, 10
+HEAD_PX, LABEL_PX, GAP_PX = 26, 22, 10
 _PLAIN = 1e-3
-_PAPER, _INK = (24, 24, 27), (228, 228, 231)
+LAYOUT = "facewright-preview"
+"""Under this word a sheet says how it is laid out: side, rows, labels of its blocks."""
+PAPER, INK = (24, 24, 27), (228, 228, 231)
 
 
 def pick(count: int, wanted: int = 4) -> np.ndarray:
     """Rows spread evenly over `count` faces, (min(wanted, count),) int64."""
     n = min(wanted, count)
     return ((np.arange(n) + 0.5) * count / n).astype(np.int64)
+
+
+def at_frames(frames: np.ndarray, wanted: str) -> np.ndarray:
+    """Rows of the faces next to the frames `wanted` ("12, 40"), each once; spread evenly where none is named."""
+    numbers = [int(part) for part in wanted.split(",") if part.strip()]
+    rows = [int(np.abs(frames - number).argmin()) for number in numbers]
+    return np.array(list(dict.fromkeys(rows)), np.int64) if rows else pick(len(frames))
 
 
 def views(forward: Forward, batches: Batches, rows_src: np.ndarray, rows_dst: np.ndarray) -> np.ndarray:
@@ -70,18 +81,20 @@ def sheet(tiles: np.ndarray, headline: str, labels: Sequence[Sequence[str]] = LA
     blocks, rows, columns, side = tiles.shape[:4]
     if side < 128:
         tiles, side = tiles.repeat(2, 3).repeat(2, 4), side * 2
-    width = blocks * columns * side + (blocks - 1) * _GAP_PX
-    image = Image.new("RGB", (width, _HEAD_PX + _LABEL_PX + rows * side), _PAPER)
+    width = blocks * columns * side + (blocks - 1) * GAP_PX
+    image = Image.new("RGB", (width, HEAD_PX + LABEL_PX + rows * side), PAPER)
     pen = ImageDraw.Draw(image)
-    pen.text((8, _HEAD_PX / 2), headline, fill=_INK, font=ImageFont.load_default(15), anchor="lm")
+    pen.text((8, HEAD_PX / 2), headline, fill=INK, font=ImageFont.load_default(15), anchor="lm")
     font = ImageFont.load_default(13)
     for block in range(blocks):
         for column in range(columns):
-            x = block * (columns * side + _GAP_PX) + column * side
-            pen.text((x + side / 2, _HEAD_PX + _LABEL_PX / 2), labels[block][column], fill=_INK, font=font, anchor="mm")
+            x = block * (columns * side + GAP_PX) + column * side
+            pen.text((x + side / 2, HEAD_PX + LABEL_PX / 2), labels[block][column], fill=INK, font=font, anchor="mm")
             for row in range(rows):
                 image.paste(Image.fromarray(np.ascontiguousarray(tiles[block, row, column])),
-                            (x, _HEAD_PX + _LABEL_PX + row * side))
+                            (x, HEAD_PX + LABEL_PX + row * side))
+    layout = PngInfo()
+    layout.add_text(LAYOUT, json.dumps({"side": side, "rows": rows, "labels": [list(block) for block in labels]}))
     out = io.BytesIO()
-    image.save(out, "PNG", compress_level=3)
+    image.save(out, "PNG", compress_level=3, pnginfo=layout)
     return out.getvalue()

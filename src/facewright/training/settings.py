@@ -24,6 +24,8 @@ AT_START = frozenset(
 """Settings that take effect when training starts the next time, never in the middle of a run of the program."""
 
 
+_FACES_SHOWN = 8
+
 T = TypeVar("T", bound="TrainSettings")
 
 
@@ -80,7 +82,7 @@ class TrainSettings(Settings):
         60.0, "Renew the preview picture every so often; 0 = only on request and at saves", low=0.0, high=24 * 3600.0,
         unit="s",
     )
-    preview_history: bool = knob(False, "Keep old preview pictures")
+    preview_history: bool = knob(False, "Keep every preview picture in RUN/preview, named by its iteration")
     log_every: int = knob(10, "Iterations between two reports; each waits once for the device", low=1, high=10000)
     autobackup_hours: int = knob(
         0, "Keep a snapshot every N hours, the last 24 of them; 0 = off", low=0, high=24, unit="h"
@@ -169,6 +171,11 @@ class SwapTrain(TrainSettings):
         " but the source's own skin tone is given up"
     )
 
+    preview_src: str = knob(
+        "", "Frames of the source whose faces the preview shows, such as 12,340,77; empty = four, spread evenly"
+    )
+    preview_dst: str = knob("", "Frames of the target whose faces the preview shows; each row is one of both")
+
     checkpoint_decoder: bool = knob(
         False, "Compute what lies within the net twice instead of keeping it: a larger net or batch in the same memory,"
         " at 1.3 times the time"
@@ -180,6 +187,15 @@ class SwapTrain(TrainSettings):
         False, "Translate the net for this machine first, which takes a minute and needs a compiler; on processors it"
         " was slower"
     )
+
+    @model_validator(mode="after")
+    def _frames_are_numbers(self) -> SwapTrain:
+        for name in ("preview_src", "preview_dst"):
+            parts = [part.strip() for part in getattr(self, name).split(",") if part.strip()]
+            if len(parts) > _FACES_SHOWN or not all(part.isascii() and part.isdigit() for part in parts):
+                flag = "--" + name.replace("_", "-")
+                raise ValueError(f"{flag} is up to {_FACES_SHOWN} frame numbers, such as 12,340,77.")
+        return self
 
     @model_validator(mode="after")
     def _half_of_something(self) -> SwapTrain:

@@ -177,7 +177,8 @@ class Swapping(Training[SwapTrain]):
 
     def _shown(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the faces in the preview."""
-        return preview.pick(len(self.batches.src.frames)), preview.pick(len(self.batches.dst.frames))
+        src, dst, s = self.batches.src, self.batches.dst, self.settings
+        return preview.at_frames(src.frames, s.preview_src), preview.at_frames(dst.frames, s.preview_dst)
 
     def _again(self, iteration: int, one: Pass) -> Views:
         with torch.no_grad():

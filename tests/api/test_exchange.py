@@ -23,6 +23,7 @@ from facewright.merge.predict import predictor
 from facewright.merge.settings import MergeSettings
 from facewright.models import checkpoint, exchange
 from facewright.models.run_folder import RunFolder
+from facewright.models.taken_over import taken_over
 from facewright.training import history
 from facewright.training.curve import read_losses
 
@@ -187,7 +188,7 @@ def test_discriminators_go_there_and_back(tmp_path):
         (folder / f"ada_SAEHD_{opt}.npy").write_bytes(pickle.dumps(memory))
     done = api.model_import_dfl(folder, tmp_path / "run", records=[record()])
     assert done["adversaries"] == ["gan", "true_face"]
-    assert set(exchange.taken_over(tmp_path / "run")) == {"gan", "true_face"}
+    assert set(taken_over(tmp_path / "run")) == {"gan", "true_face"}
     api.model_export_dfl(tmp_path / "run", tmp_path / "out")
     before, after = content(folder), content(tmp_path / "out")
     assert before.keys() == after.keys()
@@ -195,7 +196,7 @@ def test_discriminators_go_there_and_back(tmp_path):
     file = tmp_path / "run" / "model" / "taken_over" / "gan.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"\xff")
     with pytest.raises(FileRefused, match="damaged"):
-        exchange.taken_over(tmp_path / "run")
+        taken_over(tmp_path / "run")
 
 
 class TestConsent:

@@ -120,6 +120,11 @@ class Checkpoint:
             _unpack(optimiser, tensors, self.state["players"][name])
 
 
+def give_memory(optimiser: torch.optim.Optimizer, state: OptimiserState) -> None:
+    """Give an optimiser of the same kind a memory; of another kind it keeps its fresh one, but the counter."""
+    _unpack(optimiser, state.tensors, {"kind": state.kind, "iterations": [state.iterations], "generator": ""})
+
+
 def save(
     run: Path, iteration: int, net: nn.Module, optimiser: torch.optim.Optimizer | OptimiserState | None = None,
     ema: Mapping[str, Tensor] | None = None, *, net_name: str = "", settings: Mapping[str, Any] | None = None,

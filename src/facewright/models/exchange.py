@@ -11,19 +11,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from facewright.core.errors import ConsentRefused, DiskRefused, FileRefused, Mismatch, NothingFound, SettingRefused
-from facewright.core.files import make_folder, part_file, sha256_of
+from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, NothingFound, SettingRefused
+from facewright.core.files import make_folder, part_file
 from facewright.models import checkpoint
-from facewright.models.checkpoint import Checkpoint, OptimiserState
+from facewright.models.checkpoint import Checkpoint
 from facewright.models.dfl_files import CLASS_OF_NET, FACE_TYPES, OPTIMISER, Family
-from facewright.models.dfl_read import ForeignNet
 from facewright.models.dfl_write import adversaries_to_dfl, optimiser_to_dfl, to_dfl, write_dfl
 from facewright.models.dfm_facts import to_metadata
 from facewright.models.net import NETS, fresh
 from facewright.models.onnx_check import compare, last_bit
 from facewright.models.onnx_nets import to_onnx
 from facewright.models.run_folder import RunFolder
-from facewright.models.tensors import read_tensors, write_tensors
+from facewright.models.taken_over import players, waiting
 from facewright.provenance.permit import Permit
 
 USE = "export_model"
@@ -36,8 +35,6 @@ LIMITS = {False: 1e-5, True: 1e-2}
 _ROUNDING, _BITS = 1e-4, 4
 """Where rounding alone makes more of a difference than the limit: up to so many times the net's answer to weights
 changed in their last bit, and never more than this."""
-
-_TAKEN_OVER = Path("model") / "taken_over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,7 @@ def export_dfl(
         files[OPTIMISER] = memory
     elif state is not None:
         notes.append(f"The memory of {state.kind} was left out: DeepFaceLab has no such optimiser.")
-    files |= adversaries_to_dfl(opened.net, taken_over(run))
+    files |= adversaries_to_dfl(opened.net, {**waiting(run, saved.iteration), **players(saved)})
     if "ema" in saved.state["files"]:
         notes.append("The running mean of the weights was left out: DeepFaceLab keeps none.")
     data = {
@@ -143,39 +140,6 @@ def likenesses_of(run: Path) -> list[dict[str, Any]]:
             why="Without that, no record of consent can be asked.",
             remedy="Go on training it with `facewright train`, which notes the people, then export it.", where=run,
         )
-    return found
-
-
-def keep_adversaries(run: Path, found: Mapping[str, ForeignNet]) -> dict[str, Any]:
-    """Write discriminators that came with a model into RUN/model/taken_over; returns what run.json keeps of them."""
-    notes: dict[str, Any] = {}
-    for name, net in found.items():
-        tensors = {f"weight:{key}": value for key, value in net.weights.items()}
-        if net.optimiser is not None:
-            tensors |= dict(net.optimiser.tensors)
-        path = make_folder(run / _TAKEN_OVER) / f"{name}.safetensors"
-        optimiser = net.optimiser
-        notes[name] = {
-            "sha256": write_tensors(path, tensors), "kind": optimiser.kind if optimiser is not None else "",
-            "iterations": optimiser.iterations if optimiser is not None else 0,
-        }
-    return notes
-
-
-def taken_over(run: Path) -> dict[str, ForeignNet]:
-    """The discriminators that came with an imported run, by our name ("gan", "true_face"). Raises FileRefused."""
-    found = {}
-    for name, note in RunFolder.open(run).extra.get("imported", {}).get("adversaries", {}).items():
-        path = run / _TAKEN_OVER / f"{name}.safetensors"
-        if sha256_of(path) != note["sha256"]:
-            raise FileRefused(
-                f"{path.name} of {run.name} is damaged.", remedy="Import the model again under a new name.", where=path
-            )
-        tensors = read_tensors(path)
-        weights = {key.removeprefix("weight:"): t for key, t in tensors.items() if key.startswith("weight:")}
-        rest = {key: t for key, t in tensors.items() if not key.startswith("weight:")}
-        state = OptimiserState(note["kind"], note["iterations"], rest) if note["kind"] else None
-        found[name] = ForeignNet(weights, state)
     return found
 
 

@@ -18,10 +18,10 @@ from facewright.core.settings import check
 from facewright.models import checkpoint
 from facewright.models.dfl_files import CLASS_OF_NET
 from facewright.models.dfl_read import ForeignModel, fill, fitting
-from facewright.models.exchange import keep_adversaries
 from facewright.models.net import NETS, fresh
 from facewright.models.run_folder import RunFolder
 from facewright.models.shelf import making
+from facewright.models.taken_over import keep_adversaries
 from facewright.training import history
 from facewright.training.curve import RECORD, read_losses
 from facewright.training.settings import TRAIN_SETTINGS, TrainSettings
@@ -31,7 +31,7 @@ _LOSSES = "losses.bin"
 _SAME = (
     "random_src_flip", "random_dst_flip", "batch_size", "masked_training", "eyes_mouth_prio", "uniform_yaw",
     "blur_out_mask", "random_warp", "random_hsv_power", "gan_power", "gan_patch_size", "gan_dims", "true_face_power",
-    "face_style_power", "bg_style_power", "ct_mode", "clipgrad", "pretrain", "models_opt_on_gpu",
+    "face_style_power", "bg_style_power", "ct_mode", "clipgrad", "pretrain",
 )
 """Options that are spelled alike here and there."""
 
@@ -130,6 +130,8 @@ def train_settings(model: ForeignModel) -> tuple[TrainSettings | None, list[str]
         wishes.append(("adabelief", {"optimiser": _optimiser(model)}))
         if options.get("lr_dropout") in _ON:
             wishes.append(("lr_dropout", {"lr_dropout": _DROPOUT, "lr_schedule": _CYCLE}))
+        if options.get("models_opt_on_gpu") is False:
+            wishes.append(("models_opt_on_gpu", {"optimiser_device": "cpu"}))
     target = options.get("target_iter", 0)
     if isinstance(target, int) and target > model.iteration:
         wishes.append(("target_iter", {"iterations": target}))
@@ -172,6 +174,8 @@ def original_words(run: Path) -> tuple[dict[str, Any], np.ndarray]:
     starts = [event for event in history.events(folder.history, "start") if event.get("by") != BY]
     if starts:
         options |= _in_its_words(folder.net, dict(starts[-1].get("given", {})))
+        if options.get("gan_patch_size") == 0:  # ours for an eighth of the face, which is no value there
+            options["gan_patch_size"] = max(3, int(getattr(folder.shape, "resolution", 0)) // 8)
     return options, losses
 
 
@@ -185,6 +189,8 @@ def _in_its_words(net: str, given: Mapping[str, Any]) -> dict[str, Any]:
         ours["adabelief"] = given["optimiser"] == "adabelief"
     if "lr_dropout" in theirs:
         ours["lr_dropout"] = "y" if given.get("lr_dropout", 1) < 1 else "n"
+    if "models_opt_on_gpu" in theirs:
+        ours["models_opt_on_gpu"] = given.get("optimiser_device") != "cpu"
     if "target_iter" in theirs:
         ours["target_iter"] = given.get("iterations", 0)
     return ours

@@ -41,6 +41,7 @@ _NO_LESSON = frozenset(
     }
 )
 """Settings that change nothing of what is learned: a plateau seen under them stays one."""
+_BUDGET = frozenset({"iterations", "minutes", "clock"})
 
 
 class Desk:
@@ -258,9 +259,10 @@ class Desk:
         if loss_key(s) != loss_key(self.t.settings):
             self._comparable_from = iteration
             self.reports.forget(iteration)
-        elif changed.keys() - _NO_LESSON - rescue.RISKS:
+        elif changed.keys() - _NO_LESSON - rescue.RISKS or (s.lr_schedule == "cosine" and _BUDGET & changed.keys()):
+            # Faces never seen before (mirrored ones) may be hard at first; a later end raises the learning rate.
             self.reports.flush()
-            self.reports.signs.restart(iteration)  # faces never seen before (mirrored ones) may be hard at first
+            self.reports.signs.restart(iteration)
         self.t.settings = s
         for name, (before, now) in changed.items():
             record = {"iteration": iteration, "name": name, "before": before, "now": now, "by": by}

@@ -13,7 +13,11 @@ from torch.func import functional_call
 
 from facewright.models.amp import Amp
 from facewright.models.autoencoder import Computing
+from facewright.models.checkpoint import give_memory
+from facewright.models.dfl_read import ForeignNet
 from facewright.models.net import Net, Views
+from facewright.models.run_folder import is_run
+from facewright.models.taken_over import waiting
 from facewright.training import clock, preview
 from facewright.training.adversaries import KINDS, Adversary, adversaries
 from facewright.training.batches import DST, SRC, Batch, Batches, unbent
@@ -111,7 +115,8 @@ class Swapping(Training[SwapTrain]):
             parameter.requires_grad_(name in moving)
 
     def call_adversaries(self) -> None:
-        """Make those that the settings ask for and that are not there yet, or are of another shape.
+        """Make those that the settings ask for and that are not there yet, or are of another shape. One of this
+        shape that came with an imported model goes on.
 
         Raises SettingRefused for true face with a net that is not df.
         """
@@ -119,7 +124,12 @@ class Swapping(Training[SwapTrain]):
         missing = {n for n, form in wanted.items() if n not in self.parked or self.parked[n].formed != form}
         if missing:
             made = adversaries(self.net, self.settings, self._optimiser_of, seed=self.settings.seed)
-            self.parked |= {a.name: a for a in made if a.name in missing}
+            came = waiting(self.run, self.done) if is_run(self.run) else {}
+            for adversary in made:
+                if adversary.name in missing:
+                    if adversary.name in came and adversary.name not in self.parked:
+                        _take_up(adversary, came[adversary.name])
+                    self.parked[adversary.name] = adversary
 
     def take_up_others(self) -> None:
         """Adversaries: those that today's settings ask for, and those of the save that have the shape of today's
@@ -197,3 +207,11 @@ class Swapping(Training[SwapTrain]):
     def _optimiser_of(self, named: list[tuple[str, nn.Parameter]]) -> torch.optim.Optimizer:
         return optimiser_for(named, self.settings, self.generator)
 
+
+def _take_up(adversary: Adversary, came: ForeignNet) -> None:
+    """Give an adversary the weights and the memory of one that came with an imported model, if it has their shape."""
+    shapes = {name: value.shape for name, value in adversary.module.state_dict().items()}
+    if shapes == {name: value.shape for name, value in came.weights.items()}:
+        adversary.module.load_state_dict(dict(came.weights))
+        if came.optimiser is not None:
+            give_memory(adversary.optimiser, came.optimiser)

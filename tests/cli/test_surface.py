@@ -37,7 +37,7 @@ INSIDE = {"STEPS", "extractions", "merge_places", "model_parts", "render_places"
 SPELLED = {
     "train": ["train saehd", "train amp", "train quick96", "train xseg"],
     "jobs_request": ["jobs stop", "jobs save", "jobs preview", "jobs next"],
-    "train_plan": ["train saehd"],
+    "train_plan": ["train saehd"], "model_pictures": ["model history"],
     "mask_labels_import": ["mask labels import"], "mask_labels_export": ["mask labels export"],
     "mask_labels_remove": ["mask labels remove"], "mask_labels_restore": ["mask labels restore"],
     "model_trash_list": ["model trash list"], "model_trash_restore": ["model trash restore"],

@@ -85,3 +85,13 @@ def test_when_a_run_began_and_which_plan_it_follows(tmp_path):
     assert (history.began_s(path), history.stored_plan(path)) == (86400.0, {})
     history.note(path, "start", plan={"recipe": "rtm"})
     assert history.stored_plan(path) == {"recipe": "rtm"}
+
+
+def test_after_a_collapse_holds_what_was_noted_with_it():
+    s = check(SaehdTrain, {})
+    wish = {"kind": "setting", "by": "user", "name": "lr", "now": 0.1, "iteration": 60}
+    back = {"kind": "collapse", "iteration": 50, "set": {"clipgrad": True}}
+    now = taken_up([start(s), wish, back], s, 50, s.model_dump(), {})
+    assert (now.lr, now.clipgrad) == (s.lr, True)
+    later = taken_up([start(s), wish, back], s, 55, s.model_dump() | {"clipgrad": True, "lr": 1e-5}, {})
+    assert (later.lr, later.clipgrad) == (1e-5, True), "the save knows"

@@ -22,6 +22,7 @@ from facewright.models import checkpoint
 from facewright.training.curve import read_losses
 from facewright.training.labelled import MASK, LabelledBatches, cut_labelled
 from facewright.training.mask_step import MaskStep
+from facewright.training.masking import Masking
 from facewright.training.objectives import mask_objective
 from facewright.training.samples import Samples
 from facewright.training.settings import XSegTrain
@@ -210,3 +211,20 @@ def test_bf16_masks_are_those_of_float32():
     target = (exact > exact.median()).float()
     losses = [float(mask_objective(x, target)["cross_entropy"]) for x in (exact, rough)]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_a_mask_net_that_breaks_goes_back_and_on_with_a_safer_value(tmp_path, drawn, monkeypatch):
+    both = write(tmp_path / "both", drawn(6, name="a"), labelled=3)
+    seen, real = [], Masking.judge
+
+    def broken(self, iteration, one, how):
+        made, terms = real(self, iteration, one, how)
+        seen.append((iteration, self.settings.clipgrad))
+        assert 0 < self.life() < 2
+        return made, terms if iteration != 1 or self.settings.clipgrad else {n: v * torch.inf for n, v in terms.items()}
+
+    monkeypatch.setattr(Masking, "judge", broken)
+    notes, summary = learn(step(tmp_path / "run", both, on_collapse="safer"))
+    assert seen == [(0, False), (1, False), (0, True), (1, True), (2, True)]
+    assert summary["iterations"] == 3
+    assert "on with --clipgrad" in dict(notes)["collapse"]["text"]

@@ -118,7 +118,8 @@ class Desk:
         doubt = self.reports.signs.doubt
         if doubt and not self._doubted:
             last = f"The last save is of iteration {self.saves[-1][0]:,}." if self.saves else "There is no save yet."
-            self.work.note("warning", iteration=iteration, text=f"Not saved at iteration {iteration:,}: {doubt}. {last}")
+            text = f"Not saved at iteration {iteration:,}: {doubt}. {last}"
+            self.work.note("warning", iteration=iteration, text=text)
         self._doubted = bool(doubt)
         return self._doubted
 
@@ -216,7 +217,6 @@ class Desk:
             return  # it is fresh
         seed = (self.t.settings.seed + iteration) % 2**31
         parts = reset_live(self.t, part, seed)
-        self.t.team.also("reset", part=part, seed=seed)
         self._comparable_from = iteration
         self.reports.forget(iteration)
         self.reports.signs.afresh(iteration)
@@ -265,7 +265,6 @@ class Desk:
             self.reports.flush()
             self.reports.signs.restart(iteration)
         self.t.settings = s
-        self.t.team.also("settings", settings=s.model_dump(mode="json"))
         for name, (before, now) in changed.items():
             record = {"iteration": iteration, "name": name, "before": before, "now": now, "by": by}
             self.work.note("setting", **record)

@@ -7,11 +7,12 @@ import numpy as np
 
 from facewright.image.filters import motion_blur
 
-SHARE = 0.45
+SHARE, SHARE_CLEAN = 0.45, 0.10
+"""How many pictures have faults: of a set for masks, and of one that a net shall learn to draw."""
 
 
-def filmed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(S, S, 3) float32 0..1 as a camera gives it: every one with its own white, contrast and a little grain, SHARE
+def filmed(picture: np.ndarray, rng: np.random.Generator, share: float = SHARE) -> np.ndarray:
+    """(S, S, 3) float32 0..1 as a camera gives it: every one with its own white, contrast and a little grain, `share`
     of them with faults. uint8."""
     side = picture.shape[0]
     white = np.exp(rng.normal(0, 0.05, 3)).astype(np.float32)
@@ -21,7 +22,7 @@ def filmed(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.02:
         picture = np.repeat(grey, 3, 2)
     picture = np.clip(picture * white, 0, 1) ** np.float32(gamma)
-    faulty = rng.random() < SHARE
+    faulty = rng.random() < share
     if faulty and rng.random() < 0.5:
         small = max(int(side / np.exp(rng.uniform(0, np.log(3.5)))), 48)
         picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)

@@ -21,7 +21,7 @@ from facewright.faces.align import face_from_frame
 from facewright.image.filters import motion_blur
 
 LEAVES = 0.06
-"""Share of crops that reach beyond the frame."""
+"""Share of crops that reach beyond the frame, in sets for masks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,13 @@ def render(cast: Cast, order: Order, rng: np.random.Generator) -> Still:
         picture = picture * (1 - near * alpha)[..., None]
     picture = picture * (1 - hides)[..., None] + layer
     mask = seen * (1 - hides)
-    picture, mask, leaves = _leave_frame(picture, mask, rng)
+    leaves = False
+    if order.masks:
+        picture, mask, leaves = _leave_frame(picture, mask, rng)
     area = float(seen.sum())
-    return Still(
-        faults.filmed(picture, rng), (np.clip(mask, 0, 1) * 255 + 0.5).astype(np.uint8), points, mesh, pose,
-        1 - float(mask.sum()) / max(area, 1.0), leaves,
-    )  # fmt: skip
+    filmed = faults.filmed(picture, rng, faults.SHARE if order.masks else faults.SHARE_CLEAN)
+    whole = (np.clip(mask, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return Still(filmed, whole, points, mesh, pose, 1 - float(mask.sum()) / max(area, 1.0), leaves)
 
 
 def _frame(cast: Cast, order: Order, who: Built, pose_deg: tuple[float, float, float], weights: np.ndarray,

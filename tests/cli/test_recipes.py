@@ -117,11 +117,14 @@ def test_the_go_ahead_reaches_a_training_in_the_background(cli, project):
               "--background", "--json").json()["job"]
     path = next(Path("jobs").glob(f"{job}-*")) / "journal.jsonl"
 
+    def told(words: str) -> bool:
+        return path.exists() and words in path.read_text()  # the first note makes the file
+
     def wait_for(words: str) -> bool:
-        end = time.monotonic() + 60
-        while words not in path.read_text() and time.monotonic() < end:
+        end = time.monotonic() + 180
+        while not told(words) and time.monotonic() < end:
             time.sleep(0.05)
-        return words in path.read_text()
+        return told(words)
 
     try:
         assert wait_for("for your go-ahead")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,8 +97,19 @@ def train(
     """Two facesets -> a run. Layers: default < recipe < project.toml < stored in the RUN < argument.
 
     A recipe of stages is kept in the run and followed until another one is named; put onto a run that was begun without
-    it, it is an argument itself. stage: the stage to begin with.
+    it, it is an argument itself. stage: the stage to begin with. Started by torchrun, all processes but the first only
+    learn, what the first one says, and return {}.
     """
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and background:
+        raise SettingRefused(
+            "--background does not go with torchrun.", why="The job would outlive the processes that learn for it.",
+            remedy="Leave it out; or use --gpus N without torchrun.", where="--background",
+        )  # fmt: skip
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and os.environ.get("RANK", "0") != "0":
+        from facewright.training.follower import follow
+
+        follow()
+        return {}
     from facewright.models.run_folder import RunFolder, is_run
     from facewright.training import history
     from facewright.training.history import HISTORY

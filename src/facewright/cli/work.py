@@ -171,6 +171,8 @@ def trainer(net: str) -> Callable[..., Shown]:
                 on_event=on,
             ),
         )
+        if not done:
+            raise typer.Exit  # a process that learned beside the first one, which speaks
         return Shown(done, lambda: made.summary(done))
 
     train.__doc__ = f"""{_NETS[net]}

@@ -56,10 +56,16 @@ class _Wanted:
     part: int = 0
     parts: int = 1
 
-    def following(self) -> _Wanted:
-        """The one that will probably be asked for next."""
-        over = self.part + 1 == self.parts
-        return replace(self, iteration=self.iteration + over, part=0 if over else self.part + 1)
+    def following(self, processes: int) -> _Wanted:
+        """The one that will probably be asked for next where so many processes share an iteration's parts."""
+        iteration, part = part_after(self.iteration, self.part, self.parts // processes)
+        return replace(self, iteration=iteration, part=part)
+
+
+def part_after(iteration: int, part: int, each: int) -> tuple[int, int]:
+    """(iteration, part) that a process which takes `each` parts of every iteration, side by side, takes next."""
+    over = (part + 1) % each == 0
+    return iteration + over, part + 1 - (each if over else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,7 @@ class Batches:
     batch: int
     device: torch.device
     match_colour: bool = False
+    processes: int = 1
     _resident: dict[int, torch.Tensor] = field(default_factory=dict)
     _by_yaw: dict[int, sequence.ByYaw] = field(default_factory=dict)
     _painters: ThreadPoolExecutor | None = None
@@ -150,7 +157,8 @@ class Batches:
         self._ahead = None
         batch = ready[1].result() if ready is not None and ready[0] == wanted else self._make(wanted)
         if self._pool is not None:
-            self._ahead = (wanted.following(), self._pool.submit(self._make, wanted.following()))
+            following = wanted.following(self.processes)
+            self._ahead = (following, self._pool.submit(self._make, following))
         return batch
 
     def close(self) -> None:

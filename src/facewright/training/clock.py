@@ -17,6 +17,12 @@ class Clock:
     def __init__(self, used_s: float = 0.0, kind: str = "wall", now: Callable[[], float] | None = None) -> None:
         self._now = now or (time.process_time if kind == "cpu" else time.monotonic)
         self._base, self._start = used_s, self._now()
+        self.moment_s = used_s
+        """`used_s` at the last border between two iterations: what all decisions about an iteration go by."""
+
+    def tick(self) -> None:
+        """A border between two iterations."""
+        self.moment_s = self.used_s
 
     @property
     def used_s(self) -> float:

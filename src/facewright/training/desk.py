@@ -83,6 +83,7 @@ class Desk:
         self._save_waits |= asked.save
         if self._save_waits or late:
             self.save(iteration)
+            self.t.team.also("level")
         # A first picture as soon as there is something to see, so that its path is not a promise.
         first = not self._shown and iteration > self._saved_at
         if asked.preview or self.reports.preview_due() or first:
@@ -90,6 +91,12 @@ class Desk:
             self.reports.signs.look(iteration, self.t.life())
             path = self.reports.show(iteration)
             self.work.note("preview", iteration=iteration, path=str(path))
+
+    def level(self, iteration: int) -> None:
+        """See that all processes are at the same weights; said where they were not."""
+        if self.t.team.level(self.t.modules()):
+            text = "The weights of the processes had drifted apart; all go on from those of the first one."
+            self.work.note("warning", iteration=iteration, text=text)
 
     # ---- a net that falls apart
 
@@ -217,6 +224,7 @@ class Desk:
             return  # it is fresh
         seed = (self.t.settings.seed + iteration) % 2**31
         parts = reset_live(self.t, part, seed)
+        self.t.team.also("reset", part=part, seed=seed)
         self._comparable_from = iteration
         self.reports.forget(iteration)
         self.reports.signs.afresh(iteration)
@@ -265,6 +273,7 @@ class Desk:
             self.reports.flush()
             self.reports.signs.restart(iteration)
         self.t.settings = s
+        self.t.team.also("settings", settings=s.model_dump(mode="json"))
         for name, (before, now) in changed.items():
             record = {"iteration": iteration, "name": name, "before": before, "now": now, "by": by}
             self.work.note("setting", **record)

@@ -23,6 +23,7 @@ from facewright.image.warp import resize, warp
 from facewright.masks import label
 from facewright.masks.maskers import picture_from_frame
 from facewright.training import sequence
+from facewright.training.batches import part_after
 from facewright.training.samples import Form, Loaded, Samples, key_of, prepare_crops
 from facewright.training.survey import Side, all_count, files_of, load_face
 from facewright.training.xseg_augment import Labelled, augmented, bent
@@ -98,6 +99,7 @@ class LabelledBatches:
     batch: int
     device: torch.device
     calm: bool = False
+    processes: int = 1
     _pool: ThreadPoolExecutor = field(init=False, repr=False)
     _ahead: tuple[tuple[int, int, int, int], list[Future[Labelled]]] | None = None
 
@@ -112,7 +114,7 @@ class LabelledBatches:
         made = ready[1] if ready is not None and ready[0] == wanted else self._ask(*wanted)
         self._ahead = None
         if self.device.type == "cuda":
-            following = (seed, iteration + (part + 1 == parts), (part + 1) % parts, parts)
+            following = (seed, *part_after(iteration, part, parts // self.processes), parts)
             self._ahead = (following, self._ask(*following))
         return self._stacked([future.result() for future in made])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from facewright.faces.face import FaceType
 from facewright.models import checkpoint
 from facewright.models.run_folder import RunFolder, is_run
 from facewright.models.settings import SHAPES, ShapeSettings
-from facewright.training import clock, guard, history, machine, rescue
+from facewright.training import clock, guard, history, lead, machine, rescue
 from facewright.training.changes import goes_on, says_now, taken_up
 from facewright.training.collapse import Collapsed
 from facewright.training.desk import Desk
@@ -33,6 +34,7 @@ from facewright.training.settings import TrainSettings, in_effect, settings_clas
 from facewright.training.snapshots import settle
 from facewright.training.stages import Plan
 from facewright.training.survey import Side, likenesses, serves
+from facewright.training.team import Parted, Team
 from facewright.training.training import Pass, Training
 
 ITEM = "train"
@@ -49,22 +51,26 @@ def train(t: Training[Any], desk: Desk) -> bool:
     how: Reduction = "mean" if t.settings.optimiser == "adamw" else "sum"
     t.net.train()
     for i in itertools.count(t.done):  # i iterations are done
+        t.clock.tick()
         desk.serve(i)  # wishes of the user, stages of the recipe, saves and previews that are due
-        if desk.over or clock.over(t.settings, i, t.clock.used_s):
-            return True
-        if desk.work.stop.asked:
-            return False
+        over = desk.over or clock.over(t.settings, i, t.clock.moment_s)
+        end = "over" if over else "stop" if desk.work.stop.asked else ""
+        if t.team.border(end, t.clock.moment_s):  # where several learn, all go by what the first process decided
+            desk.level(i)
+        if end:
+            return over
 
-        seen, total = _gathered(t, desk, i, how, finite)
-        used = clock.share(t.settings, i, t.clock.used_s)
+        seen, losses = _gathered(t, desk, i, how, finite)
+        used = clock.share(t.settings, i, t.clock.moment_s)
         t.before_step(i, clock.learning_rate(t.settings, i, used))
+        t.whole = False
         t.optimiser.step()
         if t.ema is not None:
             t.ema.update()
         t.teach_others(seen, i, how)
 
-        t.done = i + 1
-        desk.reports.scalars(i + 1, t.figures(total, how))
+        t.done, t.whole = i + 1, True
+        desk.reports.scalars(i + 1, losses)
     raise AssertionError("count() has no end")
 
 
@@ -73,17 +79,47 @@ Seen = list[tuple[Any, Pass]]
 
 def _gathered(
     t: Training[Any], desk: Desk, i: int, how: Reduction, finite: guard.FiniteCheck
-) -> tuple[Seen, dict[str, torch.Tensor]]:
-    """The gradient of iteration `i`: what was made, pass by pass, and the summed terms. Where memory does not suffice,
-    in more passes of fewer faces from now on."""
+) -> tuple[Seen, torch.Tensor]:
+    """The gradient of iteration `i`, of all processes: what was made, pass by pass, and the two losses to tell. Where
+    memory does not suffice, in more passes of fewer faces from now on."""
     while True:
         t.net.zero_grad(set_to_none=True)
+        passed = None
         try:
-            return _passed(t, i, how, finite)
+            passed = _passed(t, i, how, finite)
         except guard.NO_MEMORY as error:
             if not guard.no_memory(error) or not desk.back_off(i):
                 raise
-        machine.let_go(t.device)  # out here, where the error no longer holds what the pass had made
+        if passed is None:
+            t.net.zero_grad(set_to_none=True)
+            machine.let_go(t.device)  # out here, where the error no longer holds what the pass had made
+        if t.team.alone and passed is None:
+            continue
+        losses = _added_up(t, i, how, passed)
+        if passed is not None and losses is not None:
+            return passed[0], losses
+        if passed is not None:
+            desk.back_off(i)  # with the process whose memory did not suffice
+
+
+def _added_up(
+    t: Training[Any], i: int, how: Reduction, passed: tuple[Seen, dict[str, torch.Tensor]] | None
+) -> torch.Tensor | None:
+    """Sum gradients and losses over all processes: (2,) losses of the whole batch; None where the memory of one of
+    them, this one if `passed` is None, did not suffice. Raises Collapsed in all of them alike, Parted."""
+    terms = passed[1] if passed is not None else {}
+    own = t.figures(terms, how) if terms else torch.zeros(2, device=t.device)
+    if t.team.alone:
+        return own
+    loss = torch.stack(list(terms.values())).sum() if terms else own.new_zeros(())
+    short = own.new_tensor(0.0 if terms else 1.0)
+    whole = t.team.add_up(t.net.parameters(), torch.cat([own.float(), torch.stack([loss.float(), short.float()])]))
+    found, lacking = whole[2:].tolist()
+    if lacking:
+        return None
+    if not math.isfinite(found):
+        raise guard.not_a_number(i + 1, [name for name, value in terms.items() if not bool(value.isfinite().all())])
+    return whole[:2]
 
 
 def _passed(
@@ -96,7 +132,8 @@ def _passed(
         loss = torch.stack(list(terms.values())).sum()
         finite.watch(loss)
         loss.backward()
-        finite.confirm(i + 1, terms)  # before the update: good weights stay good
+        if t.team.alone:  # else all find it together, see _added_up
+            finite.confirm(i + 1, terms)  # before the update: good weights stay good
         seen.append((made, one))
         total = {name: total.get(name, 0) + value.detach() for name, value in terms.items()}
     return seen, total
@@ -125,6 +162,7 @@ class LearnStep(ABC):
     stage = "train"
 
     _sides: list[Side] = field(default_factory=list, init=False, repr=False, compare=False)
+    _team: Team = field(default_factory=Team, init=False, repr=False, compare=False)
 
     def home(self) -> Path:
         """The run's folder."""
@@ -152,6 +190,7 @@ class LearnStep(ABC):
             serves(side.found, side.word, FaceType(shape.face_type))
         suits(self.settings, shape)
         machine.device_of(self.settings)
+        lead.check_gpus(self.settings)
         self.stages().check(self.settings, shape, lambda: part_names(self.net, shape))
         return [Item(ITEM)]
 
@@ -165,7 +204,10 @@ class LearnStep(ABC):
             return
         device = machine.device_of(self.settings)
         batch = machine.batch_of(self.settings, device)
-        with machine.borrowed(self.settings, device), guard.memory_advice(batch, self.settings):
+        with (
+            machine.borrowed(self.settings, device), guard.memory_advice(batch, self.settings),
+            lead.called(self.net, self.settings, work) as self._team,
+        ):
             summary = self._learn(work)
         if summary is not None:
             yield todo[0], summary
@@ -193,6 +235,10 @@ class LearnStep(ABC):
                 desk.tell_others("end", t.done)
             if not work.stop.at_once:
                 desk.close()
+        except Parted:
+            if t.whole and not work.stop.at_once:
+                desk.save(t.done)  # what is learned is as good as before
+            raise
         except Collapsed as found:
             back = desk.go_back(found, left)
             if back.again:
@@ -261,14 +307,27 @@ class LearnStep(ABC):
         t.settings = in_effect(taken_up(before, s, t.done, t.saved.extra.get("train") if t.saved else None, now))
         if self.recipe.get("begin") and not goes_on(before, s, self.recipe):
             t.place = {}  # the user asks for that stage now, wherever the recipe had come to
+        t.enter(self._team)
         t.take_up_others()
-        for text in (*t.warnings, *self.advice(t, data_before), *beyond_the_program(t.settings, t.net.settings)):
+        self._call_others(t)
+        found = (*t.warnings, *lead.advice(t), *self.advice(t, data_before))
+        for text in (*found, *beyond_the_program(t.settings, t.net.settings)):
             work.note("warning", iteration=t.done, text=text)
         digests = self.inputs()
         history.note(folder.history, "start", iteration=t.done, given=s.model_dump(), settings=t.settings.model_dump(),
                      plan=self.recipe, says=now, **digests, **t.facts)
         work.note("start", iteration=t.done, preview=str(run / PREVIEW / LATEST), **t.facts)
         return t
+
+    def _call_others(self, t: Training[Any]) -> None:
+        """Have the other processes begin as this one did."""
+        if self._team.alone:
+            return
+        step = {**self.args(), "said": [], "recipe": {}}
+        settings = (self.settings, t.settings)
+        given, taken = (s.model_dump(mode="json") for s in settings)
+        self._team.say({"step": step, "settings": given, "taken_up": taken})
+        lead.meet(self._team, lead.facts_of(t))
 
     def _history(self, folder: RunFolder) -> list[dict[str, Any]]:
         """What led to this start; nothing counts of a pretraining that is left now."""

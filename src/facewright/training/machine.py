@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,16 +19,30 @@ _ROOMY_BYTES = 4 << 30
 
 def device_of(s: TrainSettings) -> torch.device:
     """The device that the settings ask for. Raises SettingRefused when it is not there."""
-    if s.device == "auto":
-        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    device = torch.device(s.device)
+    return own_device(s.device)
+
+
+def own_device(name: str) -> torch.device:
+    """The device called `name` (see TrainSettings.device), of this process where several learn together: each has its
+    own GPU. Raises SettingRefused when it is not there."""
+    own = int(os.environ.get("LOCAL_RANK", 0))
+    if name == "auto":
+        return torch.device("cuda", own) if torch.cuda.is_available() else torch.device("cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", own)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= count:
         raise SettingRefused(
-            f"There is no device {s.device} here.", why=f"{count} CUDA devices are usable.",
+            f"There is no device {name if own == 0 else device} here.", why=f"{count} CUDA devices are usable.",
             remedy="Use --device auto or cpu; `facewright doctor` lists what is there.", where="--device",
         )
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def local_processes(s: TrainSettings) -> int:
+    """How many processes learn together on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", s.gpus))
 
 
 def bf16_pays(device: torch.device) -> bool:
@@ -77,8 +92,8 @@ def borrowed(s: TrainSettings, device: torch.device) -> Iterator[None]:
     """Set the number of threads for the time of a training; give threads and memory back afterwards."""
     before = torch.get_num_threads()
     tuned = torch.backends.cudnn.benchmark
-    if s.threads:
-        torch.set_num_threads(s.threads)
+    if s.threads or local_processes(s) > 1:
+        torch.set_num_threads(s.threads or max(1, before // local_processes(s)))
     torch.backends.cudnn.benchmark = device.type == "cuda"
     try:
         yield

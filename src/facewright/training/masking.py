@@ -51,7 +51,7 @@ class Masking(Training[TrainSettings]):
 
     def figures(self, terms: dict[str, Tensor], how: Reduction) -> Tensor:
         """The loss, and nothing."""
-        count = self.batches.batch * len(self.parts()) if how == "sum" else 1
+        count = self.batch if how == "sum" else 1
         loss = torch.stack([value.detach() for value in terms.values()]).sum() / count
         return torch.stack([loss, torch.full_like(loss, torch.nan)])
 

@@ -17,8 +17,8 @@ from facewright.models.settings import ShapeSettings
 
 AT_START = frozenset(
     {
-        "batch_size", "clock", "compile", "device", "ema", "hold_out", "hold_out_last", "match_colour", "mouth_area",
-        "optimiser", "optimiser_device", "parity", "precision", "pretrain", "seed", "threads",
+        "batch_size", "clock", "compile", "device", "ema", "gpus", "hold_out", "hold_out_last", "match_colour",
+        "mouth_area", "optimiser", "optimiser_device", "parity", "precision", "pretrain", "seed", "threads",
     }
 )
 """Settings that take effect when training starts the next time, never in the middle of a run of the program."""
@@ -68,6 +68,10 @@ class TrainSettings(Settings):
         "auto", "Number format of the convolutions; auto = bf16 where the processor computes it natively"
     )
     device: str = knob("auto", "auto | cpu | cuda:0 ...")
+    gpus: int = knob(
+        1, "GPUs of this machine that learn together, each from --batch-size faces of its own; processes where there is"
+        " no GPU", low=1, high=64,
+    )
     optimiser_device: Literal["auto", "cpu"] = knob(
         "auto", "Where the optimiser keeps its memory: with the net, or in the computer's own, so that a GPU holds"
         " larger nets; then every iteration sends gradients there and weights back"

@@ -50,7 +50,7 @@ class Swapping(Training[SwapTrain]):
 
     def advance(self, iteration: int) -> str:
         """See Training: a progressive start ends."""
-        used = clock.share(self.settings, iteration, self.clock.used_s)
+        used = clock.share(self.settings, iteration, self.clock.moment_s)
         self.growing = self.growing and used < self.settings.progressive
         before = self.batches.resolution
         self.batches.resolution = self.net.half_side if self.growing else self.net.resolution
@@ -80,7 +80,7 @@ class Swapping(Training[SwapTrain]):
 
     def figures(self, terms: dict[str, Tensor], how: Reduction) -> Tensor:
         """Source and target loss."""
-        found = reported(terms, self.batches.batch * len(self.parts()), reduction=how)
+        found = reported(terms, self.batch, reduction=how)
         return torch.stack([found["src_loss"], found["dst_loss"]])
 
     @property
@@ -159,6 +159,7 @@ class Swapping(Training[SwapTrain]):
                         views = self._again(iteration, one)
                     loss = adversary.own_loss(views, one.batch, self.settings, reduction=how)
                 (loss / one.parts if how == "mean" else loss).backward()
+            self.team.add_up(adversary.module.parameters(), torch.zeros(1, device=self.device))
             self.tell(adversary.optimiser, iteration, self.rate)
             adversary.optimiser.step()
 

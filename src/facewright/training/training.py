@@ -20,6 +20,7 @@ from facewright.training.machine import batch_of, bf16_wanted
 from facewright.training.objectives import Reduction
 from facewright.training.optim import OPTIMISERS, Ema
 from facewright.training.settings import TrainSettings
+from facewright.training.team import Team
 
 S = TypeVar("S", bound=TrainSettings)
 
@@ -57,6 +58,9 @@ class Training(ABC, Generic[S]):
     warnings: list[str] = field(default_factory=list)
     saved: checkpoint.Checkpoint | None = None
     """The save that this training goes on from."""
+    team: Team = field(default_factory=Team)
+    whole: bool = True
+    """Whether everything that learns has come to iteration `done`, and no further."""
 
     curves: ClassVar[tuple[str, ...]]
     """What the losses that the user sees are of, one or two names."""
@@ -126,7 +130,22 @@ class Training(ABC, Generic[S]):
 
     def parts(self) -> list[tuple[int, int]]:
         """(part, parts) of every pass of an iteration."""
-        return [(k, self.settings.accumulate) for k in range(self.settings.accumulate)]
+        return self.team.parts(self.settings.accumulate)
+
+    @property
+    def batch(self) -> int:
+        """Faces of each side that an iteration learns from, in all its passes and processes."""
+        return self.batches.batch * self.settings.accumulate * self.team.size
+
+    def enter(self, team: Team) -> None:
+        """Learn with others from now on."""
+        self.team, self.batches.processes = team, team.size
+        if not team.alone:
+            self.facts["processes"] = team.size
+
+    def modules(self) -> list[nn.Module]:
+        """Everything that learns."""
+        return [self.net, *(module for module, _ in self.players.values())]
 
     @staticmethod
     def weighed(terms: dict[str, Tensor], one: Pass, how: Reduction) -> dict[str, Tensor]:

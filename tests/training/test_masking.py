@@ -62,9 +62,17 @@ def step(run, src, dst="", **settings):
     return MaskStep(str(run), str(src), str(dst), "xseg", check(XSegTrain, values | settings), shape=TINY)
 
 
-def learn(step_):
-    notes = []
-    work = Work(progress=lambda *a, **k: None, changes=list, note=lambda kind, **facts: notes.append((kind, facts)))
+def learn(step_, stop_at=None):
+    """stop_at: the border between two iterations at which somebody stops it."""
+    notes, calls = [], []
+
+    def changes():
+        calls.append(1)
+        if len(calls) - 1 == stop_at:
+            work.stop.ask()
+        return []
+
+    work = Work(progress=lambda *a, **k: None, changes=changes, note=lambda kind, **facts: notes.append((kind, facts)))
     results = list(step_.stream(step_.plan(), work))
     return notes, results[0][1] if results else None
 
@@ -178,6 +186,35 @@ def test_gathered_passes_are_one_batch(tmp_path, drawn):
     a, b = (checkpoint.load_latest(tmp_path / name).weights() for name in ("whole", "parts"))
     moved = torch.cat([(a[n] - b[n]).abs().flatten() for n in a])
     assert float((moved > 1e-5).float().mean()) < 0.01  # RMSprop's first step magnifies gradients that are rounding
+
+
+def test_a_small_beginning_costs_less_and_ends(tmp_path, drawn):
+    folder = write(tmp_path / "set", drawn(8, name="a"), labelled=8)
+    notes, result = learn(step(tmp_path / "run", folder, iterations=4, progressive=0.5))
+    assert result["iterations"] == 4
+    assert any("at full size: 256 px" in str(facts.get("text")) for _, facts in notes)
+    assert checkpoint.load_latest(tmp_path / "run").extra["growing"] is False
+    notes, _ = learn(step(tmp_path / "stopped", folder, iterations=10, progressive=0.9), stop_at=2)
+    assert checkpoint.load_latest(tmp_path / "stopped").extra["growing"] is True
+
+
+def test_half_the_side_is_the_same_net(samples):
+    from facewright.models.net import fresh
+    from facewright.models.settings import XSegSettings
+    from facewright.models.xseg import XSeg
+
+    net = fresh(XSeg, XSegSettings(base_dims=8))
+    image = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(1))
+    assert net(torch.nn.functional.avg_pool2d(image, 2)).shape == (2, 1, 128, 128)
+    batches = LabelledBatches([samples], 3, torch.device("cpu"))
+    whole = batches.get(0, 1)
+    batches.resolution = 32
+    half = batches.get(0, 1)
+    assert half.input.shape == (3, 3, 32, 32)
+    assert torch.allclose(half.input, torch.nn.functional.avg_pool2d(whole.input, 2), atol=1e-6)
+    assert set(half.target.unique().tolist()) <= {0.0, 1.0}
+    assert batches.plain(0, np.array([1])).input.shape == (1, 3, 64, 64)
+    batches.close()
 
 
 def test_the_mask_is_learned(tmp_path, drawn):

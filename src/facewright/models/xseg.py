@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from facewright.models.layers import TLU, BlurPool, Conv, Dense, FRNorm, TransposedConv
 from facewright.models.settings import XSegSettings
@@ -38,7 +39,8 @@ class _Block(nn.Module):
 
 
 class XSeg(nn.Module):
-    """(B, 3, 256, 256) BGR float32 in 0..1 -> what of it is face.
+    """(B, 3, 256, 256) BGR float32 in 0..1 -> what of it is face. Pictures of half the side are taken too, for the
+    beginning of a training: convolutions do not mind, and the innermost map is fitted to the dense layers.
 
     Attributes are named as the original's variables: convLI and uconvLI are the I-th blocks of level L on the way
     down and up, upL the step up into it.
@@ -50,6 +52,7 @@ class XSeg(nn.Module):
         super().__init__()
         self.settings = settings
         self.resolution, self.face_type = settings.resolution, settings.face_type
+        self.half_side = self.resolution // 2
         n = settings.base_dims
         self._down(n)
         flat = 8 * n * _CODE_SIDE * _CODE_SIDE
@@ -78,15 +81,17 @@ class XSeg(nn.Module):
                 inputs = width * n
 
     def forward(self, image: Tensor, pretrain: bool = False) -> Tensor:
-        """Logits (B, 1, 256, 256) float32. `pretrain` (the net paints the picture in grey): zeros for the skips, so
-        that all of it must pass the code."""
+        """Logits (B, 1, H, W) float32. `pretrain` (the net paints the picture in grey): zeros for the skips, so that
+        all of it must pass the code."""
         x, skips = image, []
         for level, (_, count) in enumerate(_LEVELS):
             for i in range(1, count + 1):
                 x = getattr(self, f"conv{level}{i}")(x)
             skips.append(torch.zeros_like(x) if pretrain else x)
             x = getattr(self, f"bp{level}")(x)
-        x = self.dense2(self.dense1(x.flatten(1))).view(x.shape)
+        inner = x if x.shape[-1] == _CODE_SIDE else F.interpolate(x, size=_CODE_SIDE)
+        code = self.dense2(self.dense1(inner.flatten(1))).view(inner.shape)
+        x = code if x.shape[-1] == _CODE_SIDE else F.adaptive_avg_pool2d(code, x.shape[-1])
         for level in reversed(range(len(_LEVELS))):
             x = torch.cat([getattr(self, f"up{level}")(x), skips[level]], dim=1)
             for i in reversed(range(1, _LEVELS[level][1] + 1)):

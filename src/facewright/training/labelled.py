@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import Face, FaceType
@@ -101,11 +102,14 @@ class LabelledBatches:
     calm: bool = False
     processes: int = 1
     _pool: ThreadPoolExecutor = field(init=False, repr=False)
+    resolution: int = field(init=False)
+    """Side of the batches: that of the cut faces, or half of it. Single faces come whole."""
     _ahead: tuple[tuple[int, int, int, int], list[Future[Labelled]]] | None = None
 
     def __post_init__(self) -> None:
         """Start the threads."""
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="labelled")
+        self.resolution = self.samples[0].side
         self._places = [(k, int(row)) for k, samples in enumerate(self.samples) for row in samples.chosen]
 
     def get(self, seed: int, iteration: int, part: int = 0, parts: int = 1) -> LabelledBatch:
@@ -116,7 +120,7 @@ class LabelledBatches:
         if self.device.type == "cuda":
             following = (seed, *part_after(iteration, part, parts // self.processes), parts)
             self._ahead = (following, self._ask(*following))
-        return self._stacked([future.result() for future in made])
+        return self._fitted(self._stacked([future.result() for future in made]))
 
     def plain(self, k: int, rows: np.ndarray) -> LabelledBatch:
         """Faces of set `k` as they are, by their row numbers (n,)."""
@@ -143,6 +147,13 @@ class LabelledBatches:
     def _read(self, k: int, row: int) -> Labelled:
         crop = self.samples[k].read(np.array([row]))[0].astype(np.float32) / 255
         return Labelled(np.ascontiguousarray(crop[:MASK].transpose(1, 2, 0)), crop[MASK])
+
+    def _fitted(self, batch: LabelledBatch) -> LabelledBatch:
+        """At the side that is wanted now."""
+        if batch.input.shape[-1] == self.resolution:
+            return batch
+        small = [F.adaptive_avg_pool2d(x, self.resolution) for x in (batch.input, batch.target)]
+        return LabelledBatch(small[0], (small[1] >= 0.5).float())
 
     def _stacked(self, faces: Sequence[Labelled]) -> LabelledBatch:
         pictures = np.stack([face.image for face in faces]).transpose(0, 3, 1, 2)

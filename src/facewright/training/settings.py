@@ -60,6 +60,10 @@ class TrainSettings(Settings):
         1, "Passes of --batch-size faces that make one iteration together: larger batches in the same memory", low=1,
         high=256,
     )
+    progressive: float = knob(
+        0.0, "Begin with faces of half the side, at a third of the cost, for this share of the budget; 0 = off, and off"
+        " for a run that began without it", low=0.0, high=0.9, step=0.05,
+    )
     clipgrad: bool = knob(False, "Limit the length of the gradient to 1, against collapse")
 
     ema: bool = knob(True, "Keep a running mean of the weights and use it for preview and merge")
@@ -113,6 +117,8 @@ class TrainSettings(Settings):
     def _whole(self) -> TrainSettings:
         if self.lr_schedule == "cosine" and not (self.minutes or self.iterations):
             raise ValueError("lr-schedule cosine needs an end: give --minutes or --iterations.")
+        if self.progressive and not (self.minutes or self.iterations):
+            raise ValueError("progressive is a share of the training: give --minutes or --iterations.")
         if self.optimiser == "adamw" and self.lr_dropout < 1:
             raise ValueError("lr-dropout works with the optimisers adabelief and rmsprop only.")
         if self.hold_out and self.hold_out_last >= self.hold_out:
@@ -140,10 +146,6 @@ class SwapTrain(TrainSettings):
     shift: float = knob(0.05, "Move each face by up to this share of its side", low=0.0, high=0.25, step=0.005)
     random_src_flip: bool = knob(False, "Mirror source faces now and then")
     random_dst_flip: bool = knob(True, "Mirror target faces now and then")
-    progressive: float = knob(
-        0.0, "Begin with faces of half the side, at a third of the cost, for this share of the budget; 0 = off, and off"
-        " for a run that began without it", low=0.0, high=0.9, step=0.05,
-    )
 
     uniform_yaw: bool = knob(False, "Show all turns of the head equally often, rare ones too")
     random_hsv_power: float = knob(
@@ -199,12 +201,6 @@ class SwapTrain(TrainSettings):
             if len(parts) > _FACES_SHOWN or not all(part.isascii() and part.isdigit() for part in parts):
                 flag = "--" + name.replace("_", "-")
                 raise ValueError(f"{flag} is up to {_FACES_SHOWN} frame numbers, such as 12,340,77.")
-        return self
-
-    @model_validator(mode="after")
-    def _half_of_something(self) -> SwapTrain:
-        if self.progressive and not (self.minutes or self.iterations):
-            raise ValueError("progressive is a share of the training: give --minutes or --iterations.")
         return self
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from facewright.models.dfl_read import ForeignNet
 from facewright.models.net import Net, Views
 from facewright.models.run_folder import is_run
 from facewright.models.taken_over import waiting
-from facewright.training import clock, preview
+from facewright.training import preview
 from facewright.training.adversaries import KINDS, Adversary, adversaries
 from facewright.training.batches import DST, SRC, Batch, Batches, unbent
 from facewright.training.objectives import Reduction, objective, power, reported, views_needed
@@ -30,36 +30,21 @@ _REUSED_EVERY = 3
 
 @dataclass
 class Swapping(Training[SwapTrain]):
-    """See Training. batches: where the faces of both people come from. forward: calls the net, maybe in a translation.
-    growing: whether it is in its beginning at half the side."""
+    """See Training. batches: where the faces of both people come from. forward: calls the net, maybe in a
+    translation."""
 
     net: Net
     batches: Batches = field(kw_only=True)
     parked: dict[str, Adversary] = field(default_factory=dict, kw_only=True)
     """Every adversary that has learned something, whatever its power is now."""
     forward: Callable[..., Views] = field(init=False)
-    growing: bool = field(init=False)
 
     curves: ClassVar[tuple[str, ...]] = ("source", "target")
 
     def __post_init__(self) -> None:
-        """Only a run that is new, or that was in its small beginning when it was saved, is in it now."""
+        """Nothing is translated yet."""
+        super().__post_init__()
         self.forward = self.net
-        small = self.saved is None or bool(self.saved.extra.get("growing"))
-        self.growing = small and self.settings.progressive > 0
-
-    def advance(self, iteration: int) -> str:
-        """See Training: a progressive start ends."""
-        used = clock.share(self.settings, iteration, self.clock.moment_s)
-        self.growing = self.growing and used < self.settings.progressive
-        before = self.batches.resolution
-        self.batches.resolution = self.net.half_side if self.growing else self.net.resolution
-        return f"From here on at full size: {self.net.resolution} px." if self.batches.resolution > before else ""
-
-    @property
-    def measured_on(self) -> str:
-        """See Training."""
-        return f"{self.batches.resolution} px" if self.growing else ""
 
     def passes(self, iteration: int) -> Iterator[Pass]:
         """Quick96 shows every third batch again, unbent."""
@@ -96,8 +81,8 @@ class Swapping(Training[SwapTrain]):
         return {name: (a.module, a.optimiser) for name, a in self.parked.items()}
 
     def notes(self) -> dict[str, Any]:
-        """See Training: of which shape the adversaries are, and a small beginning."""
-        return {"adversaries": {name: list(a.formed) for name, a in self.parked.items()}, "growing": self.growing}
+        """See Training: also of which shape the adversaries are."""
+        return super().notes() | {"adversaries": {name: list(a.formed) for name, a in self.parked.items()}}
 
     def settle(self) -> None:
         """See Training. Raises SettingRefused for true face with a net that is not df."""
@@ -135,7 +120,6 @@ class Swapping(Training[SwapTrain]):
         """Adversaries: those that today's settings ask for, and those of the save that have the shape of today's
         settings, also where their power is 0 now."""
         super().take_up_others()
-        self.advance(self.done)
         if self.saved is None:
             return
         for cls in KINDS:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from facewright.models import checkpoint
+from facewright.training import clock as clocks
 from facewright.training.clock import Clock
 from facewright.training.host_optim import on_host
 from facewright.training.machine import batch_of, bf16_wanted
@@ -62,8 +63,16 @@ class Training(ABC, Generic[S]):
     whole: bool = True
     """Whether everything that learns has come to iteration `done`, and no further."""
 
+    growing: bool = field(init=False)
+    """Whether it is in its beginning at half the side."""
+
     curves: ClassVar[tuple[str, ...]]
     """What the losses that the user sees are of, one or two names."""
+
+    def __post_init__(self) -> None:
+        """Only a run that is new, or that was in its small beginning when it was saved, is in it now."""
+        small = self.saved is None or bool(self.saved.extra.get("growing"))
+        self.growing = small and self.settings.progressive > 0
 
     @abstractmethod
     def passes(self, iteration: int) -> Iterator[Pass]:
@@ -99,15 +108,21 @@ class Training(ABC, Generic[S]):
     def take_up_others(self) -> None:
         """Take up what learns beside the net where the save left it. Called when `settings` are final."""
         self.settle()
+        self.advance(self.done)
 
     def advance(self, iteration: int) -> str:
-        """Follow the budget before the next iteration; a sentence when that changes what is learned from."""
-        return ""
+        """Follow the budget before the next iteration: a progressive start ends. A sentence when that changes what is
+        learned from."""
+        used = clocks.share(self.settings, iteration, self.clock.moment_s)
+        self.growing = self.growing and used < self.settings.progressive
+        before = self.batches.resolution
+        self.batches.resolution = self.net.half_side if self.growing else self.net.resolution
+        return f"From here on at full size: {self.net.resolution} px." if self.batches.resolution > before else ""
 
     @property
     def measured_on(self) -> str:
         """What losses are of where that is not the usual: those of different things are not compared."""
-        return ""
+        return f"{self.batches.resolution} px" if self.growing else ""
 
     def teach_others(self, seen: list[tuple[Any, Pass]], iteration: int, how: Reduction) -> None:
         """Let learn what learns beside the net, after its step. seen: what the net made, with its pass."""
@@ -119,7 +134,7 @@ class Training(ABC, Generic[S]):
 
     def notes(self) -> dict[str, Any]:
         """What a save must also remember, JSON-able."""
-        return {}
+        return {"growing": self.growing}
 
     def fewer_at_once(self) -> dict[str, int]:
         """Settings under which an iteration learns from the same faces in more passes of fewer; {} where a pass has one

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +15,8 @@ from facewright.core.step import Stop
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """SIGHUP is POSIX's, SIGBREAK Windows'."""
+_ECHO_S = 2.0
+"""torchrun passes on what the terminal has sent to all its processes already: within so long that is one wish."""
 
 
 @contextmanager
@@ -26,7 +30,13 @@ def asked_by_signals(stop: Stop) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
 
+    echoes, last_s = "TORCHELASTIC_RUN_ID" in os.environ, float("-inf")
+
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal last_s
+        before_s, last_s = last_s, time.monotonic()
+        if echoes and last_s - before_s < _ECHO_S:
+            return
         stop.ask()
         if stop.at_once:
             raise KeyboardInterrupt

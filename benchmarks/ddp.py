@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
@@ -61,12 +62,12 @@ def arguments(given: list[str]) -> argparse.Namespace:
 
 def measured(words: argparse.Namespace, size: int) -> dict[str, Any]:
     """`size` processes side by side, each for itself in its memory; what they say together."""
-    from tests.training.test_team import free_ports
-
-    (port,) = free_ports(1)
+    threads = words.threads or max(1, (os.cpu_count() or 1) // size)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     command = [sys.executable, "-m", "benchmarks.ddp", WORKER, "--steps", f"{words.steps}", "--batch", f"{words.batch}",
                "--device", words.device, "--case", words.case, "--threads", f"{threads}"]
-    threads = words.threads or max(1, (os.cpu_count() or 1) // size)
     env = {**os.environ, "WORLD_SIZE": f"{size}", "LOCAL_WORLD_SIZE": f"{size}", "MASTER_ADDR": "127.0.0.1",
            "MASTER_PORT": f"{port}", "OMP_NUM_THREADS": f"{threads}", "GOMP_SPINCOUNT": "20000"}  # as the command does
     running = [
@@ -88,7 +89,7 @@ def work(words: argparse.Namespace) -> dict[str, Any]:
     from facewright.core.settings import check
     from facewright.training import machine
     from facewright.training.loop import train
-    from facewright.training.planner import _made_up
+    from facewright.training.planner import made_up
     from facewright.training.settings import settings_class
     from facewright.training.team import Team, join, store_of
 
@@ -100,7 +101,7 @@ def work(words: argparse.Namespace) -> dict[str, Any]:
                                          "device": words.device, "threads": words.threads})
     timed = Timed(team, words.steps)
     with tempfile.TemporaryDirectory() as folder, machine.borrowed(s, device):
-        t = _made_up(Path(folder), case.net, case.shape, s)
+        t = made_up(Path(folder), case.net, case.shape, s)
         t.enter(team)
         timed.watch(t)
         train(t, timed)  # type: ignore[arg-type]

@@ -207,6 +207,42 @@ def test_one_that_is_killed_ends_the_training_with_a_save(pair, tmp_path, others
     assert "processes" not in result
 
 
+FIRST = """
+import sys, json
+from facewright.core.settings import check
+from facewright.core.step import Work
+from facewright.training import lead
+from facewright.training.settings import SaehdTrain
+from facewright.training.swap_step import TrainStep
+spawn = lead._spawn
+def spy(*words):
+    other = spawn(*words)
+    print(other.pid, flush=True)
+    return other
+lead._spawn = spy
+step = TrainStep(**json.loads(sys.argv[1]), settings=check(SaehdTrain, json.loads(sys.argv[2])))
+work = Work(progress=lambda done, total=None, note="", **facts: print(note, done, flush=True))
+list(step.stream(step.plan(), work))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at /proc")
+def test_when_the_first_is_killed_the_others_end(pair, tmp_path):
+    step_ = step(pair, tmp_path / "run", iterations=10_000, gpus=2, device="cpu", log_every=1)
+    words = [json.dumps(step_.args()), json.dumps(step_.settings.model_dump())]
+    first = subprocess.Popen([sys.executable, "-c", FIRST, *words], stdout=subprocess.PIPE, text=True)
+    lines = iter(first.stdout.readline, "")
+    other = Path("/proc") / next(lines).strip()
+    assert any(line.startswith("training 3") for line in lines)
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    until = time.monotonic() + 30
+    while other.exists() and "Z" not in (other / "stat").read_text().rsplit(")", 1)[1][:3]:
+        assert time.monotonic() < until, "it lives on"
+        time.sleep(0.1)
+
+
 def test_one_that_cannot_begin_says_why(pair, tmp_path, monkeypatch):
     monkeypatch.setattr(lead, "_spawn", lambda *words: subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]))
     step_ = step(pair, tmp_path / "run", gpus=2, device="cpu")

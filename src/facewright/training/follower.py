@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,14 +28,14 @@ from facewright.training.training import Training
 
 def follow() -> None:
     """Learn until the first process says that it is over. Raises FacewrightError: Parted, or this one's own trouble."""
-    # Loaded before the store is asked, so that a machine without the device says so by itself.
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     store = store_of(os.environ)
+    device = machine.own_device(store.get("device").decode())
     store.set(f"here/{rank}", "")
-    device = machine.own_device(str(store.get("device").decode()))
     team = join(store, rank, size, device)
-    for name in (signal.SIGINT, signal.SIGTERM):  # a terminal sends them to all; the first one ends this one
-        signal.signal(name, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGINT, signal.SIGTERM):  # a terminal sends them to all; the first one ends this one
+            signal.signal(name, signal.SIG_IGN)
     try:
         call = team.hear()
         while "step" in call:

@@ -119,7 +119,7 @@ def measured(net: str, shape: Mapping[str, Any], settings: TrainSettings, batch:
     free = usable_bytes(device) + peak_bytes(device)  # what this process has already is in its peak too
     half = max(1, batch // 2)
     with tempfile.TemporaryDirectory() as folder, machine.borrowed(s, device):
-        t = _made_up(Path(folder), net, shape, s.model_copy(update={"batch_size": half}))
+        t = made_up(Path(folder), net, shape, s.model_copy(update={"batch_size": half}))
         try:
             watch = _Stopwatch(t, ((half, _STEPS[device.type][0]), (max(batch, 2), _STEPS[device.type][1])))
             train(t, cast(Any, watch))
@@ -177,7 +177,7 @@ class _Stopwatch:
         """Nobody reads the losses."""
 
 
-def _made_up(folder: Path, net: str, shape: Mapping[str, Any], s: TrainSettings) -> Training[Any]:
+def made_up(folder: Path, net: str, shape: Mapping[str, Any], s: TrainSettings) -> Training[Any]:
     """A fresh training on faces of noise."""
     form = check(SHAPES[net], shape)
     if isinstance(form, XSegSettings):

@@ -137,7 +137,9 @@ class Team:
             return False
         with torch.no_grad(), self._talking():
             for tensor in (t for m in modules for t in m.state_dict().values()):
-                dist.broadcast(tensor, 0, group=self.sums)
+                plain = tensor.contiguous()
+                dist.broadcast(plain, 0, group=self.sums)
+                tensor.copy_(plain)
         return True
 
     # ---- coming and going

@@ -18,6 +18,7 @@ from facewright.training.curve import read_losses
 from facewright.training.mask_step import MaskStep
 from facewright.training.runs import learned_so_far
 from facewright.training.settings import PRETRAINING, Quick96Train, SaehdTrain, XSegTrain, in_effect
+from facewright.training.stages import Plan, Stage
 from facewright.training.swap_step import TrainStep
 
 TINY = {"resolution": 64, "archi": "df-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
@@ -118,6 +119,15 @@ def test_what_is_fixed_cannot_be_changed_on_the_way(many, tmp_path):
     notes, _ = learn(step(tmp_path / "run", pretrain=many), asks=asks)
     assert next(f["text"] for k, f in notes if k == "refused").startswith("--random-warp is fixed while pretraining")
     assert [(f["name"], f["now"]) for k, f in notes if k == "setting"] == [("lr", 2e-3)]
+
+
+def test_a_stage_of_a_recipe_does_not_change_what_is_fixed(many, tmp_path):
+    stages = (Stage("first", iterations=1), Stage("second", settings={"random_warp": True, "lr": 2e-3}))
+    one = step(tmp_path / "run", pretrain=many)
+    one.recipe = Plan("mine", stages).as_json()
+    notes, _ = learn(one)
+    assert [(f["name"], f["now"]) for k, f in notes if k == "setting"] == [("lr", 2e-3)]
+    assert checkpoint.load_latest(tmp_path / "run").extra["train"]["random_warp"] is False
 
 
 def test_new_nets_with_d_are_told_of_pretraining(pair, tmp_path):

@@ -23,7 +23,7 @@ from facewright.training.history import HISTORY
 from facewright.training.notify import Event, Messenger, Notice
 from facewright.training.reports import Reports, known
 from facewright.training.reset import reset_live
-from facewright.training.settings import TrainSettings
+from facewright.training.settings import TrainSettings, in_effect
 from facewright.training.stages import RISKY, Plan
 from facewright.training.training import Training
 
@@ -179,7 +179,7 @@ class Desk:
         values = rescue.capped(values | course.plan.overrides(before), self.held)
         s, wanted = self.t.settings, self.t.settings
         try:
-            wanted = check(type(s), s.model_dump() | values)
+            wanted = in_effect(check(type(s), s.model_dump() | values))
         except FacewrightError as error:  # with what the user changed while it ran, it does not go together
             self.work.note("refused", iteration=iteration, text=f"{error.what} {error.remedy}", remedy=error.remedy)
         changed = {n: (getattr(s, n), getattr(wanted, n)) for n in values if getattr(s, n) != getattr(wanted, n)}

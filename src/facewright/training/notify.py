@@ -110,7 +110,7 @@ def run_command(command: str, notice: Notice) -> None:
 class _NoRedirect(HTTPRedirectHandler):
     """Where the facts go was said by the user, not by a server."""
 
-    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:
+    def redirect_request(self, *asked: Any) -> None:  # type: ignore[override]
         """None: the redirecting answer is an error."""
 
 

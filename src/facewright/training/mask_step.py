@@ -27,7 +27,7 @@ class MaskStep(LearnStep):
         the set of many. Raises NothingFound."""
         if self.settings.pretrain:
             self._counts = all_count
-            return [Side.of("pretrain", Faceset.open(self.settings.pretrain, refresh=True), "", several=True)]
+            return [Side.many(self.settings.pretrain)]
         asked = (("src", self.src, self.src_person), ("dst", self.dst, self.dst_person))
         given = [(name, Faceset.open(path, refresh=True), who) for name, path, who in asked if path]
         for counts in (is_drawn, is_masked):

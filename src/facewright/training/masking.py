@@ -45,8 +45,7 @@ class Masking(Training[TrainSettings]):
         batch: LabelledBatch = one.batch
         pretrain = bool(self.settings.pretrain)
         logits = self.net(batch.input, pretrain)
-        wanted = grey(batch.input) if pretrain else batch.target
-        terms = mask_objective(logits, wanted, pretrain=pretrain, reduction=how)
+        terms = mask_objective(logits, self._wanted(batch), pretrain=pretrain, reduction=how)
         return logits, self.weighed(terms, one, how)
 
     def figures(self, terms: dict[str, Tensor], how: Reduction) -> Tensor:
@@ -57,11 +56,10 @@ class Masking(Training[TrainSettings]):
 
     def life(self) -> float:
         """See Training: over all labels at once, since a single one may be plain."""
-        face, pretrain = self._labelled_faces(), bool(self.settings.pretrain)
+        face = self._labelled_faces()
         with torch.no_grad(), self.autocast():
-            made = torch.sigmoid(self.net(face.input, pretrain))
-        wanted = grey(face.input) if pretrain else face.target
-        return preview.life(*(x.flatten(0, 2)[None, None] for x in (made, wanted)))
+            made = torch.sigmoid(self.net(face.input, bool(self.settings.pretrain)))
+        return preview.life(*(x.flatten(0, 2)[None, None] for x in (made, self._wanted(face))))
 
     def close(self) -> None:
         """See Training."""
@@ -102,6 +100,10 @@ class Masking(Training[TrainSettings]):
             labels.append(UNSEEN)
         count = min(len(b) for b in blocks)
         return preview.sheet(np.stack([b[:count] for b in blocks]), headline, labels)
+
+    def _wanted(self, batch: LabelledBatch) -> Tensor:
+        """What the net should make of a batch: the mask, or while pretraining the picture in grey."""
+        return grey(batch.input) if self.settings.pretrain else batch.target
 
     def _labelled_faces(self) -> LabelledBatch:
         """Four, taken evenly from all sets."""

@@ -16,6 +16,7 @@ from facewright.models.checkpoint import Checkpoint
 from facewright.models.net import build
 from facewright.models.retention import Keep
 from facewright.models.run_folder import RunFolder
+from facewright.training.reset import parts_of, renewed
 from facewright.training.snapshots import journal, keep_current
 
 KEPT_AS = "pretrained"
@@ -27,10 +28,9 @@ def of_many(found: Checkpoint | None) -> bool:
     return found is not None and bool(dict(found.extra.get("train") or {}).get("pretrain"))
 
 
-def personal(net: str, weights: dict[str, Tensor]) -> tuple[str, ...]:
+def personal(net: str, found: Checkpoint) -> tuple[str, ...]:
     """The parts of a net that are one person's: the inters of SAEHD and Quick96. AMP's are random for good (Q13)."""
-    parts = dict.fromkeys(name.partition(".")[0] for name in weights)
-    return tuple(part for part in parts if part.startswith("inter")) if net in ("saehd", "quick96") else ()
+    return tuple(part for part in parts_of(found) if part.startswith("inter")) if net in ("saehd", "quick96") else ()
 
 
 def leave(run: Path, found: Checkpoint, seed: int) -> tuple[str, ...]:
@@ -39,14 +39,14 @@ def leave(run: Path, found: Checkpoint, seed: int) -> tuple[str, ...]:
     It stays as a snapshot. Returns the parts that begin afresh, from `seed`. Raises DiskRefused, FileRefused; then all
     is as it was.
     """
-    folder, weights = RunFolder.open(run), found.weights()
-    parts = personal(folder.net, weights)
+    folder = RunFolder.open(run)
+    parts = personal(folder.net, found)
     tensors: dict[str, dict[str, Tensor]] = {}
     if parts:
         fresh = build(folder.net, folder.shape, seed=seed).state_dict()  # type: ignore[arg-type]
-        for name, old in (("weights", weights), ("ema", found.ema())):
+        for name, old in (("weights", found.weights()), ("ema", found.ema())):
             if old is not None:
-                tensors[name] = {n: fresh[n].to(v.dtype) if n.partition(".")[0] in parts else v for n, v in old.items()}
+                tensors[name] = renewed(old, fresh, parts)
     kept_as = keep_current(run, KEPT_AS)
     keep = int(dict(found.extra["train"]).get("keep", 3))
     anew: dict[str, Any] = {"train": {}, "used_s": 0.0, "place": {}, "comparable_from": 0, "adversaries": {}}

@@ -80,10 +80,10 @@ def reset(run: Path, network: str, seed: int | None = None) -> Reset:
     trained: dict[str, Any] = dict(found.extra.get("train") or {})
     seed = int(trained.get("seed", 0)) if seed is None else seed
     start = fresh(NETS.load(folder.net), folder.shape, seed=seed).state_dict()
-    tensors: dict[str, dict[str, Tensor]] = {"weights": _with(found.weights(), start, parts)}
+    tensors: dict[str, dict[str, Tensor]] = {"weights": renewed(found.weights(), start, parts)}
     mean = found.ema()
     if mean is not None:
-        tensors["ema"] = _with(mean, start, parts)
+        tensors["ema"] = renewed(mean, start, parts)
     memory = found.optimiser_state()
     if memory is not None:
         tensors["optimiser"] = {k: v for k, v in memory.tensors.items() if not _in(k.partition(":")[2], parts)}
@@ -99,7 +99,8 @@ def reset(run: Path, network: str, seed: int | None = None) -> Reset:
     return Reset(tuple(said), iteration, seed, kept_as, () if over else _notes(folder, parts, trained))
 
 
-def _with(old: dict[str, Tensor], start: dict[str, Tensor], parts: tuple[str, ...]) -> dict[str, Tensor]:
+def renewed(old: dict[str, Tensor], start: dict[str, Tensor], parts: tuple[str, ...]) -> dict[str, Tensor]:
+    """Saved tensors of a net, those of `parts` as in `start`."""
     return {name: start[name].to(value.dtype) if _in(name, parts) else value for name, value in old.items()}
 
 

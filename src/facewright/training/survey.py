@@ -119,6 +119,11 @@ class Side:
         """Look at it. Raises what `survey` raises."""
         return cls(name, faceset, survey(faceset, WORDS[name], person, counts, least, several))
 
+    @classmethod
+    def many(cls, faceset: str) -> Side:
+        """The set of many people that a net is pretrained on. Raises what `survey` raises."""
+        return cls.of("pretrain", Faceset.open(faceset, refresh=True), "", several=True)
+
     @property
     def word(self) -> str:
         """The user's word for it: source or target."""

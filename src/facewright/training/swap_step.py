@@ -30,7 +30,7 @@ class TrainStep(LearnStep):
     def look(self) -> list[Side]:
         """The two people's faces, or those of the many."""
         if self.settings.pretrain:
-            return [Side.of("pretrain", Faceset.open(self.settings.pretrain, refresh=True), "", several=True)]
+            return [Side.many(self.settings.pretrain)]
         return [
             Side.of(name, Faceset.open(path, refresh=True), person)
             for name, path, person in (("src", self.src, self.src_person), ("dst", self.dst, self.dst_person))

@@ -15,7 +15,7 @@ from facewright.models.run_folder import RunFolder
 from facewright.models.settings import SaehdSettings
 from facewright.training import history
 from facewright.training.curve import LossFile
-from facewright.training.desk import loss_key
+from facewright.training.lesson import loss_key
 from facewright.training.optim import AdaBelief, Ema
 from facewright.training.settings import SaehdTrain
 

@@ -167,3 +167,25 @@ def test_ema_starts_quickly_and_then_remembers():
     other.load(ema.tensors(), ema.updates)
     assert torch.equal(other.tensors()["p"], ema.tensors()["p"])
     assert other.updates == 30
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
+def test_adamw_clips_within_its_kernel_as_if_before_it(size):
+    """Short gradients stay; of long ones every direction is kept, memory included."""
+    made = []
+    for clips_before in (False, True):
+        net, _ = net_and_optimiser("adamw")
+        optimiser = optim.AdamW(net.named_parameters(), lr=1e-2, clipnorm=0.0 if clips_before else 1.0)
+        for seed in range(4):
+            inputs = torch.randn(4, 7, generator=torch.Generator().manual_seed(seed))
+            optimiser.zero_grad(set_to_none=True)
+            (size * net(inputs).square().sum()).backward()
+            if clips_before:
+                optim.clip_norm([p.grad for p in net.parameters()], 1.0)
+            optimiser.step()
+        made.append((list(net.parameters()), [optimiser.state[p] for p in net.parameters()]))
+    for a, b in zip(*(weights for weights, _ in made)):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    for a, b in zip(*(state for _, state in made)):
+        torch.testing.assert_close(a["exp_avg"], b["exp_avg"], rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(a["exp_avg_sq"], b["exp_avg_sq"], rtol=1e-4, atol=1e-9)

@@ -84,7 +84,7 @@ def test_a_recipe_is_followed_to_its_end_and_everything_shows_it(pair, tmp_path)
     assert "eta_s" in seen.progress[-1][3]
     rows = [(r["iteration"], r["text"]) for r in runs.rows(folder) if r["what"] == "stage"]
     assert rows[1] == (3, "Stage 2 of 3 of the recipe test: straight. It ends after 2 iterations.")
-    marks = desk_file._marks(history.events(folder / "history.jsonl"))
+    marks = history.marks(history.events(folder / "history.jsonl"))
     assert marks == [(0, "warp"), (3, "straight"), (5, "sharp")]
     assert Watched(step(pair, folder, ROAD, iterations=0)).result["iterations"] == 7, "nothing is left to do"
 
@@ -238,7 +238,7 @@ def test_a_plateau_is_said_once_and_remembered(pair, tmp_path, soon):
     assert seen.of("plateau", "iteration") == [3]
     assert "less than 2.0%" in seen.of("plateau", "text")[0]
     assert not Watched(step(pair, folder, iterations=8)).of("plateau")
-    assert (3, "flat") in desk_file._marks(history.events(folder / "history.jsonl"))
+    assert (3, "flat") in history.marks(history.events(folder / "history.jsonl"))
     seen = Watched(step(pair, folder, iterations=13, uniform_yaw=True))
     assert seen.of("plateau", "iteration") == [11], "another lesson, another plateau"
 

@@ -11,7 +11,7 @@ import numpy as np
 from facewright.models.run_folder import RunFolder
 from facewright.training import runs
 from facewright.training.curve import LOSSES, both, read_losses
-from facewright.training.desk import loss_key
+from facewright.training.lesson import loss_key
 from facewright.training.settings import TRAIN_SETTINGS
 
 _FACTS = ("net", "iteration", "minutes", "loss_src", "loss_dst", "s_per_iteration", "recipe", "learned", "last_trained")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -20,28 +19,13 @@ from facewright.training.collapse import Collapsed
 from facewright.training.course import Course, Now
 from facewright.training.curve import LOSSES, read_losses
 from facewright.training.history import HISTORY
+from facewright.training.lesson import BUDGET, NO_LESSON, loss_key
 from facewright.training.notify import Event, Messenger, Notice
 from facewright.training.reports import Reports, known
 from facewright.training.reset import reset_live
 from facewright.training.settings import TrainSettings, in_effect
 from facewright.training.stages import RISKY, Plan
 from facewright.training.training import Training
-
-_LOSS_SETTINGS = (
-    "masked_training", "blur_out_mask", "eyes_mouth_prio", "eyes_mouth_weight", "mouth_area", "random_warp",
-    "warp_strength", "warp_independent", "rotation_deg", "scale", "shift", "match_colour",
-    "uniform_yaw", "random_hsv_power", "ct_mode", "face_style_power", "bg_style_power", "light_power", "degrade_power",
-    "parity",
-)
-_NO_LESSON = frozenset(
-    {
-        "autobackup_hours", "checkpoint_decoder", "clock", "compile", "device", "ema", "ema_decay", "iterations",
-        "keep", "log_every", "memory_format", "minutes", "on_collapse", "on_plateau", "optimiser_device", "plateau",
-        "precision", "preview_dst", "preview_history", "preview_seconds", "preview_src", "save_minutes", "threads",
-    }
-)
-"""Settings that change nothing of what is learned: a plateau seen under them stays one."""
-_BUDGET = frozenset({"iterations", "minutes", "clock"})
 
 
 class Desk:
@@ -53,7 +37,7 @@ class Desk:
         self.course, self.messenger, self.over = Course(plan, t.place), Messenger(), False
         self.started = t.settings
         events = history.events(t.run / HISTORY)
-        self.reports = Reports(t, work, _marks(events))
+        self.reports = Reports(t, work, history.marks(events))
         self.held = rescue.held(events)
         self.saves = [(t.saved.iteration, t.saved.folder.name)] if t.saved is not None else []
         last = max(checkpoint.list_all(t.run), key=lambda c: (c.iteration <= t.done, c.facts.serial), default=None)
@@ -268,7 +252,7 @@ class Desk:
         if loss_key(s) != loss_key(self.t.settings):
             self._comparable_from = iteration
             self.reports.forget(iteration)
-        elif changed.keys() - _NO_LESSON - rescue.RISKS or (s.lr_schedule == "cosine" and _BUDGET & changed.keys()):
+        elif changed.keys() - NO_LESSON - rescue.RISKS or (s.lr_schedule == "cosine" and BUDGET & changed.keys()):
             # Faces never seen before (mirrored ones) may be hard at first; a later end raises the learning rate.
             self.reports.flush()
             self.reports.signs.restart(iteration)
@@ -284,7 +268,7 @@ class Desk:
         self.t.settle()
         if self.t.ema is not None:
             self.t.ema.decay = s.ema_decay
-        if changed.keys() - _NO_LESSON:
+        if changed.keys() - NO_LESSON:
             self.watch.restart(iteration)
         elif {"plateau", "on_plateau"} & changed.keys():
             self.watch = plateau.Watch(self.watch.since)
@@ -310,7 +294,7 @@ class Desk:
     def _watch_since(self, before: Mapping[str, Any]) -> plateau.Watch:
         """The watch as the save knows it, unless today's settings teach otherwise than those of the save, `before`."""
         now = self.t.settings.model_dump()
-        same = all(before.get(name, value) == value for name, value in now.items() if name not in _NO_LESSON)
+        same = all(before.get(name, value) == value for name, value in now.items() if name not in NO_LESSON)
         since, seen = map(int, (self.t.saved.extra.get("plateau") or (0, 0)) if self.t.saved is not None else (0, 0))
         return plateau.Watch(since, seen) if same and since <= self.t.done else plateau.Watch(self.t.done)
 
@@ -382,28 +366,3 @@ class Desk:
         self.save(self.t.done)
         if self.t.done:
             self.reports.show(self.t.done)
-
-
-def loss_key(s: TrainSettings, measured_on: str = "") -> str:
-    """Digest of what decides how large a loss is, settings and Training.measured_on: only losses of one key are
-    compared ("best")."""
-    text = repr([(name, getattr(s, name, None)) for name in _LOSS_SETTINGS]) + measured_on
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _marks(events: list[dict[str, Any]]) -> list[tuple[int, str]]:
-    """What the loss curve shows of a run's past: the user's changes, stages, resets, plateaus."""
-    texts = {
-        "setting": lambda e: f"{e['name']} {e['now']}" if e.get("by") == "user" else "",
-        "stage": lambda e: e.get("stage", ""), "reset": lambda e: f"reset {' '.join(e.get('parts') or ())}",
-        "plateau": lambda e: "flat", "grown": lambda e: "full size",
-        "collapse": lambda e: " ".join(["back", *(f"{k} {v}" for k, v in (e.get("safer") or {}).items())]),
-    }
-    found: list[tuple[int, str]] = []
-    for event in events:
-        at = int(event.get("iteration") or 0)
-        if event.get("kind") in ("restore", "collapse"):
-            found = [mark for mark in found if mark[0] <= at]
-        if event.get("kind") in texts:
-            found.append((at, str(texts[event["kind"]](event))))
-    return [mark for mark in dict.fromkeys(found) if mark[1]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import json
 import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,21 @@ def stored_plan(path: Path) -> dict[str, Any]:
     starts = events(path, "start")
     plan = starts[-1].get("plan") if starts else None
     return dict(plan) if isinstance(plan, dict) else {}
+
+
+def marks(events: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """What the loss curve shows of a run's past, (iteration, words): the user's changes, stages, resets, plateaus."""
+    texts: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "setting": lambda e: f"{e['name']} {e['now']}" if e.get("by") == "user" else "",
+        "stage": lambda e: e.get("stage", ""), "reset": lambda e: f"reset {' '.join(e.get('parts') or ())}",
+        "plateau": lambda e: "flat", "grown": lambda e: "full size",
+        "collapse": lambda e: " ".join(["back", *(f"{k} {v}" for k, v in (e.get("safer") or {}).items())]),
+    }
+    found: list[tuple[int, str]] = []
+    for event in events:
+        kind, at = str(event.get("kind")), int(event.get("iteration") or 0)
+        if kind in ("restore", "collapse"):
+            found = [mark for mark in found if mark[0] <= at]
+        if kind in texts:
+            found.append((at, str(texts[kind](event))))
+    return [mark for mark in dict.fromkeys(found) if mark[1]]

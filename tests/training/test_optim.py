@@ -189,3 +189,57 @@ def test_adamw_clips_within_its_kernel_as_if_before_it(size):
     for a, b in zip(*(state for _, state in made)):
         torch.testing.assert_close(a["exp_avg"], b["exp_avg"], rtol=1e-4, atol=1e-7)
         torch.testing.assert_close(a["exp_avg_sq"], b["exp_avg_sq"], rtol=1e-4, atol=1e-9)
+
+
+def weights_after(lengths, **options):
+    """AdamW over gradients of these lengths and always other directions: weights after each step."""
+    parameters = [nn.Parameter(torch.zeros(40, 20)), nn.Parameter(torch.zeros(30))]
+    optimiser = optim.AdamW([(str(i), p) for i, p in enumerate(parameters)], lr=1e-2, **options)
+    dice, found = torch.Generator().manual_seed(5), []
+    for length in lengths:
+        for p in parameters:
+            p.grad = torch.randn(p.shape, generator=dice)
+        norm = optim.global_norm([p.grad for p in parameters])
+        for p in parameters:
+            p.grad *= length / norm
+        optimiser.step()
+        found.append(torch.cat([p.detach().flatten().clone() for p in parameters]))
+    return found
+
+
+@pytest.mark.parametrize("usual", [1e-4, 1.0, 1e5])
+def test_adamw_takes_of_a_spike_as_much_as_of_a_long_gradient(usual):
+    calm = [usual] * 40
+    at_limit, spiked = (weights_after([*calm, usual * x])[-1] for x in (optim.SPIKE, 1000.0))
+    torch.testing.assert_close(spiked, at_limit, rtol=1e-3, atol=1e-6)
+
+
+def test_adamw_leaves_what_is_usual_as_it_is(monkeypatch):
+    lengths = [1.0 + 0.3 * (i % 3) for i in range(60)]
+    ours = weights_after(lengths)
+    monkeypatch.setattr(optim, "SPIKE", 1e9)
+    for a, b in zip(ours, weights_after(lengths)):
+        assert torch.equal(a, b)
+
+
+def test_adamw_follows_gradients_that_stay_long():
+    """A hundredfold length is learned as usual within some dozens of steps, and from a first step on none is cut."""
+    lengths = [1.0] * 20 + [100.0] * 400
+    moved = weights_after(lengths)
+    first, last = (moved[i + 1] - moved[i] for i in (5, 415))
+    assert 0.5 < last.abs().mean() / first.abs().mean() < 2
+    few = weights_after([1.0, 1e3, 1.0, 1e3])
+    assert all(x.isfinite().all() for x in few)
+
+
+def test_adamw_takes_a_part_that_begins_to_learn_and_gradients_of_zero():
+    parameters = [nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))]
+    optimiser = optim.AdamW([("a", parameters[0]), ("b", parameters[1])], lr=1e-2)
+    for i in range(40):
+        optimiser.zero_grad(set_to_none=True)
+        parameters[0].grad = torch.zeros(3)
+        if i > 15:
+            parameters[1].grad = torch.full((3,), 100.0 * (i > 30))
+        optimiser.step()
+    assert all(p.isfinite().all() for p in parameters)
+    assert torch.equal(parameters[0], torch.ones(3)) and (parameters[1] < 1).all()

@@ -72,6 +72,7 @@ ARMS: dict[str, Arm] = {
         Arm("eyes-mouth-off", "eyes and mouth weigh no more", {"eyes_mouth_prio": False}),
         Arm("batch-4", "half the faces an iteration", {"batch_size": 4}),
         Arm("accumulate-2", "two passes an iteration", {"accumulate": 2}),
+        Arm("clip-off", "gradients as long as they are", {"clipgrad": False}),
         # Options that are not the default.
         Arm("liae-ud", "shared inter", shape={"archi": "liae-ud"}),
         Arm("progressive-third", "half the side for the first third", {"progressive": 0.35}),

@@ -120,19 +120,20 @@ def markdown(records: Sequence[Record]) -> str:
     """Three tables: noise, verdicts, and every figure in sigmas."""
     noise = noises(records)
     same = [r for r in records if is_noise(r)]
+    whole = [r["iterations"] for r in same if "collapsed" not in r]
     others = [r for r in records if not is_noise(r)]
-    steps = statistics.fmean(r["iterations"] for r in same) if same else math.nan
+    steps = statistics.fmean(whole) if whole else math.nan
     lines = [_heading(records, same), "", "| figure | better | A/A mean | sigma | A/A values |", "|---|" + "---|" * 4]
     for figure, n in zip(FIGURES, noise):
         values = ", ".join(f"{figure.of(r):.3f}" for r in same)
         lines.append(f"| {figure.name} | {figure.better} | {n.mean:.4f} | {n.sigma:.4f} | {values} |")
     lines += ["", "| arm | what is changed | iterations | against A/A |", "|---|---|---|---|"]
     for r in [*same, *others]:
-        share = f"{r['iterations']} ({r['iterations'] / steps - 1:+.0%})" if same else str(r["iterations"])
-        said = "" if is_noise(r) else verdict(r, noise)
+        share = f"{r['iterations']} ({r['iterations'] / steps - 1:+.0%})" if whole else str(r["iterations"])
+        said = "fell apart" if "collapsed" in r else "" if is_noise(r) else verdict(r, noise)
         lines.append(f"| {r['arm']} | {_changes(r)} | {share} | {said} |")
     lines += ["", f"| arm | {' | '.join(f.name for f in FIGURES)} |", "|---|" + "---|" * len(FIGURES)]
-    for r in others:
+    for r in (r for r in others if "collapsed" not in r):
         cells = [f"{f.of(r):.3f} ({n.sigmas(f, f.of(r)):+.1f})" for f, n in zip(FIGURES, noise)]
         lines.append(f"| {r['arm']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -181,6 +182,9 @@ def draw(records: Sequence[Record], path: Path) -> None:
         pen.rectangle((middle - NOISE * unit, top, middle + NOISE * unit, bottom), fill=(222, 224, 230))
         pen.line((x0, top - 6, x0, bottom), fill=(210, 210, 216))
         for row, r in enumerate(ordered):
+            if "collapsed" in r:
+                pen.text((x0 + 30, top + tall * row + 3), "fell", fill=(214, 69, 65), font=font)
+                continue
             _dot(pen, n, figure, r, (middle, top + tall * row + tall / 2), unit, reach)
     text = f"dots: sigmas from the A/A mean, right is better; band: 2 sigmas; triangles: beyond {reach:g}"
     pen.text((6, image.height - 20), text, fill=(120, 120, 128), font=font)

@@ -185,14 +185,22 @@ def do(arm: Arm, scorer: Scorer, minutes: float, *, keep: bool = False) -> Recor
     shutil.rmtree(folder, ignore_errors=True)  # its jobs too: a new try must not take up an old one
     folder.mkdir(parents=True)
     words = ["--out", scorer.out, "--pair", scorer.pair.name, "--minutes", minutes, "--arms", arm.name, "--train"]
-    subprocess.run([sys.executable, "-m", "benchmarks.ablation", *map(str, words)], check=True, cwd=fw_bench.ROOT)
+    trainer = [sys.executable, "-m", "benchmarks.ablation", *map(str, words)]
+    ended = subprocess.run(trainer, check=False, cwd=fw_bench.ROOT)
+    shape = values_of(arm, minutes)[1]
+    what = {"arm": arm.name, "pair": scorer.pair.name, "minutes": minutes, "seed": arm.seed, "changed": arm.changed,
+            "shape": shape}
+    if ended.returncode:
+        at = collapsed_at(folder / "run")
+        if at is None:
+            raise subprocess.CalledProcessError(ended.returncode, trainer)
+        return what | {"collapsed": at, "iterations": at, "scores": {}, **machine()}
     trained = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
     begun = cpu_s()
     scores = scorer.score(arm)
     settings = api.model_info(folder / "run")["settings"]
-    record = {
-        "arm": arm.name, "pair": scorer.pair.name, "minutes": minutes, "seed": arm.seed, "changed": arm.changed,
-        "settings": settings, "shape": values_of(arm, minutes)[1], "iterations": trained["iterations"],
+    record = what | {
+        "settings": settings, "iterations": trained["iterations"],
         "train_cpu_s": round(trained["cpu_s"], 1), "train_wall_s": round(trained["wall_s"], 1),
         "cpu_s_per_iteration": round(60 * minutes / max(trained["iterations"], 1), 4),
         "peak_rss_gb": round(trained["peak_rss_gb"], 2), "score_cpu_s": round(cpu_s() - begun, 1),
@@ -202,6 +210,14 @@ def do(arm: Arm, scorer: Scorer, minutes: float, *, keep: bool = False) -> Recor
         for name in ("merged", "run/model", "run/.cache"):
             shutil.rmtree(folder / name, ignore_errors=True)
     return record
+
+
+def collapsed_at(run: Path) -> int | None:
+    """The iteration at which an arm's net fell apart; that, too, is a result."""
+    from facewright.training import history
+
+    found = history.events(run / history.HISTORY, "collapse")
+    return int(found[-1]["onset"]) if found else None
 
 
 def machine() -> Record:

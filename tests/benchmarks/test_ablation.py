@@ -18,7 +18,7 @@ from facewright.core.files import FolderLock
 from facewright.core.settings import check
 from facewright.models.net import Views
 from facewright.models.settings import SaehdSettings
-from facewright.training import swapping
+from facewright.training import history, swapping
 from facewright.training.batches import Batch, Side
 from facewright.training.recipes import recipe
 from facewright.training.settings import SaehdTrain, suits
@@ -142,6 +142,34 @@ def test_tables_and_picture(tmp_path):
     assert (pixels == (24, 143, 87)).all(1).any()
     report.draw(NOISE[:1], tmp_path / "one.png")  # nothing is known yet
     assert "No arm" in report.markdown([])
+
+
+def test_a_net_that_fell_apart_is_a_result(tmp_path, monkeypatch):
+    """Said in the table and the picture, and no part of the figures; any other failure is one."""
+    run = work.arm_folder(tmp_path, ARMS["aa-2"]) / "run"
+
+    def fails(collapse):
+        def start(*words, **options):
+            run.mkdir(parents=True)
+            if collapse:
+                history.note(run / history.HISTORY, "collapse", iteration=0, onset=40, noticed=240)
+            return Namespace(returncode=2)
+
+        return start
+
+    scorer = Namespace(out=tmp_path, pair=Namespace(name="R1"))
+    monkeypatch.setattr(work.subprocess, "run", fails(False))
+    with pytest.raises(work.subprocess.CalledProcessError):
+        work.do(ARMS["aa-2"], scorer, 10.0)
+    monkeypatch.setattr(work, "machine", lambda: {"commit": "x", "uncommitted": 0, "cpu": "y"})
+    monkeypatch.setattr(work.subprocess, "run", fails(True))
+    fallen = work.do(ARMS["aa-2"], scorer, 10.0)
+    assert fallen["collapsed"] == 40
+    arms = [NOISE[0], fallen, NOISE[2], record("other", 0.5)]
+    text = report.markdown(arms)
+    assert "| aa-2 | seed 2 | 40 (-96%) | fell apart |" in text
+    assert "nan" not in text.split("| other |")[1]
+    report.draw(arms, tmp_path / "r.png")
 
 
 def views_and_batch():

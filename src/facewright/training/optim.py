@@ -19,11 +19,6 @@ Lists = tuple[list[Tensor], ...]
 EPS = 1e-6
 """Added outside the root: the original's constant."""
 
-SPIKE = 1.5
-"""Lengths of a usual gradient that AdamW takes at most."""
-_FEW = 10
-"""Gradients from which on a length is usual."""
-
 _BLOCK = 1 << 17
 """Elements updated at once on a CPU: weights, gradient and state of a block stay in its caches over the half dozen
 passes of a step (38 M weights, one thread: AdaBelief 73 ms instead of 86, RMSprop with dropout 156 instead of 212)."""
@@ -148,11 +143,7 @@ class AdaBelief(_Original):
 
 
 class AdamW(torch.optim.AdamW):
-    """torch's AdamW with the recipe's constants: betas 0.9, 0.99, eps 1e-7, no decay; the fused kernel.
-
-    A gradient that is much longer than those before it is shortened to `SPIKE` times their usual length: at the
-    recipe's rate one hard batch can throw a net off for good (docs/decisions/013).
-    """
+    """torch's AdamW with the recipe's constants: betas 0.9, 0.99, eps 1e-7, no decay; the fused kernel."""
 
     grad_scale: Tensor | None
 
@@ -164,29 +155,10 @@ class AdamW(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """As torch's, after clipping: the fused kernel divides by `grad_scale` on its way, which saves a pass."""
-        active = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
-        self.grad_scale = self._divisor(active) if active else None
+        gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
+        clips = bool(self.clipnorm and gradients)
+        self.grad_scale = (global_norm(gradients) / self.clipnorm).clamp(min=1.0) if clips else None
         return super().step(closure)
-
-    def _divisor(self, active: list[nn.Parameter]) -> Tensor:
-        """1 or more (scalar, no sync): what makes the gradient as short as it may be."""
-        norm = global_norm([p.grad for p in active if p.grad is not None])
-        limit = self._usual_norm(active, norm) * SPIKE
-        if self.clipnorm:
-            limit = limit.clamp(max=self.clipnorm)
-        return torch.where(limit > 0, norm / limit, 1.0).clamp(min=1.0)
-
-    def _usual_norm(self, active: list[nn.Parameter], norm: Tensor) -> Tensor:
-        """Root of the mean square length of about the last hundred gradients, which is the sum of what AdamW keeps of
-        their squares; `norm` as long as too few are known of any part."""
-        states = [self.state[p] for p in active]
-        if not all(states):
-            return norm
-        steps = torch.stack([s["step"] for s in states])
-        squares = torch.stack([s["exp_avg_sq"].sum() for s in states])
-        beta_2 = self.param_groups[0]["betas"][1]
-        usual = (squares / (1 - beta_2**steps)).sum().sqrt()
-        return torch.where(steps.min() < _FEW, norm, usual)
 
 
 OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {"rmsprop": RMSprop, "adabelief": AdaBelief, "adamw": AdamW}

@@ -207,6 +207,24 @@ def test_one_that_is_killed_ends_the_training_with_a_save(pair, tmp_path, others
     assert "processes" not in result
 
 
+def test_a_connection_whose_end_nobody_noticed_ends_the_training_too(pair, tmp_path, others, monkeypatch):
+    """The library may go on waiting for one that is gone: here it is only held, and said to be gone."""
+    desk, step_ = Desk(), step(pair, tmp_path / "run", iterations=10_000, gpus=2, device="cpu", log_every=1)
+
+    def holding(done, total=None, note="", **facts):
+        if note == "training" and done >= 3 and others[0].poll() is None:
+            os.kill(others[0].pid, signal.SIGSTOP)
+            monkeypatch.setattr(others[0], "poll", lambda: -signal.SIGKILL)
+            desk.held = time.monotonic()
+
+    desk.work.progress = holding
+    with pytest.raises(TrainingRefused, match="Process 2 of 2 has ended"):
+        list(step_.stream(step_.plan(), desk.work))
+    assert time.monotonic() - desk.held < 30
+    assert checkpoint.load_latest(tmp_path / "run").iteration >= 3
+    assert others[0].returncode == -signal.SIGKILL
+
+
 FIRST = """
 import sys, json
 from facewright.core.settings import check

@@ -28,11 +28,12 @@ from facewright.training.training import Training
 
 def follow() -> None:
     """Learn until the first process says that it is over. Raises FacewrightError: Parted, or this one's own trouble."""
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, size, parent = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), os.getppid()
     store = store_of(os.environ)
     device = machine.own_device(store.get("device").decode())
     store.set(f"here/{rank}", "")
     team = join(store, rank, size, device)
+    team.lives = lambda: os.getppid() == parent
     if threading.current_thread() is threading.main_thread():
         for name in (signal.SIGINT, signal.SIGTERM):  # a terminal sends them to all; the first one ends this one
             signal.signal(name, signal.SIG_IGN)

@@ -19,7 +19,7 @@ from facewright.core.errors import FacewrightError, Mismatch, SettingRefused, Tr
 from facewright.core.step import Work
 from facewright.training import machine
 from facewright.training.settings import TrainSettings
-from facewright.training.team import WAIT, Team, fingerprint, join, store_of
+from facewright.training.team import WAIT, Parted, Team, fingerprint, join, store_of
 from facewright.training.training import Training
 
 _FAREWELL_S = 20.0
@@ -67,10 +67,14 @@ def called(net: str, s: TrainSettings, work: Work) -> Iterator[Team]:
         store.set("device", s.device)
         _await(store, others)
         team = join(store, 0, size, machine.own_device(s.device))
+        team.lives = lambda: all(other.poll() is None for other in others)
         yield team
         team.say({"end": "home"})
     except BaseException as error:
         _leave_word(store, error.what if isinstance(error, FacewrightError) else type(error).__name__)
+        if isinstance(error, Parted):
+            for other in others:
+                other.kill()  # they can do nothing without the one that is gone, and have nothing to save
         raise
     finally:
         team.leave()

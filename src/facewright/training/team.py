@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,7 +27,10 @@ WAIT = timedelta(minutes=30)
 """How long others may do something else: make ready, save, draw. A process that is gone is noticed at once all the
 same, since the system closes its connections; one whose machine is gone, after this time."""
 SUM = timedelta(minutes=5)
-"""The same within an iteration on GPUs, where nobody sees a connection close."""
+"""The same within an iteration on GPUs, where nobody sees a connection close; and of the first process, for which the
+others have nothing to do but learn."""
+_GLANCE = timedelta(seconds=1)
+"""Waiting so long for others, a process looks whether they live: gloo at times misses that a connection was closed."""
 _WORDS_S = 5.0
 _BUCKET = 16 << 20
 _SHORT = 512
@@ -46,6 +49,8 @@ class Team:
     store: Any = None
     sums: Any = None
     """Group over which gradients are summed: NCCL's on GPUs."""
+    lives: Callable[[], bool] = lambda: True
+    """Whether those whom this process can see are there: those it started, or the one that started it."""
     _deeds: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -73,7 +78,7 @@ class Team:
         for bucket in _buckets([*tensors, more]):
             flat = torch.cat([t.reshape(-1) for t in bucket])
             with self._talking():
-                dist.all_reduce(flat, group=self.sums)
+                self._wait(dist.all_reduce(flat, group=self.sums, async_op=True), sums=True)
             for tensor, piece in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
                 if tensor is more:
                     whole = piece
@@ -114,20 +119,27 @@ class Team:
             head = len(body).to_bytes(8, "little") + body[: _SHORT - 8]
             short[: len(head)] = _bytes(head)
         with self._talking():
-            dist.broadcast(short, 0)
+            self._wait(dist.broadcast(short, 0, async_op=True))
             size = int.from_bytes(short[:8].numpy().tobytes(), "little")
             if size <= _SHORT - 8:
                 return short[8 : 8 + size].numpy().tobytes()
             whole = torch.zeros(size, dtype=torch.uint8) if self.rank else _bytes(body).clone()
-            dist.broadcast(whole, 0)
+            self._wait(dist.broadcast(whole, 0, async_op=True))
         return whole.numpy().tobytes()
 
     def gather(self, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What every process says of itself, by rank, told to all. Raises Parted."""
-        found: list[Any] = [facts] * self.size
-        if not self.alone:
-            with self._talking():
-                dist.all_gather_object(found, dict(facts))
+        if self.alone:
+            return [dict(facts)]
+        body = json.dumps(facts).encode()
+        with self._talking():
+            sizes = [int(n) for n in self._all_of(torch.tensor([len(body)]))]
+            bodies = self._all_of(_bytes(body.ljust(max(sizes))))
+        return [json.loads(b.numpy().tobytes()) for b in bodies]
+
+    def _all_of(self, mine: Tensor) -> list[Tensor]:
+        found = [torch.empty_like(mine) for _ in range(self.size)]
+        self._wait(dist.all_gather(found, mine, async_op=True))
         return found
 
     def level(self, modules: Iterable[nn.Module]) -> bool:
@@ -138,11 +150,24 @@ class Team:
         with torch.no_grad(), self._talking():
             for tensor in (t for m in modules for t in m.state_dict().values()):
                 plain = tensor.contiguous()
-                dist.broadcast(plain, 0, group=self.sums)
+                self._wait(dist.broadcast(plain, 0, group=self.sums, async_op=True), sums=True)
                 tensor.copy_(plain)
         return True
 
     # ---- coming and going
+
+    def _wait(self, work: Any, *, sums: bool = False) -> None:
+        """Until it is done. Raises RuntimeError: it failed, or somebody is gone."""
+        if sums and self.sums is not None:  # NCCL's wait is that of the GPU's own queue; SUM ends it
+            work.wait()
+            return
+        while not work.is_completed():
+            try:
+                work.wait(_GLANCE)
+            except RuntimeError:
+                if not work.is_completed() and not self.lives():
+                    raise
+        work.wait()  # raises what went wrong
 
     @contextmanager
     def _talking(self) -> Iterator[None]:
@@ -184,7 +209,7 @@ class Team:
             return None
 
     def leave(self) -> None:
-        """Close the connections."""
+        """Close the connections. What still waits for an answer is waited for: at most SUM in the first process."""
         if not self.alone and dist.is_initialized():
             self.sums = None
             dist.destroy_process_group()
@@ -193,7 +218,7 @@ class Team:
 def join(store: Any, rank: int, size: int, device: torch.device) -> Team:
     """Meet the others, who come to the same store. Raises TrainingRefused: they do not come."""
     try:
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=WAIT)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=WAIT if rank else SUM)
         sums = None
         if device.type == "cuda" and dist.is_nccl_available():
             torch.cuda.set_device(device)

@@ -103,11 +103,11 @@ ARMS: dict[str, Arm] = {
 
 
 def chosen(names: list[str]) -> list[Arm]:
-    """Arms by name, `all`, or a beginning with a star (`aa-*`), in the table's order. Raises KeyError with the list."""
-    wanted: set[str] = set()
+    """Arms by name, `all`, or a beginning with a star (`aa-*`), in the order given. Raises KeyError with the list."""
+    wanted: dict[str, Arm] = {}
     for name in names:
         found = [n for n in ARMS if name == "all" or n == name or (name.endswith("*") and n.startswith(name[:-1]))]
         if not found:
             raise KeyError(f"There is no arm {name!r}. There are: {', '.join(ARMS)}.")
-        wanted |= set(found)
-    return [arm for name, arm in ARMS.items() if name in wanted]
+        wanted |= {n: ARMS[n] for n in found}
+    return list(wanted.values())

@@ -54,7 +54,7 @@ def test_an_arm_changes_one_thing_and_the_noise_comes_first():
 
 
 def test_arms_are_chosen_by_name_and_by_star():
-    assert [a.name for a in chosen(["liae-ud", "aa-*"])] == ["aa-1", "aa-2", "aa-3", "liae-ud"]
+    assert [a.name for a in chosen(["liae-ud", "aa-*"])] == ["liae-ud", "aa-1", "aa-2", "aa-3"]
     assert len(chosen(["all"])) == len(ARMS)
     with pytest.raises(KeyError, match="aa-1"):
         chosen(["nonsense"])

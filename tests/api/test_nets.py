@@ -15,13 +15,15 @@ import pytest
 import torch
 from tests import closed_form as cf
 from tests.api.shelves import entry, make_run, record
+from tests.masks.conftest import head, picture
 from tests.models.folders import TINY
 
 import facewright
 from facewright import api
 from facewright.core.errors import ConsentRefused, FacewrightError, FileRefused, Mismatch, NothingFound, SettingRefused
+from facewright.masks.by_net import open_xseg
+from facewright.masks.maskers import masker
 from facewright.masks.settings import MaskSettings
-from facewright.masks.trained import open_xseg
 from facewright.merge.predict import predictor
 from facewright.merge.settings import MergeSettings
 from facewright.models.run_folder import RunFolder
@@ -155,12 +157,21 @@ class TestMaskNets:
         assert np.abs(a - b)[~border].max() < 1e-3
 
     def test_the_run_answers_as_the_masker_does_in_rgb(self, shelf):
-        inner = open_xseg(shelf / "xseg", MaskSettings(device="cpu")).net
+        inner = open_xseg(shelf / "xseg", MaskSettings(device="cpu")).net.net
         faces = faces_for(inner, 1)
         with torch.inference_mode():
             wanted = cf.nhwc(inner.mask(cf.nchw(faces[..., ::-1].copy())))
         np.testing.assert_array_equal(mask_net(shelf / "xseg").predict_mask(faces), wanted)
         assert np.abs(mask_net(shelf / "xseg").predict_mask(faces[..., ::-1].copy()) - wanted).max() > 1e-3
+
+    def test_as_maskers_run_and_file_agree_and_one_that_does_not_say_its_faces_is_refused(self, shelf):
+        face = head()
+        run, file = (masker(shelf / name, MaskSettings(device="cpu")) for name in ("xseg", "xseg.onnx"))
+        a, b = (m(picture(face), face, 128) for m in (run, file))
+        assert run.identity != file.identity
+        assert np.abs(a - b).mean() < 1e-3
+        with pytest.raises(Mismatch, match="does not say which part of the head"):
+            masker(shelf / "foreign.onnx", MaskSettings(device="cpu"))
 
     def test_its_options(self, shelf):
         faces = faces_for(mask_net(shelf / "xseg"), 1)

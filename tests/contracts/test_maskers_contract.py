@@ -10,7 +10,7 @@ import torch
 from tests.masks.conftest import head, picture
 
 from facewright.faces.face import FaceType
-from facewright.masks.maskers import masker
+from facewright.masks.maskers import XSEG, masker
 from facewright.masks.settings import MASKERS, MaskSettings
 from facewright.models import checkpoint
 from facewright.models.run_folder import RunFolder
@@ -42,10 +42,10 @@ class _Disc(torch.nn.Module):
 
 @pytest.fixture(params=MASKERS.names())
 def made(request, run):
-    if request.param != "xseg":
+    if request.param != XSEG:
         return masker(request.param)
     found = masker(run, MaskSettings(device="cpu"))
-    found.net = _Disc()
+    found.net.net = _Disc()
     return found
 
 
@@ -119,5 +119,5 @@ def test_a_run_is_opened_with_its_identity(run):
     bgr = torch.from_numpy(np.ascontiguousarray(
         __import__("cv2").resize(picture(face), (256, 256), interpolation=2)[..., ::-1].transpose(2, 0, 1)))[None]
     with torch.inference_mode():
-        expected = found.net.mask(bgr.float() / 255)[0, 0].numpy()
+        expected = found.net.net.mask(bgr.float() / 255)[0, 0].numpy()
     assert np.allclose(mask, expected, atol=1e-6), "RGB in the house, BGR in the net"

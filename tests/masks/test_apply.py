@@ -96,7 +96,7 @@ def test_keep_leaves_masks_and_person_chooses(faceset):
 def test_what_cannot_be_a_masker_is_refused_early(faceset, tmp_path):
     with pytest.raises(SettingRefused, match="no masker 'bull'"):
         ApplyStep(str(faceset), "bull").plan()
-    with pytest.raises(SettingRefused, match="Name the folder"):
+    with pytest.raises(SettingRefused, match="Name the trained XSeg"):
         ApplyStep(str(faceset), "xseg").plan()
     from facewright.core.errors import FileRefused
 

@@ -15,9 +15,9 @@ from facewright.core.step import Work
 from facewright.faces.face import FaceType
 from facewright.faceset.record import encode_face
 from facewright.faceset.store import Writer
+from facewright.masks.by_net import open_xseg
 from facewright.masks.label import EXCLUDE, INCLUDE
 from facewright.masks.settings import MaskSettings
-from facewright.masks.trained import open_xseg
 from facewright.models import checkpoint
 from facewright.training.curve import read_losses
 from facewright.training.labelled import MASK, LabelledBatches, cut_labelled

@@ -19,7 +19,7 @@ def mask_apply(
     faceset: Path, masker: str, *, settings: Mapping[str, Any], person: str = "", background: bool = False,
     on_event: OnEvent = _silent,
 ) -> dict[str, Any]:
-    """Masks for every face: `hull`, `mesh`, or the folder of a trained XSeg run. Earlier ones can be brought back."""
+    """Masks for every face: `hull`, `mesh`, a trained XSeg run or its .onnx file. Earlier ones can be brought back."""
     from facewright.masks.apply import ApplyStep
     from facewright.masks.settings import MaskSettings
 

@@ -15,8 +15,7 @@ from facewright.core.errors import Mismatch, SettingRefused
 
 if TYPE_CHECKING:
     from facewright.faces.face import FaceType
-    from facewright.masks.exported import ExportedMasks
-    from facewright.masks.trained import XSegMasker
+    from facewright.masks.by_net import Predictor
     from facewright.merge.dfm import DfmSwapper
     from facewright.merge.predict import Prediction
     from facewright.merge.settings import MergeSettings
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 STAGE, MASK_STAGE = "preview", "label"
 """What the gate is asked: a prediction is a look at the people whom a net learned; a mask shows nobody."""
-
-_MASK_FILE = ".onnx"
 
 
 class Swapper:
@@ -87,7 +84,7 @@ class MaskNet:
 
     takes_morph = False
 
-    def __init__(self, inner: XSegMasker | ExportedMasks, batch_size: int) -> None:
+    def __init__(self, inner: Predictor, batch_size: int) -> None:
         self.resolution: int = inner.resolution
         self.face_type: FaceType | None = inner.face_type
         self.iteration: int = inner.iteration
@@ -138,13 +135,14 @@ def load_model(
     ConsentRefused, FileRefused (no run, no such file), NothingFound (nothing trained yet), SettingRefused.
     """
     from facewright.core.settings import check
+    from facewright.masks.by_net import ONNX
     from facewright.merge.predict import is_dfm
     from facewright.merge.settings import MergeSettings
 
     place = Path(run_or_file)
     values = {"device": device, "ema": ema, "precision": precision, "batch_size": batch_size}
     chosen = check(MergeSettings, values)
-    if place.suffix.lower() == _MASK_FILE and not place.is_dir():
+    if place.suffix.lower() == ONNX and not place.is_dir():
         return _mask_file(place, chosen)
     return _swap_file(place, chosen) if is_dfm(place) else _run(place, chosen)
 
@@ -154,10 +152,10 @@ def _run(place: Path, s: MergeSettings) -> Swapper | MaskNet:
 
     net = RunFolder.open(place).net
     if net == "xseg":
-        from facewright.masks.trained import trained_masker
+        from facewright.masks.trained import trained_net
 
         permit_at(place, MASK_STAGE, [])
-        return MaskNet(trained_masker(place, s.device, ema=s.ema, bf16=s.precision == "bfloat16"), s.batch_size)
+        return MaskNet(trained_net(place, s.device, ema=s.ema, bf16=s.precision == "bfloat16"), s.batch_size)
     _ask(place)
     from facewright.merge.trained import open_run
 

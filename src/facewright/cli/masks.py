@@ -47,7 +47,11 @@ def register(app: typer.Typer) -> None:
 
 def apply(
     masker: Annotated[
-        str, typer.Option("--with", metavar="RUN|hull|mesh", help="A trained XSeg run, or the outline of landmarks.")
+        str,
+        typer.Option(
+            "--with", metavar="RUN|FILE.onnx|hull|mesh",
+            help="A trained XSeg run or its export, or the outline of landmarks.",
+        ),
     ],
     facesets: Annotated[
         list[Path] | None,

@@ -64,8 +64,8 @@ class Result:
 
 
 class ApplyStep:
-    """Give every face of a faceset (or of one `person` in it) the mask that `masker` makes: a name, or the folder of a
-    trained XSeg run."""
+    """Give every face of a faceset (or of one `person` in it) the mask that `masker` makes: a name, a trained XSeg run,
+    or its .onnx file."""
 
     stage = "apply_masks"
     settings: MaskSettings
@@ -74,7 +74,7 @@ class ApplyStep:
         self, faceset: str, masker: str, settings: MaskSettings | None = None, person: str = "",
     ) -> None:
         self.folder = Path(faceset).resolve()
-        self.name = str(Path(masker).resolve()) if Path(masker).is_dir() and not _is_name(masker) else masker
+        self.name = str(Path(masker).resolve()) if Path(masker).exists() and not _is_name(masker) else masker
         self.settings, self.person = settings or MaskSettings(), person
         self._undo_name = ""
         self._writer: Writer | None = None

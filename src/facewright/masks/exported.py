@@ -7,24 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from facewright.faces.face import FaceType
 from facewright.models.dfm_facts import FACE, MASK
 from facewright.models.onnx_read import OnnxFile, read_onnx, session_of
 from facewright.models.xseg import FAINT
 
-ONNX = ".onnx"
-"""Ending of the file that takes the place of an XSeg RUN."""
-
 
 class ExportedMasks:
-    """An ONNX session behind the house's types; RGB in. face_type: None where the file does not say it."""
+    """An ONNX session behind the house's types; RGB in. See Predictor."""
 
     def __init__(self, session: Any, file: OnnxFile) -> None:
         self.session, self.resolution = session, int(session.get_inputs()[0].shape[1])
-        self.face_type, self.iteration = file.face_type, file.iteration
+        self.face_type: FaceType | None = file.face_type
+        self.iteration = file.iteration
         self.identity = f"onnx:{file.sha256}"
 
     def predict(self, faces: np.ndarray) -> np.ndarray:
-        """(B, R, R, 3) float32 RGB 0..1 -> masks (B, R, R, 1) float32 0..1, as those of the run itself."""
+        """See Predictor; as the run itself."""
         (soft,) = self.session.run([MASK], {FACE: np.ascontiguousarray(faces[..., ::-1], np.float32)})
         return np.where(soft < FAINT, np.float32(0), np.minimum(soft, np.float32(1)))
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from importlib.resources import as_file, files
-from pathlib import Path
 
 from facewright.core.files import sha256_of
-from facewright.masks.settings import MaskSettings
-from facewright.masks.trained import XSegMasker
+from facewright.masks.trained import TrainedNet
 from facewright.models.device import device_named
 from facewright.models.settings import XSegSettings
 from facewright.models.tensors import read_tensors
@@ -17,11 +15,11 @@ SHAPE = XSegSettings(base_dims=12, face_type="whole_face")
 WEIGHTS = "generic.safetensors"
 
 
-def open_generic(run: Path | None, settings: MaskSettings) -> XSegMasker:
-    """MASKERS: generic. The file holds half-precision numbers; the net runs in float32. Raises SettingRefused (no such
+def generic_net(device: str = "auto") -> TrainedNet:
+    """The file holds half-precision numbers; the net runs in float32. Raises SettingRefused (no such
     device), FileRefused (the package is damaged)."""
     with as_file(files("facewright.masks") / WEIGHTS) as path:
         tensors, digest = read_tensors(path), sha256_of(path)
     net = XSeg(SHAPE)
     net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return XSegMasker(net, identity=f"generic:{digest[:12]}", device=device_named(settings.device))
+    return TrainedNet(net, identity=f"generic:{digest[:12]}", device=device_named(device))

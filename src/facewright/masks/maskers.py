@@ -49,17 +49,17 @@ class Masker(Protocol):
 
 
 def masker(name: Path | str, settings: MaskSettings | None = None) -> Masker:
-    """The masker of a name (`hull`, `mesh`, a plug-in's), or of the folder of a trained XSeg run.
+    """The masker of a name (`hull`, `mesh`, a plug-in's), or of a trained XSeg: the run's folder, or an .onnx file.
 
-    Raises SettingRefused: neither, or the word xseg without a run; and what opening a run raises.
+    Raises SettingRefused: neither, or the word xseg without a run; and what opening a run or file raises.
     """
     chosen, word = settings or MaskSettings(), str(name)
-    if word == XSEG or (word not in MASKERS.names() and not Path(word).is_dir()):
+    if word == XSEG or (word not in MASKERS.names() and not Path(word).exists()):
         names = ", ".join(n for n in MASKERS.names() if n != XSEG)
         raise SettingRefused(
-            "Name the folder of the trained XSeg run itself." if word == XSEG else f"There is no masker {word!r}.",
-            why="" if word == XSEG else "It is no known name, and no folder of that name is here.",
-            remedy=f"Choose one of: {names}, or the folder of a trained XSeg run.", where="--with",
+            "Name the trained XSeg run or file itself." if word == XSEG else f"There is no masker {word!r}.",
+            why="" if word == XSEG else "It is no known name, and no run or file of that name is here.",
+            remedy=f"Choose one of: {names}, the folder of a trained XSeg run, or an .onnx file.", where="--with",
         )
     if word in MASKERS.names():
         return MASKERS.load(word)(None, chosen)

@@ -16,13 +16,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from facewright.faces.align import face_from_frame
 from facewright.faces.face import Face, FaceType
 from facewright.faceset.index import Row
-from facewright.image.geometry import invert
 from facewright.image.warp import resize, warp
 from facewright.masks import label
-from facewright.masks.maskers import picture_from_frame
+from facewright.masks.by_net import seen_from_picture
 from facewright.training import sequence
 from facewright.training.batches import part_after
 from facewright.training.samples import Form, Loaded, Samples, key_of, prepare_crops
@@ -52,9 +50,8 @@ def cut_labelled(loaded: Loaded, face_type: FaceType, side_px: int) -> np.ndarra
     if face_type is face.face_type:
         image, mask = resize(image, side_px, "lanczos4"), resize(mask, side_px, "lanczos4")
     else:
-        seen_from_frame = face_from_frame(face.points, side_px, face_type)
-        seen_from_picture = seen_from_frame @ invert(picture_from_frame(face, len(image)))
-        image, mask = (warp(x, seen_from_picture, side_px, "lanczos4", "constant") for x in (image, mask))
+        seen = seen_from_picture(face, len(image), face_type, side_px)
+        image, mask = (warp(x, seen, side_px, "lanczos4", "constant") for x in (image, mask))
     out = np.empty((CHANNELS, side_px, side_px), np.uint8)
     out[:MASK], out[MASK] = image[..., ::-1].transpose(2, 0, 1), np.where(mask >= 0.5, 255, 0)
     return out

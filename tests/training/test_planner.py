@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from facewright.core.errors import TrainingRefused
+from facewright.core.errors import SettingRefused, TrainingRefused
 from facewright.core.settings import check
 from facewright.training import planner
 from facewright.training.planner import Outlook, look_ahead, measured
@@ -33,6 +33,14 @@ def test_it_has_its_own_process_and_what_ends_a_training_does_not_end_it():
     found = look_ahead("saehd", TINY, given)
     assert (found.batch, found.accumulate) == (1, 3)
     assert found.seconds > 0
+
+
+def test_several_processes_share_the_memory_of_one_machine():
+    one, two = (measured("xseg", SHAPES["xseg"], settings("xseg", batch_size=2, gpus=n), 2) for n in (1, 2))
+    assert (one.processes, two.processes) == (1, 2)
+    assert two.free_bytes < 0.8 * one.free_bytes
+    with pytest.raises(SettingRefused, match="do not go together"):
+        look_ahead("xseg", SHAPES["xseg"], settings("xseg", gpus=2, device="cuda:0"))
 
 
 def test_the_line_says_what_fits():

@@ -47,6 +47,8 @@ def outlook(data: Mapping[str, Any]) -> None:
     show.result(
         f"{data['net']} on {data['device']}, batch {data['batch']}{passes}: {data['seconds']:.2f} s an iteration"
         f" ({data['processor_seconds']:.2f} s of processor time)"
+        + (f", each of {data['processes']} processes; what they tell each other comes on top"
+           if data["processes"] > 1 else "")
     )
     if data["peak_bytes"]:
         gib = 1 << 30

@@ -24,7 +24,7 @@ from facewright.core.errors import FacewrightError, TrainingRefused
 from facewright.core.settings import check
 from facewright.core.step import Stop, Work
 from facewright.models.settings import SHAPES, XSegSettings
-from facewright.training import guard, labelled, machine, samples, start
+from facewright.training import guard, labelled, lead, machine, samples, start
 from facewright.training.loop import train
 from facewright.training.settings import SwapTrain, TrainSettings, settings_class
 from facewright.training.training import Training
@@ -42,7 +42,8 @@ class Outlook:
     """What was measured: of one iteration with `batch` faces of each side, in `accumulate` passes; and what follows.
 
     fixed_bytes + batch of a pass * face_bytes is the peak; free_bytes is what may be used. Bytes are 0 where they
-    could not be known.
+    could not be known. Of several processes that will learn together, all of this is one's own; what they tell each
+    other comes on top.
     """
 
     device: str
@@ -54,6 +55,7 @@ class Outlook:
     fixed_bytes: int
     face_bytes: int
     free_bytes: int
+    processes: int = 1
 
     @property
     def largest_batch(self) -> int:
@@ -75,9 +77,9 @@ class Outlook:
 def look_ahead(net: str, shape: Mapping[str, Any], settings: TrainSettings) -> Outlook:
     """Measure a net of this shape under these settings. A batch that does not fit is halved until it does.
 
-    Raises TrainingRefused: not even one face fits; SettingRefused: no such device.
+    Raises TrainingRefused: not even one face fits; SettingRefused: no such device, not so many GPUs.
     """
-    machine.device_of(settings)
+    lead.check_gpus(settings)
     batch = machine.batch_of(settings, machine.device_of(settings))
     while True:
         found = _in_a_process(net, shape, settings, batch)
@@ -116,7 +118,8 @@ def measured(net: str, shape: Mapping[str, Any], settings: TrainSettings, batch:
     # No end, no small beginning; one pass stands for all.
     s = settings.model_copy(update={"iterations": 0, "minutes": 0.0, "accumulate": 1, "progressive": 0.0})
     device = machine.device_of(s)
-    free = usable_bytes(device) + peak_bytes(device)  # what this process has already is in its peak too
+    sharing = settings.gpus if device.type == "cpu" else 1  # each GPU has memory of its own
+    free = usable_bytes(device) // sharing + peak_bytes(device)  # what this process has already is in its peak too
     half = max(1, batch // 2)
     with tempfile.TemporaryDirectory() as folder, machine.borrowed(s, device):
         t = made_up(Path(folder), net, shape, s.model_copy(update={"batch_size": half}))
@@ -132,7 +135,7 @@ def measured(net: str, shape: Mapping[str, Any], settings: TrainSettings, batch:
     share = batch / many * count
     return Outlook(
         str(device), batch, count, watch.wall_s * share, watch.cpu_s * share, low + each * (batch - few),
-        low - each * few, each, free,
+        low - each * few, each, free, settings.gpus,
     )
 
 

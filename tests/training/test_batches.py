@@ -175,12 +175,16 @@ def test_light_and_cameras_change_the_inputs_of_both_and_nothing_else(both, knob
     assert not torch.equal(still.src.input, still.src.target)
 
 
-def test_parts_of_a_disturbed_batch_are_the_batch(both):
-    s = SaehdTrain(light_power=0.7, degrade_power=0.7)
+@pytest.mark.parametrize("ct_mode", ["none", "rct", "sot"])
+def test_parts_of_a_disturbed_batch_are_the_batch(both, ct_mode):
+    s = SaehdTrain(light_power=0.7, degrade_power=0.7, random_hsv_power=0.2, ct_mode=ct_mode)
     whole, half = Batches(*both, 64, 4, torch.device("cpu")), Batches(*both, 64, 2, torch.device("cpu"))
     parts = [half.get(5, s, part, 2) for part in (0, 1)]
-    together = torch.cat([p.dst.input for p in parts])
-    torch.testing.assert_close(together, whole.get(5, s).dst.input, atol=1e-5, rtol=0)
+    for side in ("src", "dst"):
+        for what in ("input", "target"):
+            together = torch.cat([getattr(getattr(p, side), what) for p in parts])
+            wanted = getattr(getattr(whole.get(5, s), side), what)
+            torch.testing.assert_close(together, wanted, atol=1e-5, rtol=0)
 
 
 def test_the_same_batch_at_half_the_side(both):

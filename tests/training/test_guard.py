@@ -57,3 +57,15 @@ def test_out_of_memory_becomes_advice_in_order():
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
     with pytest.raises(RuntimeError, match="shape"), guard.memory_advice(8, SaehdTrain()):
         raise RuntimeError("shape mismatch")
+
+
+@pytest.mark.parametrize(("said", "memory"), [
+    ("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried", True),
+    ("CUDA error: out of memory", True),
+    ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+    ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+    ("CUDA error: an illegal memory access was encountered", False),
+    ("expected scalar type Float but found Half", False),
+])
+def test_a_lack_of_memory_is_told_from_other_errors(said, memory):
+    assert guard.no_memory(RuntimeError(said)) is memory

@@ -14,14 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from facewright.core.errors import Mismatch, SettingRefused, TrainingRefused
+from facewright.core.errors import DiskRefused, Mismatch, SettingRefused, TrainingRefused
 from facewright.core.settings import check
 from facewright.core.step import Work
 from facewright.models import checkpoint
 from facewright.models.net import build
 from facewright.models.settings import AmpSettings
 from facewright.models.tensors import read_tensors
-from facewright.training import history, swapping
+from facewright.training import history, snapshots, start, swapping
 from facewright.training.curve import read_losses
 from facewright.training.settings import AmpTrain, Quick96Train, SaehdTrain
 from facewright.training.swap_step import TrainStep
@@ -141,6 +141,59 @@ def test_stopped_at_a_save_and_taken_up_again_is_bit_equal(pair, tmp_path, chang
     one, two = (checkpoint.load_latest(p) for p in (whole, parts))
     for a, b in ((one.weights(), two.weights()), (one.ema(), two.ema())):
         assert all(torch.equal(a[n], b[n]) for n in a)
+
+
+def test_after_a_restore_it_is_built_as_it_learns(pair, tmp_path):
+    """Settings that are read at the start are those that the save brings along, not the command's."""
+    folder = tmp_path / "run"
+    run(step(pair, folder, iterations=2))
+    snapshots.snapshot(folder, "early")
+    other = {"optimiser": "adamw", "lr": 2e-3, "ema": False}
+    run(step(pair, folder, iterations=9, **other), at2="stop")
+    snapshots.restore(folder, "early")
+    run(step(pair, folder, iterations=9, **other), at1="stop")
+    saved = checkpoint.load_latest(folder)
+    assert (saved.iteration, saved.extra["train"]["optimiser"]) == (3, "adabelief")
+    assert saved.extra["train"]["iterations"] == 9, "but the end is the command's"
+    assert saved.optimiser_state().kind == "AdaBelief"
+    assert saved.ema() is not None
+
+
+def test_a_wish_that_is_in_the_save_is_followed_at_the_next_start(pair, tmp_path, monkeypatch):
+    folder, decays = tmp_path / "run", []
+    run(step(pair, folder, iterations=2), at0=[{"set": {"ema_decay": 0.95}}])
+    real = start.Ema
+
+    def seen(named, decay):
+        decays.append(decay)
+        return real(named, decay)
+
+    monkeypatch.setattr(start, "Ema", seen)
+    run(step(pair, folder, iterations=3))
+    assert decays == [0.95]
+
+
+def test_a_refused_picture_costs_nothing_learned(pair, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+
+    def refused(*_, **__):
+        raise DiskRefused("The disk is full.", remedy="Free space.")
+
+    with monkeypatch.context() as patch, pytest.raises(DiskRefused):
+        patch.setattr("facewright.training.reports.write_atomic", refused)
+        run(step(pair, folder, iterations=9), at3=[{"do": "preview"}])
+    assert checkpoint.load_latest(folder).iteration > 0
+
+
+def test_an_end_in_doubt_is_no_end(pair, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    run(step(pair, folder, iterations=2))
+    with monkeypatch.context() as patch, pytest.raises(TrainingRefused, match="are not saved") as caught:
+        patch.setattr("facewright.training.collapse.Signs.doubt", "the loss is high")
+        run(step(pair, folder, iterations=4))
+    assert "from iteration 2" in caught.value.remedy
+    assert [e["kind"] for e in history.events(folder / "history.jsonl")][-1] == "start"
+    assert run(step(pair, folder, iterations=4))[1]["iterations"] == 4
 
 
 def test_a_second_stop_ends_at_once_without_a_save(pair, tmp_path):

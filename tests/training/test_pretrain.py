@@ -100,6 +100,47 @@ def test_leaving_begins_the_inters_afresh_and_keeps_the_rest(many, pair, tmp_pat
     assert len([e for e in history.events(run / "history.jsonl") if e["kind"] == "pretrained"]) == 1
 
 
+def test_nothing_of_pretraining_comes_back_when_the_two_people_are_learned(many, pair, tmp_path):
+    run = tmp_path / "run"
+    learn(step(run, pretrain=many, iterations=2), asks=[{"set": {"ema_decay": 0.95}}])
+    learn(step(run, shape={}, pretrain=many, iterations=3))  # a command of its own, later than its first save
+    learn(step(run, pair, shape={}, iterations=2))
+    _, result = learn(step(run, pair, shape={}, iterations=3))
+    now = checkpoint.load_latest(run).extra["train"]
+    assert result["iterations"] == 3
+    assert (now["pretrain"], now["random_warp"], now["ema_decay"]) == ("", True, 0.998)
+    assert len(history.events(run / "history.jsonl", "pretrained")) == 1
+
+
+@pytest.mark.parametrize("where", ["save_changed", "stream"])
+def test_killed_before_its_first_save_the_training_of_two_people_is_no_pretraining(
+    many, pair, tmp_path, where, monkeypatch
+):
+    run = tmp_path / "run"
+    learn(step(run, pretrain=many, iterations=2))
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if where == "stream":
+            patch.setattr("facewright.training.learn_step.train", killed)
+        else:
+            patch.setattr("facewright.training.pretrain.checkpoint.save_changed", killed)
+        learn(step(run, pair, shape={}, iterations=1))
+    _, result = learn(step(run, pair, shape={}, iterations=1))
+    now = checkpoint.load_latest(run).extra["train"]
+    assert result["iterations"] == 1
+    assert (now["pretrain"], now["random_warp"]) == ("", True)
+
+
+def test_a_small_beginning_comes_again_after_pretraining(many, pair, tmp_path):
+    run = tmp_path / "run"
+    learn(step(run, pretrain=many, iterations=2))
+    notes, _ = learn(step(run, pair, shape={}, iterations=4, progressive=0.5))
+    assert [f["iteration"] for k, f in notes if k == "grown"] == [2]
+
+
 def learn_likeness(run):
     from facewright.models.run_folder import RunFolder
 

@@ -15,7 +15,7 @@ from facewright.core.step import Work
 from facewright.models import checkpoint
 from facewright.models.net import build
 from facewright.training import desk as desk_file
-from facewright.training import history, plateau, runs, snapshots, swapping
+from facewright.training import history, plateau, reset, runs, snapshots, swapping
 from facewright.training.curve import read_losses
 from facewright.training.settings import SaehdTrain
 from facewright.training.swap_step import TrainStep
@@ -168,6 +168,35 @@ def test_another_recipe_begins_where_the_run_is_and_a_stage_can_be_chosen(pair, 
     seen = Watched(step(pair, folder, other | {"begin": "a"}, iterations=6), at1="stop")
     seen = Watched(step(pair, folder, other | {"begin": "a"}, iterations=6))
     assert seen.of("stage", "iteration", "stage") == [(6, "b")], "the same command goes on"
+
+
+def test_a_stage_begun_again_has_nothing_of_those_after_it(pair, tmp_path):
+    folder = tmp_path / "run"
+    road = plan({"name": "a", "iterations": 2}, {"name": "b", "iterations": 1, "settings": {"random_warp": False}},
+                {"name": "c", "settings": {"uniform_yaw": True}})
+    Watched(step(pair, folder, road, iterations=4))
+    now = checkpoint.load_latest(folder).extra["train"]
+    assert (now["random_warp"], now["uniform_yaw"]) == (False, True)
+    seen = Watched(step(pair, folder, road | {"begin": "a"}, iterations=5))
+    assert seen.of("stage", "iteration", "stage") == [(4, "a")]
+    now = checkpoint.load_latest(folder).extra["train"]
+    assert (now["random_warp"], now["uniform_yaw"]) == (True, False)
+    other = plan({"name": "x", "settings": {"random_src_flip": True}}, name="other")
+    Watched(step(pair, folder, road | {"begin": "c"}, iterations=6))
+    Watched(step(pair, folder, other, iterations=7))
+    now = checkpoint.load_latest(folder).extra["train"]
+    assert now["random_src_flip"], "what another recipe does not speak of stays"
+
+
+def test_a_model_that_starts_over_starts_its_recipe_over(pair, tmp_path):
+    folder = tmp_path / "run"
+    road = plan({"name": "a", "iterations": 2}, {"name": "b", "settings": {"random_warp": False}})
+    Watched(step(pair, folder, road, iterations=4), at1=[{"set": {"lr": 2e-3}}])
+    reset.reset(folder, reset.ALL)
+    seen = Watched(step(pair, folder, road, iterations=1))
+    now = checkpoint.load_latest(folder).extra["train"]
+    assert seen.of("stage", "iteration", "stage") == [(0, "a")]
+    assert (now["random_warp"], now["lr"]) == (True, 1e-3)
 
 
 def test_what_a_stage_cannot_do_stops_before_the_first_iteration(pair, tmp_path):

@@ -24,6 +24,7 @@ from facewright.models.shelf import making
 from facewright.models.taken_over import keep_adversaries
 from facewright.training import history
 from facewright.training.curve import RECORD, read_losses
+from facewright.training.runs import settings_of
 from facewright.training.settings import TRAIN_SETTINGS, TrainSettings
 
 BY = "import-dfl"
@@ -173,7 +174,7 @@ def original_words(run: Path) -> tuple[dict[str, Any], np.ndarray]:
     options = known or dict(_DEFAULTS[folder.net])
     starts = [event for event in history.events(folder.history, "start") if event.get("by") != BY]
     if starts:
-        options |= _in_its_words(folder.net, dict(starts[-1].get("given", {})))
+        options |= _in_its_words(folder.net, settings_of(checkpoint.load_latest(run), starts))
         if options.get("gan_patch_size") == 0:  # ours for an eighth of the face, which is no value there
             options["gan_patch_size"] = max(3, int(getattr(folder.shape, "resolution", 0)) // 8)
     return options, losses
@@ -183,6 +184,8 @@ def _in_its_words(net: str, given: Mapping[str, Any]) -> dict[str, Any]:
     theirs = _DEFAULTS[net]
     ours = {key: given[_OTHERWISE.get(key, key)] for key in theirs if _OTHERWISE.get(key, key) in given}
     ours.pop("lr_dropout", None)
+    if "pretrain" in theirs:
+        ours["pretrain"] = bool(given.get("pretrain"))  # theirs says whether, ours on what
     if not ours.get("batch_size"):
         ours.pop("batch_size", None)
     if "adabelief" in theirs and given.get("optimiser") in ("adabelief", "rmsprop"):

@@ -137,28 +137,31 @@ class Batches:
     _resident: dict[int, torch.Tensor] = field(default_factory=dict)
     _by_yaw: dict[int, sequence.ByYaw] = field(default_factory=dict)
     _painters: ThreadPoolExecutor | None = None
-    _ahead: tuple[_Wanted, Future[Batch]] | None = None
+    _ahead: tuple[_Wanted, Future[tuple[Batch, torch.cuda.Event]]] | None = None
     _pool: ThreadPoolExecutor | None = None
+    _stream: torch.cuda.Stream | None = None
+    """Of the thread: on the net's own, each copy to the device would wait for the whole step in work."""
 
     def __post_init__(self) -> None:
         """Decide where the faces live."""
         if self.device.type != "cuda":
             return
-        self._pool = ThreadPoolExecutor(1)
-        size = sum(len(s.frames) * s.row_bytes for s in (self.src, self.dst))
+        self._pool, self._stream = ThreadPoolExecutor(1), torch.cuda.Stream(self.device)
+        many = self.src is self.dst  # pretraining: the same faces on both sides
+        size = sum(len(s.frames) * s.row_bytes for s in ((self.src,) if many else (self.src, self.dst)))
         if size <= min(_RESIDENT_BYTES, torch.cuda.mem_get_info(self.device)[0] // 4):
-            for side, samples in ((SRC, self.src), (DST, self.dst)):
-                self._resident[side] = torch.from_numpy(samples.read(np.arange(len(samples.frames)))).to(self.device)
+            src = _whole(self.src, self.device)
+            self._resident = {SRC: src, DST: src if many else _whole(self.dst, self.device)}
 
     def get(self, iteration: int, s: SwapTrain, part: int = 0, parts: int = 1) -> Batch:
         """Batch `iteration` (0 is the first) under settings `s`, or part `part` of it: `parts` of them together are the
         batch that one of `parts` times the size would be. Any order of calls gives the same batches."""
         wanted, ready = _Wanted(iteration, s, self.resolution, self.batch, part, parts), self._ahead
         self._ahead = None
-        batch = ready[1].result() if ready is not None and ready[0] == wanted else self._make(wanted)
+        batch = self._taken(ready[1]) if ready is not None and ready[0] == wanted else self._make(wanted)
         if self._pool is not None:
             following = wanted.following(self.processes)
-            self._ahead = (following, self._pool.submit(self._make, following))
+            self._ahead = (following, self._pool.submit(self._made_ahead, following))
         return batch
 
     def close(self) -> None:
@@ -169,6 +172,24 @@ class Batches:
             self._painters.shutdown(wait=True)
         self._ahead = None
         self._resident.clear()
+
+    def _made_ahead(self, wanted: _Wanted) -> tuple[Batch, torch.cuda.Event]:
+        """On the thread and its stream: the batch, and when it is whole."""
+        assert self._stream is not None
+        with torch.cuda.stream(self._stream):
+            batch, whole = self._make(wanted), torch.cuda.Event()
+            whole.record()
+        return batch, whole
+
+    def _taken(self, made: Future[tuple[Batch, torch.cuda.Event]]) -> Batch:
+        """A batch made ahead, for the net's stream."""
+        batch, whole = made.result()
+        here = torch.cuda.current_stream(self.device)
+        here.wait_event(whole)
+        for side in (batch.src, batch.dst):
+            for tensor in (side.input, side.target, side.mask, side.priority):
+                tensor.record_stream(here)  # its memory is not the thread's again before the net is done with it
+        return batch
 
     def _make(self, wanted: _Wanted) -> Batch:
         return Batch(self._side(SRC, wanted), self._side(DST, wanted))
@@ -200,10 +221,10 @@ class Batches:
         """Source crops in the colours of random target faces; host work, since the transfers are."""
         if self._painters is None:
             self._painters = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="recolour")
-        s, number = wanted.settings, wanted.iteration * wanted.parts + wanted.part
-        like = self.dst.chosen[recolour.references(s.seed, number, len(rows), len(self.dst.chosen))]
+        s, iteration, first = wanted.settings, wanted.iteration, wanted.part * wanted.batch
+        like = self.dst.chosen[recolour.references(s.seed, iteration, len(rows), len(self.dst.chosen), first)]
         crops = recolour.transferred(
-            self.src.read(rows), self.dst.read(like), s.ct_mode, s.seed, number, self._painters
+            self.src.read(rows), self.dst.read(like), s.ct_mode, s.seed, iteration, self._painters, first
         )
         return self._on_device(SRC, torch.from_numpy(crops).to(self.device))
 
@@ -236,6 +257,10 @@ class Batches:
             gain, offset = torch.from_numpy(colour_map(self.src.colour, self.dst.colour)).float().to(self.device)
             crops[:, :3] = (crops[:, :3] * gain.view(1, 3, 1, 1) + offset.view(1, 3, 1, 1)).clamp_(0, 1)
         return crops
+
+
+def _whole(samples: Samples, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(samples.read(np.arange(len(samples.frames)))).to(device)
 
 
 def _disturbed(faces: torch.Tensor, drawn: Draws, s: SwapTrain, side: int) -> torch.Tensor:

@@ -10,7 +10,11 @@ from facewright.core.errors import FacewrightError, SettingRefused
 from facewright.core.settings import check
 from facewright.core.step import Work
 from facewright.models.settings import ShapeSettings
+from facewright.training.lesson import BUDGET
 from facewright.training.settings import TrainSettings, in_effect, live, suits
+
+COMMANDS_OWN = frozenset({"device", "gpus", "pretrain", "threads"})
+"""Settings of this machine and of this command: a save brings none of them along."""
 
 
 @dataclass
@@ -72,11 +76,15 @@ def says_now(
     events: Sequence[dict[str, Any]], given: TrainSettings, said: Collection[str], plan: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What a new command sets: settings whose names it `said`, and those that are otherwise than in the command before
-    (from project.toml, from a recipe). The same command again sets nothing: it goes on."""
-    starts = [e for e in events if e.get("kind") == "start"]
-    if not starts or goes_on(events, given, plan):
+    (from project.toml, from a recipe). The same command again sets nothing: it goes on; after a snapshot was restored,
+    to the command's end instead of the snapshot's."""
+    starts = [i for i, e in enumerate(events) if e.get("kind") == "start"]
+    if not starts:
         return {}
-    now, before = given.model_dump(), dict(starts[-1].get("given") or {})
+    now, before = given.model_dump(), dict(events[starts[-1]].get("given") or {})
+    if goes_on(events, given, plan):
+        restored = any(e.get("kind") == "restore" for e in events[starts[-1] :])
+        return {k: now[k] for k in BUDGET} if restored else {}
     return {k: v for k, v in now.items() if k in said or (k in before and before[k] != v)}
 
 
@@ -86,8 +94,8 @@ def taken_up(
 ) -> TrainSettings:
     """The settings with which a training starts after `done` iterations.
 
-    Those of the save (`saved`; a recipe's stages included); with what was `changed_since`; with what `says_now`. Raises
-    SettingRefused where these do not go together.
+    Those of the save (`saved`; a recipe's stages included); with what was `changed_since`; with what `says_now`; and
+    whatever is `COMMANDS_OWN`, from `given`. Raises SettingRefused where these do not go together.
     """
     starts = [e for e in events if e.get("kind") == "start"]
     values: dict[str, Any] = dict(saved or (starts[0].get("given") if starts else None) or {})
@@ -96,7 +104,7 @@ def taken_up(
     changes |= dict(now)
     if "batch_size" in changes:  # what a lack of memory made of the one before is over, see Desk.back_off
         changes = {"accumulate": given.accumulate} | changes
-    known = {k: v for k, v in (values | changes).items() if k in whole}
+    known = {k: v for k, v in (values | changes).items() if k in whole and k not in COMMANDS_OWN}
     return check(type(given), whole | known)
 
 

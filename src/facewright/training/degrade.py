@@ -174,6 +174,7 @@ _CHROMA = (
     47, 66, 99, 99, 99, 99, 99, 99, *(99,) * 32,
 )
 """Quantisation at quality 50: ITU-T T.81, annex K."""
+_BGR_FROM_YCC = ((1.0, 1.772, 0.0), (1.0, -0.344136, -0.714136), (1.0, 0.0, 1.402))
 _YCC_FROM_BGR = ((0.114, 0.587, 0.299), (0.5, -0.331264, -0.168736), (-0.081312, -0.418688, 0.5))
 
 
@@ -186,7 +187,7 @@ def jpeg(images: Tensor, quality: Tensor) -> Tensor:
     luma = _quantised(ycc[:, :1] - 128, quality, _LUMA) + 128
     chroma = _quantised(F.avg_pool2d(ycc[:, 1:], 2), quality, _CHROMA)
     chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
-    back = torch.linalg.inv(matrix.double()).float()
+    back = images.new_tensor(_BGR_FROM_YCC)
     made = torch.einsum("ck,nkhw->nchw", back, torch.cat([luma, chroma], 1)) / 255
     return made[..., :height, :width]
 

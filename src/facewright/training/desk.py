@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from facewright.core.errors import FacewrightError
+from facewright.core.errors import FacewrightError, TrainingRefused
 from facewright.core.settings import check
 from facewright.core.step import Work
 from facewright.models import checkpoint
@@ -30,13 +30,14 @@ from facewright.training.training import Training
 
 class Desk:
     """What happens between two iterations: wishes, stages, plateaus, saves, previews. It changes no weight, but where
-    a recipe has a part of the net begin afresh. over: the recipe, or the search for a plateau, has come to its end."""
+    a recipe has a part of the net begin afresh. given: the command's settings. over: the recipe, or the search for a
+    plateau, has come to its end."""
 
-    def __init__(self, t: Training[Any], work: Work, plan: Plan) -> None:
-        self.t, self.work = t, work
+    def __init__(self, t: Training[Any], work: Work, plan: Plan, given: TrainSettings) -> None:
+        self.t, self.work, self.given = t, work, given
         self.course, self.messenger, self.over = Course(plan, t.place), Messenger(), False
         self.started = t.settings
-        events = history.events(t.run / HISTORY)
+        events = history.of_this_training(history.events(t.run / HISTORY))
         self.reports = Reports(t, work, history.marks(events))
         self.held = rescue.held(events)
         self.saves = [(t.saved.iteration, t.saved.folder.name)] if t.saved is not None else []
@@ -65,8 +66,7 @@ class Desk:
             self.work.note("warning", iteration=iteration, text=text)
         late = time.monotonic() - self._saved_s >= self.t.settings.save_minutes * 60
         self._save_waits |= asked.save
-        if self._save_waits or late:
-            self.save(iteration)
+        if (self._save_waits or late) and self.save(iteration):
             self.t.team.also("level")
         # A first picture as soon as there is something to see, so that its path is not a promise.
         first = not self._shown and iteration > self._saved_at
@@ -158,9 +158,8 @@ class Desk:
     def _enter(self, iteration: int) -> None:
         course, first = self.course, self.course.index < 0
         before, done = course.next_index, self.t.done
-        # Begun in the middle, the recipe has what the stages before it changed.
-        values = {k: v for i in range(before + 1 if first else 0) for k, v in course.plan.overrides(i).items()}
-        values = rescue.capped(values | course.plan.overrides(before), self.held)
+        values = rescue.capped(course.plan.in_force(before, self.given) if first else course.plan.overrides(before),
+                               self.held)
         s, wanted = self.t.settings, self.t.settings
         try:
             wanted = in_effect(check(type(s), s.model_dump() | values))
@@ -287,7 +286,8 @@ class Desk:
         if not self.saves:
             return  # there was nothing sound to keep
         kept = snapshots.keep_current(self.t.run, name)
-        self.work.note("snapshot", iteration=iteration, text=f"Kept as the snapshot {kept}.")
+        which = "" if self._saved_at == iteration else f", as it was at iteration {self._saved_at:,}"
+        self.work.note("snapshot", iteration=iteration, text=f"Kept as the snapshot {kept}{which}.")
 
     # ---- the plateau
 
@@ -331,16 +331,16 @@ class Desk:
 
     # ---- saves
 
-    def save(self, iteration: int) -> None:
+    def save(self, iteration: int) -> bool:
         """One folder = one moment: weights, running mean, optimiser, counters. Never of weights that are no
-        numbers, nor while they may be broken."""
+        numbers, nor while they may be broken. Whether something was saved."""
         t, s = self.t, self.t.settings
         if iteration == self._saved_at or self._doubtful(iteration):
-            return
+            return False
         self.reports.flush()
         self.reports.signs.look(iteration, t.life())
         if self._doubtful(iteration):
-            return
+            return False
         guard.weights_are_sound(t.net, iteration)
         src, dst = (known(loss) for loss in self.reports.smoothed())
         extra = {
@@ -360,9 +360,16 @@ class Desk:
         self.saves.append((iteration, folder.name))
         self._saved_s, self._saved_at, self._save_waits = time.monotonic(), iteration, False
         self.work.note("save", iteration=iteration, loss_src=src, loss_dst=dst)
+        return True
 
-    def close(self) -> None:
-        """The last save and picture of a training that ends well."""
+    def close(self, complete: bool) -> None:
+        """The last save and picture. Raises TrainingRefused: training is `complete`, and its end cannot be saved."""
         self.save(self.t.done)
         if self.t.done:
             self.reports.show(self.t.done)
+        if complete and self._doubted:
+            raise TrainingRefused(
+                f"The last iterations, up to {self.t.done:,}, are not saved.", why=f"{self.reports.signs.doubt}.",
+                remedy=f"Run the same command again: it goes on from iteration {self._saved_at:,}, which is sound.",
+                where=self.t.run,
+            )

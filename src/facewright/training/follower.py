@@ -14,11 +14,13 @@ from torch import Tensor
 from facewright.core.errors import FacewrightError, Mismatch
 from facewright.core.settings import check
 from facewright.core.step import Stop
+from facewright.models import checkpoint
 from facewright.models.run_folder import is_run
 from facewright.training import guard, machine
 from facewright.training.collapse import Collapsed
 from facewright.training.lead import facts_of, meet
-from facewright.training.loop import LearnStep, train
+from facewright.training.learn_step import LearnStep
+from facewright.training.loop import train
 from facewright.training.reset import reset_live
 from facewright.training.settings import settings_class
 from facewright.training.swap_step import step_of
@@ -144,10 +146,11 @@ def _begun(team: Team, step: LearnStep, call: Mapping[str, Any]) -> Training[Any
                 f"The model {step.home()} is not there in process {team.rank + 1}.",
                 remedy="All machines must reach the model and both facesets by the same paths.", where=step.home(),
             )
-        t = step.begin(step.shape_settings(), lambda name: lambda done, total: None)
+        taken = type(step.settings).model_construct(**call["taken_up"])  # checked by the first process
+        saved = checkpoint.load_latest(step.home())
+        t = step.begin(step.shape_settings(), taken, saved, lambda name: lambda done, total: None)
         t.ema = None  # kept by the first one
-        t.clock = _ToldClock(t.clock.used_s)  # type: ignore[assignment]
-        t.settings = type(t.settings).model_construct(**call["taken_up"])
+        t.clock = _ToldClock(t.clock.moment_s)  # type: ignore[assignment]
         t.enter(team)
         t.take_up_others()
     except FacewrightError as error:

@@ -61,9 +61,14 @@ NO_MEMORY = (torch.OutOfMemoryError, MemoryError, RuntimeError)
 """What a library may raise when memory does not suffice; `no_memory` says whether it was that."""
 
 
+_LACKS = ("allocate memory", "out of memory", "alloc_failed")
+"""Of the processor's allocator, CUDA's driver, cuBLAS and cuDNN."""
+
+
 def no_memory(error: BaseException) -> bool:
     """Whether the memory of a GPU or of the computer did not suffice."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error).lower()
+    said = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in _LACKS)
 
 
 @contextmanager

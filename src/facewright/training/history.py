@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,14 @@ def events(path: Path, kind: str = "") -> list[dict[str, Any]]:
         if isinstance(record, dict) and (not kind or record.get("kind") == kind):
             found.append(record)
     return found
+
+
+def of_this_training(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those since the run's iterations count from 0: what was before a pretraining was left, or before `model reset RUN
+    all`, is of another training."""
+    anew = [i for i, e in enumerate(events) if e.get("kind") == "pretrained"
+            or (e.get("kind") == "reset" and e.get("parts") == ["all"])]
+    return list(events[anew[-1] + 1 :] if anew else events)
 
 
 def began_s(path: Path) -> float | None:

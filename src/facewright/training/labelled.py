@@ -101,7 +101,7 @@ class LabelledBatches:
     _pool: ThreadPoolExecutor = field(init=False, repr=False)
     resolution: int = field(init=False)
     """Side of the batches: that of the cut faces, or half of it. Single faces come whole."""
-    _ahead: tuple[tuple[int, int, int, int], list[Future[Labelled]]] | None = None
+    _ahead: tuple[tuple[int, ...], list[Future[Labelled]]] | None = None
 
     def __post_init__(self) -> None:
         """Start the threads."""
@@ -112,11 +112,11 @@ class LabelledBatches:
     def get(self, seed: int, iteration: int, part: int = 0, parts: int = 1) -> LabelledBatch:
         """Batch `iteration` (0 is the first), or a part of it, see Batches.get."""
         wanted, ready = (seed, iteration, part, parts), self._ahead
-        made = ready[1] if ready is not None and ready[0] == wanted else self._ask(*wanted)
+        made = ready[1] if ready is not None and ready[0] == (*wanted, self.batch) else self._ask(*wanted)
         self._ahead = None
         if self.device.type == "cuda":
             following = (seed, *part_after(iteration, part, parts // self.processes), parts)
-            self._ahead = (following, self._ask(*following))
+            self._ahead = ((*following, self.batch), self._ask(*following))
         return self._fitted(self._stacked([future.result() for future in made]))
 
     def plain(self, k: int, rows: np.ndarray) -> LabelledBatch:

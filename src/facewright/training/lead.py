@@ -69,7 +69,8 @@ def called(net: str, s: TrainSettings, work: Work) -> Iterator[Team]:
         team = join(store, 0, size, machine.own_device(s.device))
         team.lives = lambda: all(other.poll() is None for other in others)
         yield team
-        team.say({"end": "home"})
+        with suppress(Parted):  # one that goes now has nothing more to do
+            team.say({"end": "home"})
     except BaseException as error:
         _leave_word(store, error.what if isinstance(error, FacewrightError) else type(error).__name__)
         if isinstance(error, Parted):

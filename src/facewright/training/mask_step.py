@@ -10,12 +10,14 @@ import numpy as np
 from facewright.core.errors import NothingFound
 from facewright.faces.face import FaceType
 from facewright.faceset.faceset import Faceset
+from facewright.models.checkpoint import Checkpoint
 from facewright.training import preview
 from facewright.training.labelled import cut_labelled, is_drawn, is_masked, prepare_labelled
-from facewright.training.loop import LearnStep
+from facewright.training.learn_step import LearnStep
 from facewright.training.samples import choose
+from facewright.training.settings import TrainSettings
 from facewright.training.start import CACHE, begin_masking
-from facewright.training.survey import Side, all_count, load_face
+from facewright.training.survey import Side, all_count, load_face, rows_of
 from facewright.training.training import Training
 
 
@@ -31,7 +33,7 @@ class MaskStep(LearnStep):
         asked = (("src", self.src, self.src_person), ("dst", self.dst, self.dst_person))
         given = [(name, Faceset.open(path, refresh=True), who) for name, path, who in asked if path]
         for counts in (is_drawn, is_masked):
-            having = [x for x in given if any(counts(row) for row in x[1].rows())]
+            having = [x for x in given if any(rows_of(x[1], x[2], counts))]
             if having:
                 self._counts = counts
                 return [Side.of(name, faceset, who, counts, least=1) for name, faceset, who in having]
@@ -42,14 +44,17 @@ class MaskStep(LearnStep):
             where=given[0][1].path,
         )
 
-    def begin(self, shape: Any, prepared: Callable[[str], Callable[[int, int], None]]) -> Training[Any]:
+    def begin(
+        self, shape: Any, s: TrainSettings, saved: Checkpoint | None,
+        prepared: Callable[[str], Callable[[int, int], None]],
+    ) -> Training[Any]:
         """See LearnStep."""
-        wanted, s, cut = FaceType(shape.face_type), self.settings, []
+        wanted, cut = FaceType(shape.face_type), []
         for side in self.sides():
             folder = self.home() / CACHE / side.name
             samples = prepare_labelled(folder, side, self._counts, wanted, shape.resolution, prepared(side.name))
             cut.append(samples.limited(choose(samples.frames, s.hold_out, s.hold_out_last)))
-        return begin_masking(self.home(), shape, s, cut, self._others(wanted, shape.resolution))
+        return begin_masking(self.home(), shape, s, cut, self._others(wanted, shape.resolution), saved)
 
     def advice(self, t: Training[Any], data_before: dict[str, Any]) -> list[str]:
         """What a user should hear: few labels, masks that stand in for drawings."""

@@ -36,8 +36,8 @@ def personal(net: str, found: Checkpoint) -> tuple[str, ...]:
 def leave(run: Path, found: Checkpoint, seed: int) -> tuple[str, ...]:
     """Make `found`, the newest save of `run`, the beginning of a training on two people: iteration 0, no time used.
 
-    It stays as a snapshot. Returns the parts that begin afresh, from `seed`. Raises DiskRefused, FileRefused; then all
-    is as it was.
+    It stays as a snapshot. Returns the parts that begin afresh, from `seed`. Raises DiskRefused, FileRefused: then, and
+    killed on the way, the next start leaves it again.
     """
     folder = RunFolder.open(run)
     parts = personal(folder.net, found)
@@ -49,7 +49,9 @@ def leave(run: Path, found: Checkpoint, seed: int) -> tuple[str, ...]:
                 tensors[name] = renewed(old, fresh, parts)
     kept_as = keep_current(run, KEPT_AS)
     keep = int(dict(found.extra["train"]).get("keep", 3))
-    anew: dict[str, Any] = {"train": {}, "used_s": 0.0, "place": {}, "comparable_from": 0, "adversaries": {}}
-    checkpoint.save_changed(run, found, tensors, anew, Keep(newest=keep), iteration=0)
+    anew: dict[str, Any] = {"train": {}, "used_s": 0.0, "place": {}, "comparable_from": 0, "adversaries": {},
+                            "growing": True}
+    # The journal first: a save at iteration 0 whose past nobody closed would take up pretraining's settings.
     journal(run, "pretrained", iteration=found.iteration, parts=list(parts), seed=seed, kept_as=kept_as)
+    checkpoint.save_changed(run, found, tensors, anew, Keep(newest=keep), iteration=0)
     return parts

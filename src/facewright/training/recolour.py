@@ -54,22 +54,23 @@ def moved_hsv(images: Tensor, change: Tensor) -> Tensor:
     return torch.stack(channels, 1).clamp(0, 1)
 
 
-def references(seed: int, iteration: int, batch: int, count: int) -> np.ndarray:
-    """Which of `count` target faces lends its colours to each sample: (batch,) int64."""
-    return _rng(seed, iteration, 0).integers(0, count, batch)
+def references(seed: int, iteration: int, batch: int, count: int, first: int = 0) -> np.ndarray:
+    """Which of `count` target faces lends its colours to each sample, from slot `first` on: (batch,) int64."""
+    return _rng(seed, iteration, 0).integers(0, count, first + batch)[first:]
 
 
 def transferred(
-    crops: np.ndarray, like: np.ndarray, mode: str, seed: int, iteration: int, pool: ThreadPoolExecutor
+    crops: np.ndarray, like: np.ndarray, mode: str, seed: int, iteration: int, pool: ThreadPoolExecutor, first: int = 0
 ) -> np.ndarray:
     """(n, C, S, S) uint8 crops (blue, green, red, masks ...) in the colours of `like` (n, C', S', S'), by the transfer
-    `mode`; the masks stay. Samples are independent of each other and of who makes them."""
+    `mode`; the masks stay. They are samples `first` and on of a batch, independent of each other and of who makes
+    them."""
 
     def one(slot: int) -> np.ndarray:
         face, reference = _rgb(crops[slot]), _rgb(like[slot])
         if reference.shape != face.shape:
             reference = resize(reference, face.shape[0], "linear")
-        made = TRANSFERS[mode](face, reference, rng=_rng(seed, iteration, 1 + slot))
+        made = TRANSFERS[mode](face, reference, rng=_rng(seed, iteration, 1 + first + slot))
         return np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)[..., ::-1].transpose(2, 0, 1)
 
     out = crops.copy()

@@ -144,7 +144,8 @@ def go_back(t: Any, saves: Sequence[tuple[int, str]], onset: int, found: Collaps
     """
     good = _good(t, saves, onset)
     now = int(good.iteration) if good is not None else 0
-    events, saved = history.events(t.run / HISTORY), dict(good.extra.get("train") or {}) if good is not None else {}
+    events = history.of_this_training(history.events(t.run / HISTORY))
+    saved = dict(good.extra.get("train") or {}) if good is not None else {}
     cause = blame(found.sign, t.settings, changes_of(events, now, saved), t.bf16)
     values = safer(t.settings, cause, t.bf16)
     lost = good is None and bool(saves)

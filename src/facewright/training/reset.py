@@ -92,7 +92,7 @@ def reset(run: Path, network: str, seed: int | None = None) -> Reset:
     # Losses from here on are of another net: the smoothed one, and with it "the best save", begins anew.
     noted: dict[str, Any] = {"comparable_from": iteration}
     if over:
-        noted |= {"used_s": 0.0, "place": {}, "adversaries": {}, "ema_updates": 0}
+        noted |= {"train": {}, "used_s": 0.0, "place": {}, "adversaries": {}, "ema_updates": 0, "growing": True}
     checkpoint.save_changed(run, found, tensors, noted, Keep(newest=int(trained.get("keep", 3))), iteration)
     said = [ALL] if over else list(parts)
     journal(run, "reset", iteration=iteration, parts=said, seed=seed, kept_as=kept_as)

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -254,8 +254,3 @@ def colour_map(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(2, 3) mean and deviation of both -> (2, 3) gain and offset that give the source the target's statistics."""
     gain = target[1] / np.maximum(source[1], 1e-4)
     return np.stack([gain, target[0] - source[0] * gain])
-
-
-def facts_of(samples: Samples) -> dict[str, Any]:
-    """What the run's record says about this side."""
-    return {"faces": len(samples.frames), "trained_on": len(samples.chosen), "crop_px": samples.side}

@@ -33,10 +33,18 @@ def _shuffles(seed: int, stream: int, count: int, places: np.ndarray) -> np.ndar
     return out
 
 
-@lru_cache(maxsize=512)  # a millisecond for 60,000 faces; an epoch lasts thousands of calls
 def _shuffled(seed: int, stream: int, count: int, epoch: int) -> np.ndarray:
+    """A millisecond for 60,000 faces; an epoch lasts thousands of calls. Bins are many and small."""
+    return (_few if count <= _MANY else _many)(seed, stream, count, epoch)
+
+
+def _permutation(seed: int, stream: int, count: int, epoch: int) -> np.ndarray:
     key = np.random.Philox(key=[seed, stream], counter=[0, 0, 0, epoch])
     return np.random.Generator(key).permutation(count)
+
+
+_MANY = 4096
+_few, _many = lru_cache(512)(_permutation), lru_cache(4)(_permutation)
 
 
 class ByYaw:

@@ -24,6 +24,7 @@ AT_START = frozenset(
 """Settings that take effect when training starts the next time, never in the middle of a run of the program."""
 
 
+MOST_PASSES = 256
 _FACES_SHOWN = 8
 
 T = TypeVar("T", bound="TrainSettings")
@@ -58,7 +59,7 @@ class TrainSettings(Settings):
     )
     accumulate: int = knob(
         1, "Passes of --batch-size faces that make one iteration together: larger batches in the same memory", low=1,
-        high=256,
+        high=MOST_PASSES,
     )
     progressive: float = knob(
         0.0, "Begin with faces of half the side, at a third of the cost, for this share of the budget; 0 = off, and off"
@@ -87,7 +88,7 @@ class TrainSettings(Settings):
 
     save_minutes: float = knob(10.0, "Save every so often", low=0.05, high=24 * 60.0, unit="min")
     preview_seconds: float = knob(
-        60.0, "Renew the preview picture every so often; 0 = only on request and at saves", low=0.0, high=24 * 3600.0,
+        60.0, "Renew the preview picture every so often; 0 = only on request and at the end", low=0.0, high=24 * 3600.0,
         unit="s",
     )
     preview_history: bool = knob(False, "Keep every preview picture in RUN/preview, named by its iteration")

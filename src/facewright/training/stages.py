@@ -151,6 +151,14 @@ class Plan:
         """What stage `index` changes, without what is the user's."""
         return {k: v for k, v in self.stages[index].settings.items() if k not in self.mine}
 
+    def in_force(self, index: int, given: TrainSettings) -> dict[str, Any]:
+        """All that stages change, as it is in stage `index` where training begins with it under `given`: what the
+        stages before it changed, and nothing of those after it, whatever the run did before."""
+        values = {k: getattr(given, k) for one in self.stages for k in one.settings if k not in self.mine}
+        for before in range(index + 1):
+            values |= self.overrides(before)
+        return values
+
     def courses(self, start: TrainSettings) -> Iterator[tuple[Stage, TrainSettings]]:
         """Each stage with the settings in force, beginning with those at `start`. Raises SettingRefused."""
         now = start

@@ -12,7 +12,7 @@ from torch import nn
 
 from facewright.faces.face import FaceType
 from facewright.faceset.faceset import Faceset
-from facewright.models import checkpoint
+from facewright.models.checkpoint import Checkpoint
 from facewright.models.net import build, fresh
 from facewright.models.settings import ShapeSettings, XSegSettings
 from facewright.models.xseg import XSeg
@@ -51,13 +51,15 @@ def _span(face_type: FaceType) -> float:
     return 1 + 2 * 2**0.5 * face_type.padding
 
 
-def begin(run: Path, net_name: str, shape: ShapeSettings, s: SwapTrain, src: Samples, dst: Samples) -> Swapping:
-    """A net that swaps faces, with optimiser, running mean and clock: fresh, or as the run's newest sound save left
-    them."""
+def begin(
+    run: Path, net_name: str, shape: ShapeSettings, s: SwapTrain, src: Samples, dst: Samples,
+    saved: Checkpoint | None = None,
+) -> Swapping:
+    """A net that swaps faces, with optimiser, running mean and clock: fresh, or as `saved` left them."""
     device = machine.device_of(s)
     net = build(net_name, shape, seed=s.seed).to(device)
     batches = Batches(src, dst, net.resolution, machine.batch_of(s, device), device, s.match_colour)
-    t = Swapping(**_moving_parts(run, net, s, device), batches=batches)
+    t = Swapping(**_moving_parts(run, net, s, device, saved), batches=batches)
     t.facts |= _facts(t, batches.batch)
     if s.compile:
         t.forward = machine.compiled(net, device)
@@ -66,23 +68,25 @@ def begin(run: Path, net_name: str, shape: ShapeSettings, s: SwapTrain, src: Sam
 
 
 def begin_masking(
-    run: Path, shape: XSegSettings, s: TrainSettings, samples: list[Samples], unlabelled: np.ndarray
+    run: Path, shape: XSegSettings, s: TrainSettings, samples: list[Samples], unlabelled: np.ndarray,
+    saved: Checkpoint | None = None,
 ) -> Masking:
     """The same for a net that draws masks. unlabelled: see Masking."""
     device = machine.device_of(s)
     net = fresh(XSeg, shape, seed=s.seed).to(device)
     batches = LabelledBatches(samples, machine.batch_of(s, device), device, calm=bool(s.pretrain))
-    t = Masking(**_moving_parts(run, net, s, device), batches=batches, unlabelled=unlabelled)
+    t = Masking(**_moving_parts(run, net, s, device, saved), batches=batches, unlabelled=unlabelled)
     t.facts |= _facts(t, batches.batch)
     return t
 
 
-def _moving_parts(run: Path, net: nn.Module, s: TrainSettings, device: torch.device) -> dict[str, Any]:
+def _moving_parts(
+    run: Path, net: nn.Module, s: TrainSettings, device: torch.device, saved: Checkpoint | None
+) -> dict[str, Any]:
     """What `Training` holds of any net, by its names."""
     generator = torch.Generator("cpu" if s.optimiser_device == "cpu" else device).manual_seed(s.seed)
     optimiser = optimiser_for(list(net.named_parameters()), s, generator)
     ema = Ema(net.named_parameters(), s.ema_decay) if s.ema else None
-    saved = checkpoint.load_latest(run)
     used = _take_up(saved, net, optimiser, ema) if saved is not None else 0.0
     warnings = []
     if saved is not None and saved.damaged:
@@ -107,7 +111,7 @@ def _facts(t: Training[Any], batch: int) -> dict[str, Any]:
 
 
 def _take_up(
-    saved: checkpoint.Checkpoint, net: nn.Module, optimiser: torch.optim.Optimizer, ema: Ema | None
+    saved: Checkpoint, net: nn.Module, optimiser: torch.optim.Optimizer, ema: Ema | None
 ) -> float:
     """Load a save in place; returns the seconds of training that led to it."""
     saved.restore(net, optimiser)

@@ -82,7 +82,7 @@ def survey(
     masks: Counter[str] = Counter()
     side_px = 0
     digest, own = hashlib.sha256(), faceset.consent
-    for row in _rows(faceset, who, counts):
+    for row in rows_of(faceset, who, counts):
         types[row.face_type] += 1
         side_px = max(side_px, row.side_px)
         consents[row.consent or own] += 1
@@ -154,18 +154,15 @@ def one_person(faceset: Faceset, person: str) -> str:
     return person or (names[0] if names else "")
 
 
-def _rows(faceset: Faceset, person: str, counts: Counts = all_count) -> Iterator[Row]:
+def rows_of(faceset: Faceset, person: str, counts: Counts = all_count) -> Iterator[Row]:
     """The rows of one person (all when `person` is "") that count."""
-    header = faceset.header
-    by_track = {track: p.name for p in header.people for track in p.tracks}
-    for row in faceset.rows():
-        if counts(row) and (not person or (row.person or header.person or by_track.get(row.track, "")) == person):
-            yield row
+    name = faceset.namer()
+    return (row for row in faceset.rows() if counts(row) and (not person or name(row) == person))
 
 
 def files_of(faceset: Faceset, person: str, counts: Counts = all_count) -> Iterator[Path]:
     """The face files that `survey` counted, in the same order, streamed."""
-    return (faceset.path / row.path for row in _rows(faceset, person, counts))
+    return (faceset.path / row.path for row in rows_of(faceset, person, counts))
 
 
 def load_face(file: Path) -> tuple[Face, np.ndarray, np.ndarray | None]:
@@ -223,7 +220,7 @@ def coverage_warning(src: Survey, dst: Survey) -> str:
 def likenesses(faceset: Faceset, found: Survey, role: str) -> list[Likeness]:
     """Whose likeness this side is, one entry per consent reference in use, for the permit."""
     def vectors() -> tuple[np.ndarray, str] | None:
-        ids = [row.face_id for row in _rows(faceset, found.person)]
+        ids = [row.face_id for row in rows_of(faceset, found.person)]
         picked = [ids[i] for i in np.linspace(0, len(ids) - 1, min(len(ids), 200)).astype(int)]
         got = faceset.vectors(picked)
         return None if got is None else (got.matrix, got.net_sha256)

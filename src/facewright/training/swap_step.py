@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from facewright.core.settings import check
 from facewright.faceset.faceset import Faceset
 from facewright.models import advice
-from facewright.training.loop import LearnStep
+from facewright.models.checkpoint import Checkpoint
+from facewright.training.learn_step import LearnStep
 from facewright.training.mask_step import MaskStep
 from facewright.training.runs import learned_so_far
 from facewright.training.settings import SwapTrain, settings_class
@@ -36,11 +37,14 @@ class TrainStep(LearnStep):
             for name, path, person in (("src", self.src, self.src_person), ("dst", self.dst, self.dst_person))
         ]
 
-    def begin(self, shape: Any, prepared: Callable[[str], Callable[[int, int], None]]) -> Training[Any]:
+    def begin(
+        self, shape: Any, s: SwapTrain, saved: Checkpoint | None,
+        prepared: Callable[[str], Callable[[int, int], None]],
+    ) -> Training[Any]:
         """See LearnStep."""
-        run, s = self.home(), cast(SwapTrain, self.settings)
+        run = self.home()
         cut = [prepare_samples(run, x.faceset, x.found, x.name, shape, s, prepared(x.name)) for x in self.sides()]
-        return begin(run, self.net, shape, s, cut[0], cut[-1])
+        return begin(run, self.net, shape, s, cut[0], cut[-1], saved)
 
     def advice(self, t: Training[Any], data_before: dict[str, Any]) -> list[str]:
         """What a user should hear before hours are spent: poses, dims, masks, exchanged faces."""

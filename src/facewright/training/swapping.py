@@ -133,6 +133,11 @@ class Swapping(Training[SwapTrain]):
             adversary = self.parked[cls.name]
             self.saved.restore_player(cls.name, adversary.module, adversary.optimiser)
 
+    @property
+    def teaches_others(self) -> bool:
+        """See Training."""
+        return bool(self.adversaries)
+
     def teach_others(self, seen: list[tuple[Any, Pass]], iteration: int, how: Reduction) -> None:
         """One step of each adversary, from the net's own passes or from fresh ones by its moved weights."""
         for adversary in self.adversaries:

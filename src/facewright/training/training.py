@@ -20,7 +20,7 @@ from facewright.training.host_optim import on_host
 from facewright.training.machine import batch_of, bf16_wanted
 from facewright.training.objectives import Reduction
 from facewright.training.optim import OPTIMISERS, Ema
-from facewright.training.settings import TrainSettings
+from facewright.training.settings import MOST_PASSES, TrainSettings
 from facewright.training.team import Team
 
 S = TypeVar("S", bound=TrainSettings)
@@ -124,6 +124,11 @@ class Training(ABC, Generic[S]):
         """What losses are of where that is not the usual: those of different things are not compared."""
         return f"{self.batches.resolution} px" if self.growing else ""
 
+    @property
+    def teaches_others(self) -> bool:
+        """Whether what the net makes in an iteration is needed again, by `teach_others`."""
+        return False
+
     def teach_others(self, seen: list[tuple[Any, Pass]], iteration: int, how: Reduction) -> None:
         """Let learn what learns beside the net, after its step. seen: what the net made, with its pass."""
 
@@ -138,10 +143,11 @@ class Training(ABC, Generic[S]):
 
     def fewer_at_once(self) -> dict[str, int]:
         """Settings under which an iteration learns from the same faces in more passes of fewer; {} where a pass has one
-        face already."""
+        face already, or an iteration all the passes that it may have."""
         batch = self.batches.batch
         fewer = next((n for n in range(batch // 2, 0, -1) if batch % n == 0), 0)
-        return {"batch_size": fewer, "accumulate": self.settings.accumulate * (batch // fewer)} if fewer else {}
+        passes = self.settings.accumulate * (batch // fewer) if fewer else 0
+        return {"batch_size": fewer, "accumulate": passes} if 0 < passes <= MOST_PASSES else {}
 
     def parts(self) -> list[tuple[int, int]]:
         """(part, parts) of every pass of an iteration."""

@@ -74,8 +74,8 @@ def cli_page() -> str:
     root = typer.main.get_command(app)
     parts = [GENERATED, "# Commands\n"]
     for path, command in _walk(root, "facewright"):
-        arguments = [p for p in command.params if isinstance(p, click.Argument)]
-        flags = [p for p in command.params if not isinstance(p, click.Argument) and p.name != "help"]
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        flags = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
         usage = " ".join([path, *(_metavar(a) for a in arguments)])
         parts.append(f"\n## `{path}`\n\n{inspect.cleandoc(command.help or '')}\n\n```\n{usage} [options]\n```\n\n")
         for flag in flags:

@@ -117,7 +117,13 @@ def _last_trained(record: Path) -> float:
 
 
 def new(root: Path) -> Project:
-    """Make a project. Raises FileRefused when the folder already is one, DiskRefused when it cannot be written."""
+    """Make a project. Raises FileRefused when the folder already is one, or a model or faceset; DiskRefused when it
+    cannot be written."""
+    for file, word in (("run.json", "model"), ("faceset.json", "faceset")):
+        if (root / file).exists():
+            raise FileRefused(
+                f"{root.name} is the folder of a {word}.", remedy="Choose another folder for the project.", where=root
+            )
     if (root / FILE).exists():
         raise FileRefused(
             f"{root.name} is a facewright project already.",
@@ -162,6 +168,14 @@ def find(start: Path) -> Project | None:
         if (candidate / FILE).is_file():
             return load(candidate)
     return None
+
+
+def run_place(run: Path) -> Path:
+    """What RUN means: the model or file there; a bare name, inside a project, the model of that name in its runs/."""
+    if len(run.parts) != 1 or run.name == ".." or run.is_file() or (run / "run.json").exists():
+        return run
+    project = find(Path.cwd())
+    return run if project is None else project.run(run.name)
 
 
 def here_or_refuse(what: str) -> Project:

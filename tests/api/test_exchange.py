@@ -349,8 +349,8 @@ def test_a_trained_run_of_our_own_optimiser_is_handed_over_without_its_memory(tm
     folder = RunFolder.create(tmp_path / "my_run", "saehd", TINY["saehd"], {"likenesses": [entry]})
     optimiser = torch.optim.AdamW(list(net.named_parameters()))
     checkpoint.save(folder.path, 5, net, optimiser, {n: p.detach() * 2 for n, p in net.named_parameters()})
-    history.note(folder.history, "start", given={"optimiser": "adamw", "lr_dropout": 1.0, "batch_size": 0,
-                                                 "iterations": 50, "random_warp": False})
+    used = {"optimiser": "adamw", "lr_dropout": 1.0, "batch_size": 0, "iterations": 50, "random_warp": False}
+    history.note(folder.history, "start", given=used | {"random_warp": True}, settings=used)
     done = api.model_export_dfl(folder.path, tmp_path / "out")
     assert any("AdamW" in note for note in done["notes"])
     assert any("running mean" in note for note in done["notes"])

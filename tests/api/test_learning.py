@@ -32,7 +32,7 @@ from facewright.faceset.record import encode_face
 from facewright.faceset.store import Writer
 from facewright.jobs.job import Job
 from facewright.models import checkpoint
-from facewright.training import history, loop
+from facewright.training import history, learn_step
 from facewright.training.curve import read_losses
 
 SHAPE = {"resolution": 64, "archi": "df-ud", "ae_dims": 32, "e_dims": 16, "d_dims": 16, "d_mask_dims": 16}
@@ -239,7 +239,7 @@ class TestRefusals:
         def fail(*_: Any) -> bool:
             raise TrainingRefused("The loss is no number.", remedy="Lower the rate.", where="loss")
 
-        monkeypatch.setattr(loop, "train", fail)
+        monkeypatch.setattr(learn_step, "train", fail)
         told = begin(sets)
         kinds = [next(told).kind]
         with pytest.raises(TrainingRefused, match="no number") as refused:

@@ -65,7 +65,7 @@ def test_a_plan_for_a_run_that_is_there_is_of_its_own_net(measured, begun):
 def test_a_plan_prints_what_counts(measured, cli_text):
     text = cli_text("train", "saehd", "--plan", "--iterations", "9000")
     assert "batch 8 in 2 passes: 2.00 s an iteration" in text
-    assert "batches up to 32 would fit" in text
+    assert "enough for batches up to 32" in text
     assert "9,000 iterations 5.0 h" in text
 
 

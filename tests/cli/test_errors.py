@@ -169,7 +169,7 @@ def test_a_wrong_resolution_step_for_the_letters(refused, world, tmp_path):
     words = ("train", "saehd", tmp_path / "run", "--src", world.src, "--dst", world.dst, *ONE)
     error = refused(*words, "--archi", "df-d", "--resolution", "80")
     assert "80" in error["what"]
-    assert "64 or 96" in error["why"]
+    assert "64 or 96" in error["remedy"]
     refused(*words, "--resolution", "77")
     refused(*words, "--archi", "df-x")
     refused(*words, "--recipe", "none-such")

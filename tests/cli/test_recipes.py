@@ -38,7 +38,7 @@ def project(cli, tmp_path, monkeypatch, world) -> Path:
 
 def train(cli, *words: object):
     said = cli("train", "saehd", "run", "--src", "facesets/src", "--dst", "facesets/dst", *words)
-    return said, checkpoint.load_latest(Path("run"))
+    return said, checkpoint.load_latest(Path("runs/run"))
 
 
 def test_the_shipped_recipes_are_listed_and_shown(cli):
@@ -99,7 +99,7 @@ def test_a_recipe_of_stages_is_put_onto_a_run_that_was_begun_without(cli, projec
     assert saved.extra["train"]["lr"] == 1e-4
     said, saved = train(cli, "--iterations", "3", "--recipe", "original")
     assert "followed no longer" in said.err
-    assert history.stored_plan(Path("run/history.jsonl")) == {}
+    assert history.stored_plan(Path("runs/run/history.jsonl")) == {}
     assert saved.extra["train"]["lr"] == 1e-4
 
 
@@ -134,4 +134,4 @@ def test_the_go_ahead_reaches_a_training_in_the_background(cli, project):
         assert wait_for('"kind":"done"')
     finally:
         cli("jobs", "stop", job[-6:])
-    assert checkpoint.load_latest(Path("run")).extra["train"]["lr"] == 0.0003
+    assert checkpoint.load_latest(Path("runs/run")).extra["train"]["lr"] == 0.0003

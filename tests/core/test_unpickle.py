@@ -23,7 +23,7 @@ from facewright.core.unpickle import read_pickle, read_pickle_file
 
 HONEST = {
     "plain": {"iter": 7, "options": {"archi": "df-ud", "lr": 5e-5, "on": True, "no": None}, "b": b"\x00\xff", "e": b""},
-    "nested": [[1.5, 2.5], (1, (2, (3,))), {"s"}, -(2**70), "ünïcode"],
+    "nested": [[1.5, 2.5], (1, (2, (3,))), {"s"}, -(2**60), "ünïcode"],
     "ordered": collections.OrderedDict(a=1, b=2),
     "float32": {"down1/conv1/weight:0": np.arange(24, dtype=np.float32).reshape(2, 3, 4)},
     "fortran": np.asfortranarray(np.arange(6, dtype=np.int64).reshape(2, 3)),
@@ -99,7 +99,19 @@ def doubling(levels: int, *, key: bool) -> bytes:
     return b"\x80\x04" + (b"}" + body + b"K\x01s." if key else body + b".")
 
 
+def copying(name: bytes, times: int, argument: bytes) -> bytes:
+    """One value, handed to an allowed name again and again."""
+    one = b"cbuiltins\n" + name + b"\n" if name != b"encode" else b"c_codecs\nencode\n"
+    body = b"\x80\x04" + argument + b"\x940" + one + b"\x940("
+    return body + b"h\x01h\x00\x85R" * times + b"l."
+
+
 HOSTILE = {
+    "a bytearray made a thousand times": copying(b"bytearray", 3_000, b"B" + struct.pack("<I", 4_000) + bytes(4_000)),
+    "a set made a thousand times": copying(b"set", 3_000, b"(" + b"K\x01" * 4_000 + b"l"),
+    "keys that collide": b"\x80\x02}(" + b"".join(
+        b"\x8a\x0a" + (k * (2**61 - 1) + (1 << 70)).to_bytes(10, "little") + b"K\x01" for k in range(9)) + b"u.",
+    "heavy keys": doubling(11, key=True),
     "os.system": pickle.dumps(Reduced(os.system, "touch HACKED")),
     "eval": pickle.dumps(Reduced(builtins.eval, "open('HACKED','w')")),
     "getattr": pickle.dumps(Reduced(builtins.getattr, "x", "upper")),

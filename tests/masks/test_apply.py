@@ -71,6 +71,23 @@ def test_earlier_masks_come_back(faceset):
     assert len(list((faceset / ".facewright" / "undo" / "used").iterdir())) == 3, "nothing is deleted"
 
 
+def test_what_was_undone_meanwhile_is_done_again_and_every_undo_stays_within_reach(faceset):
+    """A stopped apply, undone, and then the same command: it goes on in its old job, whose batches are gone."""
+    step = ApplyStep(str(faceset), "hull")
+    job, items = faceset / "01AAAAAAAAAAAAAAAAAAAAAAAA-apply_masks", step.plan()
+    first = {i.id: step.commit(i, r) for i, r in step.stream(items[:1], Work(folder=job))}
+    assert restore_masks(faceset)["restored"] == 64
+    again = ApplyStep(str(faceset), "hull")
+    assert not again.intact(items[0], first[items[0].id])
+    records = {i.id: again.commit(i, r) for i, r in again.stream(again.plan(), Work(folder=job))}
+    assert sum(mask is not None for mask, _ in stored(faceset).values()) == 70
+    assert all(ApplyStep(str(faceset), "hull").intact(i, records[i.id]) for i in again.plan())
+    assert restore_masks(faceset)["restored"] == 70
+    assert all(mask is None for mask, _ in stored(faceset).values())
+    with pytest.raises(NothingFound, match="no earlier masks"):
+        restore_masks(faceset)
+
+
 def test_labels_stay_and_may_be_the_mask(faceset):
     one = next(iter(Faceset.open(faceset)))
     square = np.array([[30, 30], [90, 30], [90, 90], [30, 90]], np.float32)
@@ -130,7 +147,7 @@ def test_one_writer(faceset):
 def test_a_batch_done_again_keeps_what_was_there_first(faceset):
     run(ApplyStep(str(faceset), "hull"))
     first = stored(faceset)
-    job = faceset / ".facewright" / "jobs" / "01K000000000000000000000ZZ-apply_masks"
+    job = faceset / ".facewright" / "jobs" / "7ZZ000000000000000000000ZZ-apply_masks"  # begun after the first
     job.mkdir(parents=True)
     for _ in range(2):  # killed before the journal's line: the same job, the same batches
         run(ApplyStep(str(faceset), "mesh"), Work(folder=job))

@@ -120,8 +120,8 @@ def _points(value):
 
 HOSTILE = {
     "far": _points([[1e30, 1], [2, 2], [3, 3]]), "text": _points([["1", "2"]]), "three": _points([[1, 2, 3]]),
-    "ragged": _points([[1, 2], [3]]), "deep": _points([[[[1]]]]), "many": _points([[1, 2]] * 20_001),
-    "polygons": _set("polygons", [{"kind": "include", "points_px": [[1, 2]]}] * 1_001),
+    "ragged": _points([[1, 2], [3]]), "deep": _points([[[[1]]]]), "many": _points([[1, 2]] * 40_001),
+    "polygons": _set("polygons", [{"kind": "include", "points_px": [[1, 2]]}] * 10_001),
     "kind": _set("polygons", [{"kind": "both", "points_px": [[1, 2], [3, 4], [5, 6]]}]),
     "matrix": _set("face_from_frame", [[1, 0, 0], [1, 0, 0], [0, 0, 1]]), "no matrix": _set("face_from_frame", None),
     "huge matrix": _set("face_from_frame", [[1e200, 0, 0], [0, 1e200, 0], [0, 0, 1]]),
@@ -142,6 +142,20 @@ def test_hostile_label_files_are_refused_with_a_sentence(faceset, tmp_path, name
     assert refused.value.what.endswith(".")
     assert refused.value.remedy
     assert stored(faceset) == {}
+
+
+def test_labels_that_could_not_come_back_are_never_written(faceset):
+    first = next(iter(Faceset.open(faceset)))
+    ring = np.float32([[1, 1], [9, 1], [9, 9]])
+    grain = tuple((1, ring + i / 7) for i in range(1_400))  # what a grainy mask is traced to
+    assert labels.change(Faceset.open(faceset), [(first, grain)]) == 1
+    labels.remove(faceset)
+    assert labels.restore(faceset)["restored"] == 1
+    back = Faceset.open(faceset).face(first.face_id)
+    assert len(back.polygons) == 1_400
+    with pytest.raises(Mismatch, match="no drawing"):
+        labels.change(Faceset.open(faceset), [(back, ((1, np.zeros((40_001, 2), np.float32)),))])
+    assert len(Faceset.open(faceset).face(first.face_id).polygons) == 1_400
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"[" * 100_000, b"nan", b'{"format": NaN}', b"{}", b'"x"'])

@@ -135,6 +135,16 @@ def external() -> onnx.ModelProto:
     return model
 
 
+def sparse_external() -> onnx.ModelProto:
+    """A weight in another file, within a sparse constant."""
+    model = external()
+    weight = model.graph.initializer.pop(1)
+    place = helper.make_tensor("place", TensorProto.INT64, [1], [0])
+    sparse = helper.make_sparse_tensor(weight, place, [4])
+    model.graph.node.append(helper.make_node("Constant", [], ["unused"], sparse_value=sparse))
+    return model
+
+
 def hidden_external() -> onnx.ModelProto:
     """The same inside a branch of a branch."""
     model = mirror()
@@ -159,6 +169,7 @@ def custom() -> onnx.ModelProto:
 HARMFUL = {
     "nothing": b"", "text": b"ffconcat version 1.0\n", "half": mirror().SerializeToString()[:-80],
     "external weights": external().SerializeToString(), "hidden weights": hidden_external().SerializeToString(),
+    "sparse weights": sparse_external().SerializeToString(),
     "foreign operations": custom().SerializeToString(),
     "no side": mirror("S").SerializeToString(), "huge": mirror(100_000).SerializeToString(),
     "tiny": mirror(2).SerializeToString(), "other input": mirror(inputs=("x",)).SerializeToString(),

@@ -148,7 +148,7 @@ def test_rollback_and_second_save_of_an_iteration(tmp_path):
     assert again.name == "000000003-2"
     assert checkpoint.load_latest(tmp_path).folder == again
     assert checkpoint.load(tmp_path, "000000003").iteration == 3
-    with pytest.raises(FileRefused, match="no checkpoint"):
+    with pytest.raises(FileRefused, match="no save called"):
         checkpoint.load(tmp_path, "000000009")
 
 

@@ -85,6 +85,15 @@ def test_discriminators(case, golden, shapes_only, parity):
         parity.same(f"big_variables.json/{case}", listed(content, scope), sorted(wanted[f"{part}.npy"]), NAMES)
 
 
+def test_a_name_that_reads_as_a_pattern_is_not_written_over(tmp_path):
+    files = to_dfl(tiny("saehd").named_parameters())
+    family = Family(tmp_path / "out", "anna [v2]", "SAEHD")
+    write_dfl(family, files, {"iter": 1})
+    with pytest.raises(DiskRefused, match="already"):
+        write_dfl(family, files, {"iter": 2})
+    assert read_pickle_file(family.data) == {"iter": 1}
+
+
 def test_data_dat_comes_last_and_a_failure_leaves_nothing(tmp_path, monkeypatch):
     files = to_dfl(tiny("saehd").named_parameters())
     family = Family(tmp_path / "out", "ada", "SAEHD")

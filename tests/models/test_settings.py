@@ -42,7 +42,7 @@ def test_resolution_step_follows_the_letters(archi, bad):
 def test_refusal_names_the_nearest_sizes():
     with pytest.raises(SettingRefused) as caught:
         check(SaehdSettings, {"archi": "df-d", "resolution": 80})
-    assert "64 or 96" in caught.value.why
+    assert "64 or 96" in caught.value.remedy
 
 
 def test_odd_channels_become_even_and_mask_follows_typed_decoder():

@@ -179,8 +179,8 @@ def test_a_refused_picture_costs_nothing_learned(pair, tmp_path, monkeypatch):
     def refused(*_, **__):
         raise DiskRefused("The disk is full.", remedy="Free space.")
 
-    with monkeypatch.context() as patch, pytest.raises(DiskRefused):
-        patch.setattr("facewright.training.reports.write_atomic", refused)
+    monkeypatch.setattr("facewright.training.reports.write_atomic", refused)
+    with pytest.raises(DiskRefused):
         run(step(pair, folder, iterations=9), at3=[{"do": "preview"}])
     assert checkpoint.load_latest(folder).iteration > 0
 
@@ -188,9 +188,10 @@ def test_a_refused_picture_costs_nothing_learned(pair, tmp_path, monkeypatch):
 def test_an_end_in_doubt_is_no_end(pair, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     run(step(pair, folder, iterations=2))
-    with monkeypatch.context() as patch, pytest.raises(TrainingRefused, match="are not saved") as caught:
+    with monkeypatch.context() as patch:
         patch.setattr("facewright.training.collapse.Signs.doubt", "the loss is high")
-        run(step(pair, folder, iterations=4))
+        with pytest.raises(TrainingRefused, match="are not saved") as caught:
+            run(step(pair, folder, iterations=4))
     assert "from iteration 2" in caught.value.remedy
     assert [e["kind"] for e in history.events(folder / "history.jsonl")][-1] == "start"
     assert run(step(pair, folder, iterations=4))[1]["iterations"] == 4

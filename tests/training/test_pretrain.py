@@ -122,12 +122,11 @@ def test_killed_before_its_first_save_the_training_of_two_people_is_no_pretraini
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        if where == "stream":
-            patch.setattr("facewright.training.learn_step.train", killed)
-        else:
-            patch.setattr("facewright.training.pretrain.checkpoint.save_changed", killed)
-        learn(step(run, pair, shape={}, iterations=1))
+    places = {"stream": "learn_step.train", "save_changed": "pretrain.checkpoint.save_changed"}
+    with monkeypatch.context() as patch:
+        patch.setattr(f"facewright.training.{places[where]}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learn(step(run, pair, shape={}, iterations=1))
     _, result = learn(step(run, pair, shape={}, iterations=1))
     now = checkpoint.load_latest(run).extra["train"]
     assert result["iterations"] == 1

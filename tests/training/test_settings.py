@@ -41,18 +41,19 @@ def test_every_default_passes_and_every_knob_has_help(cls):
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"lr_schedule": "cosine"}, "needs an end"),
-        ({"progressive": 0.3}, "give --minutes or --iterations"),
+        ({"lr_schedule": "cosine"}, "Add --minutes"),
+        ({"progressive": 0.3}, "Add --minutes 60 or --iterations"),
         ({"device": "gpu"}, "cannot be"),
-        ({"optimiser": "adamw", "lr_dropout": 0.3}, "adabelief and rmsprop"),
-        ({"hold_out": 4, "hold_out_last": 4}, "smaller"),
+        ({"optimiser": "adamw", "lr_dropout": 0.3}, "--optimiser adabelief"),
+        ({"hold_out": 4, "hold_out_last": 4}, "at most 3"),
         ({"lr": 1.0}, "--lr"),
         ({"batch_siez": 4}, "batch_siez"),
     ],
 )
 def test_nonsense_is_refused(values, text):
-    with pytest.raises(SettingRefused, match=text):
+    with pytest.raises(SettingRefused) as caught:
         check(SaehdTrain, values)
+    assert text in f"{caught.value.what} {caught.value.remedy}"
 
 
 def test_live_changes():

@@ -84,7 +84,7 @@ def test_refusals(run, tmp_path):
     for name in ("", "000000010", "000000010-2", "../x", "a/b", "x" * 64, "a\n", "a "):
         with pytest.raises(SettingRefused, match="name of a snapshot"):
             snapshot(run, name, "000000010")
-    with pytest.raises(FileRefused, match="no checkpoint"):
+    with pytest.raises(FileRefused, match="no save called"):
         restore(run, "nothing")
     RunFolder.create(tmp_path / "bare", "quick96", Quick96Settings())
     with pytest.raises(NothingFound, match="no save"):

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewright.api.trust import permit_at, trust_at
-from facewright.core.errors import ConsentRefused, FileRefused, SettingRefused
+from facewright.core.errors import ConsentRefused, FileRefused, Mismatch, SettingRefused
 from facewright.core.step import Likeness
+from facewright.project import run_place
 
 if TYPE_CHECKING:
     from facewright.models.dfl_read import ForeignModel
@@ -33,6 +34,7 @@ def model_import_dfl(
     from facewright.models.dfl_read import read_dfl
     from facewright.training.adopt import adopt, without_pretraining
 
+    run = run_place(run)
     model = read_dfl(folder, name, archi=archi, face_type=face_type)
     if model.pretraining and not records and model.net != "xseg":
         model, people = without_pretraining(model), []
@@ -57,6 +59,7 @@ def model_export_dfl(run: Path, folder: Path, *, name: str = "") -> dict[str, An
     from facewright.models.exchange import export_dfl
     from facewright.training.adopt import original_words
 
+    run = run_place(run)
     permit = _leave(run)
     options, losses = original_words(run)
     return _handed_out(
@@ -69,6 +72,7 @@ def model_export_dfm(run: Path, file: Path, *, half: bool = False) -> dict[str, 
     learned needs a record with export_model."""
     from facewright.models.exchange import export_onnx
 
+    run = run_place(run)
     permit = _leave(run)
     return _handed_out(run, permit, export_onnx(run, file, permit=permit, half=half))
 
@@ -80,6 +84,7 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
     from facewright.faces.face import FaceType
     from facewright.models.dfl_files import FACE_TYPES
     from facewright.models.dfm_facts import write_note
+    from facewright.models.onnx_read import read_onnx
 
     face_type = FACE_TYPES.get(face_type, face_type)
     if face_type not in list(FaceType):
@@ -87,8 +92,16 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
             f"There is no face type {face_type!r}.", remedy=f"Choose one of: {', '.join(FACE_TYPES.values())}.",
             where="--face-type",
         )
-    if file.suffix.lower() != ".dfm" or not file.is_file():
+    if not file.is_file():
+        raise FileRefused(f"There is no file {file}.", remedy="Correct the path.", where=file)
+    if file.suffix.lower() != ".dfm":
         raise FileRefused(f"{file.name} is no DFM file.", remedy="Give a file that ends in .dfm.", where=file)
+    known = read_onnx(file, "DFM").facts
+    if known.get("likenesses"):
+        raise Mismatch(
+            f"{file.name} says itself whose face it makes.",
+            why="facewright exported it, with the records of its people.", remedy="Use it as it is.", where=file,
+        )
     people = _people(file, records, file)
     permit = permit_at(file, "train", people)
     digest = sha256_of(file)

@@ -88,14 +88,14 @@ def _path(place: str | PathLike[str] | None) -> Path | None:
     return None if place is None else Path(place)
 
 
-_UNSEEN = ("item", "failed")
+_UNSEEN = ("item", "failed", "new")
 """Events of jobs that say nothing here: a training is one item, and what fails is raised."""
 _WRAPPING = ("kind", "what", "facts", "summary")
 
 
 def _event(told: Mapping[str, Any], iteration: int) -> TrainEvent | None:
     """An event of a job as a TrainEvent; None for one that says nothing here. iteration: of the event before."""
-    if told["kind"] in _UNSEEN:
+    if told["kind"] in _UNSEEN or told.get("what") in _UNSEEN:
         return None
     kind = _kind(told)
     facts = {**told, **told.get("facts", {}), **told.get("summary", {})}

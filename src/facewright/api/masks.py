@@ -8,7 +8,7 @@ from typing import Any
 
 from facewright.api.steering import OnEvent, perform
 from facewright.core.settings import merge as layered
-from facewright.project import find
+from facewright.project import find, run_place
 
 
 def _silent(event: Mapping[str, Any]) -> None:
@@ -21,8 +21,10 @@ def mask_apply(
 ) -> dict[str, Any]:
     """Masks for every face: `hull`, `mesh`, a trained XSeg run or its .onnx file. Earlier ones can be brought back."""
     from facewright.masks.apply import ApplyStep
-    from facewright.masks.settings import MaskSettings
+    from facewright.masks.settings import MASKERS, MaskSettings
 
+    place = run_place(Path(masker))
+    masker = str(place) if masker not in MASKERS.names() and place.exists() else masker
     project = find(faceset)
     stored = project.settings.get("apply_masks", {}) if project is not None else {}
     step = ApplyStep(str(faceset), masker, layered(MaskSettings, stored, settings), person)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from facewright.core.errors import DiskRefused, SettingRefused
-from facewright.project import find, here_or_refuse
+from facewright.project import here_or_refuse, run_place
 
 
 def model_list(folder: Path | None = None) -> list[dict[str, Any]]:
@@ -123,14 +123,14 @@ def model_trash_restore(name: str, *, folder: Path | None = None, new_name: str 
     """Take a run out of the trash, under `new_name` or its own. Raises NothingFound, FileRefused (name is taken)."""
     from facewright.models.shelf import bring_back
 
-    return {"run": str(bring_back(_shelf(folder), name, new_name))}
+    return {"run": str(bring_back(_shelf(folder, "--in FOLDER"), name, new_name))}
 
 
 def model_trash_empty(name: str = "", *, folder: Path | None = None) -> dict[str, Any]:
     """Delete for good what lies in the trash, or what is called `name` there. Raises NothingFound."""
     from facewright.models.shelf import empty
 
-    return {"deleted": [t.name for t in empty(_shelf(folder), name)]}
+    return {"deleted": [t.name for t in empty(_shelf(folder, "--in FOLDER"), name)]}
 
 
 def model_reset(run: Path, network: str, *, seed: int | None = None) -> dict[str, Any]:
@@ -193,8 +193,7 @@ def model_unbundle(file: Path, run: Path) -> dict[str, Any]:
     from facewright.training.runs import row_of
     from facewright.training.snapshots import journal
 
-    project = find(Path.cwd())
-    place = project.run(str(run)) if project is not None and len(run.parts) == 1 else run
+    place = run_place(run)
     folder = unbundle(file, place)
     journal(place, "unbundle", file=file.name)
     named = sorted({str(p["consent"]) for p in folder.extra.get("likenesses", []) if p.get("consent")})
@@ -204,19 +203,13 @@ def model_unbundle(file: Path, run: Path) -> dict[str, Any]:
 
 def _place(run: Path | None) -> Path:
     """A run by its folder, by its name in the project, or the project's that was trained last."""
-    from facewright.models.run_folder import RunFolder, is_run
+    from facewright.models.run_folder import RunFolder
 
-    if run is None:
-        return here_or_refuse("RUN").latest_run()
-    if not is_run(run) and len(run.parts) == 1:
-        project = find(Path.cwd())
-        if project is not None and is_run(project.run(str(run))):
-            return project.run(str(run))
-    return RunFolder.open(run).path
+    return here_or_refuse("RUN").latest_run() if run is None else RunFolder.open(run_place(run)).path
 
 
-def _shelf(folder: Path | None) -> Path:
-    return folder if folder is not None else here_or_refuse("FOLDER").root / "runs"
+def _shelf(folder: Path | None, word: str = "FOLDER") -> Path:
+    return folder if folder is not None else here_or_refuse(word).root / "runs"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 
 from facewright.api.trust import permit_at
 from facewright.core.errors import Mismatch, SettingRefused
+from facewright.project import run_place
 
 if TYPE_CHECKING:
     from facewright.faces.face import FaceType
@@ -139,7 +140,7 @@ def load_model(
     from facewright.merge.predict import is_dfm
     from facewright.merge.settings import MergeSettings
 
-    place = Path(run_or_file)
+    place = run_place(Path(run_or_file))
     values = {"device": device, "ema": ema, "precision": precision, "batch_size": batch_size}
     chosen = check(MergeSettings, values)
     if place.suffix.lower() == ONNX and not place.is_dir():

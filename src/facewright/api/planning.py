@@ -8,7 +8,7 @@ from typing import Any
 
 from facewright.core.settings import check
 from facewright.core.settings import merge as layered
-from facewright.project import find
+from facewright.project import find, run_place
 
 
 def train_plan(
@@ -28,6 +28,7 @@ def train_plan(
     from facewright.training.recipes import recipe as recipe_called
     from facewright.training.settings import settings_class, suits
 
+    run = run_place(run) if run is not None else None
     chosen = recipe_called(recipe) if recipe else None
     if chosen is not None:
         chosen.serves(net)

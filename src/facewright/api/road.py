@@ -12,7 +12,7 @@ from facewright.api.trust import new_project_entry, standing
 from facewright.core.errors import FileRefused, SettingRefused
 from facewright.core.settings import merge as layered
 from facewright.core.step import Stop
-from facewright.project import Project, find, here_or_refuse
+from facewright.project import Project, find, here_or_refuse, run_place
 from facewright.project import new as new_folder
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def extract(
     from facewright.faceset.settings import ExtractSettings
 
     if consent:
-        from facewright.api.trust import consent_show
+        from facewright.api.trust import reference_at
 
-        consent = str(consent_show(consent)["standing"]["reference"])
+        consent = reference_at(faceset, consent)
     values = layered(ExtractSettings, _stored(faceset, "extract"), settings)
     step = ExtractStep([str(p) for p in inputs], str(faceset), values, person=person, consent=consent)
     done = perform(step, background=background, on_event=on_event)
@@ -127,7 +127,9 @@ def train(
     chosen.serves(net)
     cls = settings_class(net)
     project = {k: v for k, v in _stored(run, "train").items() if k in cls.model_fields}
-    if is_run(run):
+    if not is_run(run):
+        on_event({"kind": "note", "what": "new", "text": f"{run} is a new model."})
+    else:
         RunFolder.open(run, net)  # refuses the run of another net, before its settings are taken for ours
     stored = {k: v for k, v in history.stored_settings(run / HISTORY).items() if k in cls.model_fields}
     stored.pop("pretrain", None)  # each time anew: without it pretraining is left
@@ -199,6 +201,7 @@ def _train_places(
         raise SettingRefused(
             "--pretrain takes the place of both people.", remedy="Leave out --src and --dst.", where="--pretrain"
         )
+    run = run_place(run) if run is not None else None
     if many:
         return run or here_or_refuse("RUN").run(net), None, None
     if run is not None and src is not None and dst is not None:
@@ -227,7 +230,7 @@ def _all_given(command: str, paths: Sequence[Path]) -> bool:
 def merge_places(paths: Sequence[Path]) -> tuple[Path, Path, Path, Path]:
     """INPUT FACESET RUN OUT as given, or the project's. Raises FileRefused: some but not all are given."""
     if _all_given("merge INPUT FACESET RUN OUT", paths):
-        return paths[0], paths[1], paths[2], paths[3]
+        return paths[0], paths[1], run_place(paths[2]), paths[3]
     project = here_or_refuse("INPUT")
     film = project.footage("dst")[0]
     return film, project.faceset("dst"), project.latest_run(), project.merged(film)

@@ -188,6 +188,12 @@ def consent_list() -> list[dict[str, Any]]:
     return [_row(listed) for listed in _store(trust_at(Path.cwd())).list()]
 
 
+def reference_at(place: Path, record: str) -> str:
+    """The reference of a record by reference, id or name, among those that hold where `place` lies. Raises
+    NothingFound."""
+    return str(_store(trust_at(place)).get(record).reference)
+
+
 def consent_show(record: str) -> dict[str, Any]:
     """One record as signed, and its standing."""
     store = _store(trust_at(Path.cwd()))

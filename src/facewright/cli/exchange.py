@@ -11,7 +11,7 @@ import typer
 from facewright.cli import made, show
 from facewright.cli.bind import Shown
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the model.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the model, or its name in the project.")]
 Records = Annotated[
     list[str] | None,
     typer.Option("--record", help="Consent record of a person whose face it learned: reference, id or name; may be "
@@ -24,7 +24,7 @@ FaceTypeWord = Annotated[
 
 def import_dfl(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with DeepFaceLab's model files.")],
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the new model.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the new model, or its name in the project.")],
     name: Annotated[str, typer.Option(help="Which model, where the folder holds several.")] = "",
     archi: Annotated[str, typer.Option(help="Its architecture, where its files do not say: for example df-ud.")] = "",
     face_type: FaceTypeWord = "",

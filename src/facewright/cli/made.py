@@ -53,11 +53,13 @@ def outlook(data: Mapping[str, Any]) -> None:
     if data["peak_bytes"]:
         gib = 1 << 30
         show.result(
-            f"memory  {data['peak_bytes'] / gib:.2f} GiB at its peak: {data['fixed_bytes'] / gib:.2f} and"
-            f" {data['face_bytes'] / (1 << 20):.0f} MiB for each face of a batch; of {data['free_bytes'] / gib:.1f} GiB"
-            f" free, batches up to {data['largest_batch']} would fit"
+            f"memory  {data['peak_bytes'] / gib:.2f} GiB: {data['fixed_bytes'] / gib:.2f} fixed and"
+            f" {data['face_bytes'] / (1 << 20):.0f} MiB a face; {data['free_bytes'] / gib:.1f} GiB are free, enough for"
+            f" batches up to {data['largest_batch']}"
         )
-    show.result("time    " + ", ".join(f"{int(n):,} iterations {hours:,.1f} h" for n, hours in data["hours"].items()))
+    show.result("time    " + ", ".join(
+        f"{int(n):,} iterations " + (f"{hours:,.1f} h" if hours >= 1 else f"{60 * hours:.1f} min")
+        for n, hours in data["hours"].items()))
     if "iterations" in data:
         show.result(f"        {data['iterations']:,} iterations in the minutes given")
 

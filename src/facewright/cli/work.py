@@ -18,17 +18,10 @@ from facewright.render.settings import RenderSettings
 from facewright.training.settings import TRAIN_SETTINGS
 
 Person = Annotated[str, typer.Option(help="Name of the person whose faces count, where a faceset holds several.")]
-Recipe = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME|FILE.yaml",
-        help="Values and stages for a purpose (`facewright recipes list`): quick (minutes), hour, one-day, standard, "
-        "rtm, original ... [default original]",
-    ),
-]
 Stage = Annotated[str, typer.Option(help="Stage of the recipe to begin with. [default the first, or where it was]")]
 Plan = Annotated[
-    bool, typer.Option("--plan", help="Only say what it will take: a few iterations on made-up faces, nothing is kept.")
+    bool,
+    typer.Option("--plan", help="Only measure iterations on made-up faces: seconds, memory, largest batch, hours."),
 ]
 Background = Annotated[bool, typer.Option("--background", help="Start the job and return; watch it with `jobs watch`.")]
 
@@ -130,16 +123,27 @@ _NETS = {
 """Net -> the first line of its training command's help."""
 
 
+_RECIPES = {
+    "saehd": "quick (minutes), hour, one-day, standard, rtm ...",
+    "amp": "standard.",
+    "quick96": "original alone.",
+    "xseg": "masks (an hour or two of one's own labels).",
+}
+_SIDES = {"xseg": ("A faceset with labelled or masked faces; one of the two will do.", "Another one.")}
+
+
 def trainer(net: str) -> Callable[..., Shown]:
     """The command that trains `net`."""
 
     def train(
-        run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of the model.")] = None,
-        src: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person put in.")] = None,
-        dst: Annotated[Path | None, typer.Option(metavar="FACESET", help="Faces of the person replaced.")] = None,
+        run: Annotated[
+            Path | None, typer.Argument(metavar="RUN", help="Folder of the model, or its name in the project.")
+        ] = None,
+        src: Path | None = None,
+        dst: Path | None = None,
         src_person: Person = "",
         dst_person: Person = "",
-        recipe: Recipe = "",
+        recipe: str = "",
         stage: Stage = "",
         plan: Plan = False,
         background: Background = False,
@@ -180,6 +184,12 @@ def trainer(net: str) -> Callable[..., Shown]:
     Trains until --iterations or --minutes are reached, else until you stop it (Ctrl-C saves). The same
     command goes on. Inside a project the paths may be left out: runs/{net}, facesets/src, facesets/dst.
     """
+    suited = f"Values and stages for a purpose (`facewright recipes list`): {_RECIPES[net]} [default original]"
+    sides = _SIDES.get(net, ("Faces of the person put in.", "Faces of the person replaced."))
+    told = {name: typer.Option(metavar="FACESET", help=text) for name, text in zip(("src", "dst"), sides)}
+    # A string of the signature could not name what differs from net to net.
+    train.__annotations__ |= {name: Annotated[Path | None, option] for name, option in told.items()}
+    train.__annotations__["recipe"] = Annotated[str, typer.Option(metavar="NAME|FILE.yaml", help=suited)]
     return train
 
 

@@ -75,19 +75,21 @@ class Option:
 
     @property
     def range_text(self) -> str:
-        """`64..640 step 16 px`, `a | b | c`, or ''."""
+        """`64..640 step 16 px`, `0 or more min`, `a | b | c`, or ''. A float's step is no limit, so it is not told."""
         if self.choices:
             return " | ".join(str(c) for c in self.choices)
         bits = []
-        if self.low is not None or self.high is not None:
-            low = "" if self.low is None else f"{self.low:g}"
-            high = "" if self.high is None else f"{self.high:g}"
-            bits.append(f"{low}..{high}")
-        if self.step not in (None, 1):
+        low, high = (None if x is None else self._figure(x) for x in (self.low, self.high))
+        if low is not None or high is not None:
+            bits.append(f"{low} or more" if high is None else f"up to {high}" if low is None else f"{low}..{high}")
+        if self.kind is int and self.step not in (None, 1):
             bits.append(f"step {self.step:g}")
         if self.unit:
             bits.append(self.unit)
         return " ".join(bits)
+
+    def _figure(self, value: float) -> str:
+        return f"{int(value)}" if self.kind is int else f"{value:g}"
 
 
 def options(cls: type[Settings]) -> list[Option]:
@@ -145,10 +147,24 @@ def check(cls: type[S], values: Mapping[str, Any], *, started: S | None = None) 
     return result
 
 
+class Unfit(ValueError):
+    """What a validator raises where it knows the way out: in the user's words, with remedy and option."""
+
+    def __init__(self, what: str, remedy: str, where: str = "") -> None:
+        super().__init__(what)
+        self.what, self.remedy, self.where = what, remedy, where
+
+
 def _refusal(cls: type[Settings], error: ValidationError) -> SettingRefused:
-    first = error.errors()[0]
+    first: Any = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     known = {o.name: o for o in options(cls)}
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, Unfit):
+        if name in known:
+            what = f"{known[name].flag} cannot be {first.get('input')!r}."
+            return SettingRefused(what, why=cause.what, remedy=cause.remedy, where=known[name].flag)
+        return SettingRefused(cause.what, remedy=cause.remedy, where=cause.where or None)
     if name not in known:
         if not name:
             return SettingRefused(str(first["msg"]).removeprefix("Value error, "), remedy="Correct the settings.")
@@ -158,13 +174,30 @@ def _refusal(cls: type[Settings], error: ValidationError) -> SettingRefused:
         hint = f"Did you mean {known[near[0]].flag}?" if near else "Run the command with --help for the list."
         return SettingRefused(f"There is no setting {name!r}.", remedy=hint, where=name)
     option = known[name]
-    allowed = option.range_text or option.kind.__name__
+    allowed = f"Allowed: {option.range_text}" if option.range_text else f"Give {_KINDS.get(option.kind, 'a value')}"
     return SettingRefused(
-        f"{option.flag} cannot be {first.get('input')!r}.",
-        why=str(first["msg"]).removeprefix("Value error, ") + ".",
-        remedy=f"Allowed: {allowed}; default {option.default}.",
-        where=option.flag,
+        f"{option.flag} cannot be {first.get('input')!r}.", why=_in_words(first),
+        remedy=f"{allowed}; default {_plain(option.default) or 'none'}.", where=option.flag,
     )
+
+
+_KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "on or off", str: "a text"}
+
+
+def _in_words(found: Any) -> str:
+    """One of pydantic's findings as a sentence; "" where the remedy says it all."""
+    kind, facts = str(found["type"]), found.get("ctx", {})
+    limits = {"less_than_equal": ("at most", "le"), "greater_than_equal": ("at least", "ge"),
+              "multiple_of": ("a multiple of", "multiple_of")}
+    if kind in limits:
+        words, key = limits[kind]
+        return f"It must be {words} {facts[key]:g}."
+    if kind == "literal_error":
+        return ""
+    for start, words in (("int", "a whole number"), ("float", "a number"), ("bool", "on or off"), ("string", "a text")):
+        if kind.startswith(start):
+            return f"It must be {words}."
+    return str(found["msg"]).removeprefix("Value error, ") + "."
 
 
 def merge(cls: type[S], *layers: Mapping[str, Any], started: S | None = None) -> S:
@@ -229,7 +262,8 @@ def to_markdown(cls: type[Settings]) -> str:
     for o in options(cls):
         lock = "after start" if o.lock == "after_start" else ""
         span = o.range_text.replace("|", "\\|")
-        rows.append(f"| `{o.flag}` | {_plain(o.default)} | {span} | {lock} | {o.help} |")
+        meaning = o.help.replace("|", "\\|")
+        rows.append(f"| `{o.flag}` | {_plain(o.default)} | {span} | {lock} | {meaning} |")
     return "\n".join(rows)
 
 

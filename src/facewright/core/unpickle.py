@@ -26,7 +26,11 @@ _NODES_PER_OPCODE = 4
 """Values in the result, counted once for each place that refers to them: more come only from lists of equal lists
 of equal lists ..., which double at each level."""
 
-_TUPLE_WEIGHT_LIMIT = 1_000_000
+_TUPLE_WEIGHT_LIMIT = 1_000
+_COPIED_PER_BYTE, _COPIED_AT_LEAST = 4, 1 << 20
+"""Bytes and items that allowed names may copy: an honest pickle has each of its own copied once."""
+_LONGEST_INTEGER_BITS = 64
+"""Longer ones may be chosen to collide as keys, or to take minutes to print."""
 _FORBIDDEN = {
     "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER",
     "READONLY_BUFFER", "FROZENSET",
@@ -47,7 +51,7 @@ def read_pickle(data: bytes, where: object = None, *, opcode_limit: int = 0) -> 
     """
     try:
         opcodes = _scan(data, opcode_limit or OPCODE_LIMIT)
-        return _Plain(_NODES_PER_OPCODE * opcodes + 1000).of(_Reader(io.BytesIO(data)).load(), 0)
+        return _Plain(_NODES_PER_OPCODE * opcodes + 1000).of(_Reader(data).load(), 0)
     except _REFUSALS as error:
         raise FileRefused(
             "The file is not one that facewright reads safely.", why=str(error) or type(error).__name__,
@@ -84,6 +88,8 @@ def _scan(data: bytes, limit: int) -> int:
             raise ValueError(f"opcode {name} is not allowed")
         if count > limit:
             raise ValueError(f"more than {limit} opcodes")
+        if type(argument) is int and argument.bit_length() > _LONGEST_INTEGER_BITS:
+            raise ValueError("an integer is too long")
         if name == "MARK":
             marks.append(len(stack))
         elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -265,13 +271,30 @@ for _builtins in ("__builtin__", "builtins"):
     _ALLOWED[_builtins, "bytearray"] = _Inert("bytearray", _bytearray)
 
 
+_COPYING = frozenset(
+    found for (_, name), found in _ALLOWED.items() if name in ("encode", "OrderedDict", "set", "bytearray")
+)
+
+
 class _Reader(pickle.Unpickler):
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))
+        self._left = _COPIED_PER_BYTE * len(data) + _COPIED_AT_LEAST
+
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in for an allowed name; nothing is imported."""
         try:
-            return _ALLOWED[module, name]
+            found = _ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+        return _Inert(name, lambda *arguments: self._copied(found, arguments)) if found in _COPYING else found
+
+    def _copied(self, make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """One value may be handed over and over again: what is made of it is counted."""
+        self._left -= sum(len(a) for a in arguments if isinstance(a, str | bytes | list | tuple)) + 1
+        if self._left < 0:
+            raise ValueError("more is copied than the file holds")
+        return make(*arguments)
 
     def persistent_load(self, pid: Any) -> Any:
         """Never."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from facewright.core.errors import Mismatch
 from facewright.faces.face import Face, FaceType, SourceRef
 from facewright.faceset.segments import refuse
 
@@ -19,7 +20,8 @@ MAX_MESH_POINTS = 4_096
 
 
 def to_json(face: Face) -> bytes:
-    """UTF-8 JSON of one face, keys sorted (the same face gives the same bytes). ValueError for NaN or infinity."""
+    """UTF-8 JSON of one face, keys sorted (the same face gives the same bytes). ValueError for NaN or infinity; raises
+    Mismatch for more than a face file may hold."""
     source = face.source
     record: dict[str, Any] = {
         "face_id": face.face_id,
@@ -52,7 +54,13 @@ def to_json(face: Face) -> bytes:
         "mask_by": face.mask_by,
     }
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "surrogatepass")
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) > MAX_JSON_BYTES:
+        raise Mismatch(
+            f"The face {face.face_id} would carry more than a face file may hold.",
+            why=f"{len(data):,} bytes of metadata.", remedy="Give it simpler labels: fewer points.", where=face.face_id,
+        )
+    return data
 
 
 def from_json(data: bytes, where: object = None) -> Face:

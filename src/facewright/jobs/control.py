@@ -38,7 +38,8 @@ def request(job: Job, wish: Mapping[str, Any]) -> None:
     if state != "running":
         raise Mismatch(
             f"Job {job.id} is not running: it is {state}.",
-            remedy="Nothing is left to do." if state == "done" else f"Go on with `facewright jobs resume {job.id}`.",
+            remedy="Start the same command again with what shall be otherwise." if state == "done"
+            else f"Go on with `facewright jobs resume {job.id}`.",
             where=job.folder,
         )
     body = json.dumps(wish, sort_keys=True).encode()

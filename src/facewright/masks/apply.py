@@ -121,10 +121,23 @@ class ApplyStep:
         _ = self.masker
         return [Item(f"{number:06d}", batch) for number, batch in enumerate(batches)]
 
+    def intact(self, item: Item, record: Mapping[str, Any]) -> bool:
+        """Whether a batch that was done still has its masks: they may have been brought back or taken away since."""
+        if record["kept"]:
+            return True
+        wanted = {"" if self.masker is None else self.masker.identity} | ({DRAWN} if self.settings.drawn else set())
+        passed = {path for path, _ in record["refused"]}
+        return all(self._mask_by.get(path, "") in wanted for path, _ in item.payload if path not in passed)
+
+    @cached_property
+    def _mask_by(self) -> dict[str, str]:
+        return {row.path: row.mask_by if row.has_mask else "" for row in Faceset.open(self.folder).rows()}
+
     def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Result]]:
         """Results in order; a thread reads and decodes ahead."""
         cv2.setNumThreads(1)
-        self._undo_name = work.folder.name.partition("-")[0] if work.folder is not None else new_ulid()
+        job = work.folder.name.partition("-")[0] if work.folder is not None else new_ulid()
+        self._undo_name = undo.name_for(self.folder, job)
         done = len(self.faces) - sum(len(item.payload) for item in todo)
         with ExitStack() as stack:
             self._writer = stack.enter_context(Writer(self.folder))

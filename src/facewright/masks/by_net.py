@@ -13,8 +13,9 @@ from facewright.faces.align import face_from_frame
 from facewright.faces.face import Face, FaceType
 from facewright.image.geometry import invert, scale_of
 from facewright.image.warp import resize, warp
-from facewright.masks.maskers import picture_from_frame
+from facewright.masks.maskers import XSEG, picture_from_frame
 from facewright.masks.settings import MaskSettings
+from facewright.models.run_folder import RunFolder
 
 ONNX = ".onnx"
 """Ending of the file that takes the place of an XSeg RUN."""
@@ -96,7 +97,17 @@ def open_xseg(run: Path | None, settings: MaskSettings) -> NetMasker:
         return NetMasker(open_exported(place, settings.device))
     from facewright.masks.trained import trained_net
 
+    _draws_masks(place)
     return NetMasker(trained_net(place, settings.device))
+
+
+def _draws_masks(run: Path) -> None:
+    found = RunFolder.open(run)
+    if found.net != XSEG:
+        raise Mismatch(
+            f"{run.name} is a model of {found.net}, which makes no masks alone.",
+            remedy="Name a model of XSeg, its .onnx file, hull or mesh.", where=run,
+        )
 
 
 def open_generic(run: Path | None, settings: MaskSettings) -> NetMasker:

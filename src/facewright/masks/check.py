@@ -65,8 +65,11 @@ def doubtful(
     name = faceset.namer()
     rows = [row for row in faceset.rows() if not person or name(row) == person]
     if not any(row.has_mask for row in rows):
-        raise NothingFound(f"No face in {folder.name} has a mask.", remedy="Make them with `facewright mask apply`.",
-                           where=folder)
+        raise NothingFound(
+            f"No face in {folder.name} has a mask.",
+            remedy=f"Make them: `facewright mask apply {folder.name} --with mesh`, or hull, or an XSeg RUN.",
+            where=folder,
+        )
 
     def masks() -> Iterator[tuple[str, str, np.ndarray]]:
         nonlocal looked

@@ -51,6 +51,9 @@ def faces_in(place: Path) -> Iterator[tuple[str, bytes]]:
         yield from _of_pak(pak)
         return
     files = sorted(p for p in place.iterdir() if p.suffix.lower() in (".jpg", ".jpeg")) if place.is_dir() else [place]
+    if not files and (place / "faceset.json").exists():
+        raise NothingFound(f"{place.name} is a faceset of ours.", why="Labels are read from a file, or DeepFaceLab.",
+                           remedy=f"Write them first: `facewright mask labels export {place.name} FILE`.", where=place)
     if not files:
         raise NothingFound(f"There are no face files in {place.name}.", why=f"Neither .jpg files nor a {PAK}.",
                            remedy="Name DeepFaceLab's folder `aligned`.", where=place)

@@ -18,7 +18,7 @@ from facewright.image.geometry import invert
 from facewright.masks.label import EXCLUDE, INCLUDE, Polygon, moved
 
 FORMAT = "facewright.labels/1"
-MOST_POLYGONS, MOST_POINTS, FAR_PX = 1_000, 20_000, 65_536
+MOST_POLYGONS, MOST_POINTS, FAR_PX = 10_000, 40_000, 65_536
 """Of one face; what holds more, or points further out, is no drawing."""
 
 _LIMIT_BYTES = 256 << 20
@@ -90,15 +90,16 @@ def read(path: Path) -> list[Labels]:
 
 
 def checked(polygons: Sequence[tuple[int, Any]]) -> tuple[Polygon, ...]:
-    """Polygons from outside as (N, 2) float32. ValueError: too many, too far out, not finite, of the wrong shape."""
-    if len(polygons) > MOST_POLYGONS:
-        raise ValueError(f"more than {MOST_POLYGONS} polygons on one face")
+    """Polygons from outside as (N, 2) float32. ValueError: too many points in all, too far out, not finite, of the
+    wrong shape."""
+    if len(polygons) > MOST_POLYGONS or sum(len(points) for _, points in polygons) > MOST_POINTS:
+        raise ValueError(f"more than {MOST_POLYGONS} polygons or {MOST_POINTS} points on one face")
     found: list[Polygon] = []
     for kind, points in polygons:
         array = np.array(points)
         if array.size == 0:
             continue
-        if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "fiu" or len(array) > MOST_POINTS:
+        if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "fiu":
             raise ValueError("a polygon that is no list of points")
         if not np.isfinite(array).all() or np.abs(array).max() > FAR_PX:
             raise ValueError("a point far outside of the picture")

@@ -35,12 +35,13 @@ REPLACED = "replaced"
 
 
 def change(faceset: Faceset, changes: Iterable[tuple[Face, tuple[Polygon, ...]]], kind: str = undo.LABELS) -> int:
-    """Give faces other labels; what they had is kept in an undo entry. Returns how many were changed."""
+    """Give faces other labels; what they had is kept in an undo entry. Returns how many were changed. Raises Mismatch:
+    more than a face may carry, and than the undo entry could give back."""
     entry, changed = undo.folder_of(faceset.path, new_ulid(), kind), 0
     with Writer(faceset.path) as writer:
         writer.sweep()
         for number, batch in enumerate(_batches(changes)):
-            different = [(face, new) for face, new in batch if not label.same(face.polygons, new)]
+            different = [(face, _drawable(face, new)) for face, new in batch if not label.same(face.polygons, new)]
             if different:
                 before = labelfile.to_bytes([labels_of(face) for face, _ in different], faceset.path.name)
                 write_atomic(make_folder(entry) / f"{number:06d}.json", before)
@@ -48,6 +49,17 @@ def change(faceset: Faceset, changes: Iterable[tuple[Face, tuple[Polygon, ...]]]
     if changed:
         faceset.index.refresh()
     return changed
+
+
+def _drawable(face: Face, polygons: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
+    try:
+        labelfile.checked(polygons)
+    except ValueError as error:
+        raise Mismatch(
+            f"The labels of {face.face_id} are no drawing.", why=f"They hold {error}.",
+            remedy="Give coarser ones: of masks, with a larger --node or --smallest.", where=face.face_id,
+        ) from error
+    return polygons
 
 
 def export(folder: Path, file: Path, person: str = "") -> dict[str, Any]:
@@ -141,8 +153,11 @@ def from_masks(
     faceset = Faceset.open(folder)
     rows = [row for row in _rows(faceset, person) if row.has_mask]
     if not rows:
-        raise NothingFound(f"No face in {folder.name} has a mask.", remedy="Make them with `facewright mask apply`.",
-                           where=folder)
+        raise NothingFound(
+            f"No face in {folder.name} has a mask.",
+            remedy=f"Make them: `facewright mask apply {folder.name} --with mesh`, or hull, or an XSeg RUN.",
+            where=folder,
+        )
     todo = [row for row in rows if replace or not row.labels]
     nodes, empty = 0, 0
 

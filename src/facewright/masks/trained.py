@@ -11,6 +11,7 @@ from facewright.core.errors import NothingFound
 from facewright.faces.face import FaceType
 from facewright.models import checkpoint
 from facewright.models.device import device_named
+from facewright.models.opened import open_net
 from facewright.models.run_folder import RunFolder
 from facewright.models.xseg import XSeg
 
@@ -50,9 +51,6 @@ def trained_net(run: Path, device: str = "auto", *, ema: bool = True, bf16: bool
             remedy="Train it with `facewright train xseg`, or take a trained one over: `facewright model import-dfl`.",
             where=folder.path,
         )
-    net = XSeg(folder.shape)  # type: ignore[arg-type]
-    net.load_state_dict(saved.smooth_weights() if ema else saved.weights())
-    files = saved.state["files"]
-    digest = str(files.get("ema", files["weights"]) if ema else files["weights"])[:12]
-    identity = f"xseg:{folder.path.resolve().name}:{saved.iteration}:{digest}"
+    net = open_net(folder, saved.smooth_weights() if ema else saved.weights())
+    identity = f"xseg:{folder.path.resolve().name}:{saved.iteration}:{saved.digest(ema)[:12]}"
     return TrainedNet(net, identity=identity, device=device_named(device), iteration=saved.iteration, bf16=bf16)

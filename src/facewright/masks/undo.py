@@ -20,6 +20,7 @@ import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.core.files import disk_error, make_folder, read_file, sync_folder, write_atomic
+from facewright.core.ulid import new_ulid
 from facewright.faceset.store import PRIVATE
 
 MASKS, LABELS = "masks", "labels"
@@ -88,12 +89,25 @@ def newest(faceset: Path, kind: str) -> Path:
     return found[-1]
 
 
+def name_for(faceset: Path, wanted: str) -> str:
+    """`wanted`, unless an operation came after it, or it was undone already: then a new name, so that the newest still
+    sorts last."""
+    root = faceset / PRIVATE / "undo"
+    others = [p.name.partition("-")[0] for p in (*root.glob(f"*-{MASKS}"), *root.glob(f"used/*-{MASKS}*"))]
+    stale = any(name > wanted for name in others) or any(root.glob(f"used/{wanted}-{MASKS}*"))
+    return new_ulid() if stale else wanted
+
+
 def mark_used(folder: Path) -> Path:
     """Put a restored entry aside, so that the next restore finds the one before."""
     used = make_folder(folder.parent / "used")
+    target, number = used / folder.name, 1
+    while target.exists():  # a job that went on after a restore kept more under its name
+        number += 1
+        target = used / f"{folder.name}-{number}"
     try:
-        os.replace(folder, used / folder.name)
+        os.replace(folder, target)
         sync_folder(folder.parent)
     except OSError as error:
         raise disk_error(error, folder) from error
-    return used / folder.name
+    return target

@@ -16,7 +16,8 @@ from facewright.merge.settings import MergeSettings
 from facewright.models import checkpoint
 from facewright.models.amp import Amp
 from facewright.models.device import device_named
-from facewright.models.net import Net, build
+from facewright.models.net import Net
+from facewright.models.opened import open_net
 from facewright.models.run_folder import RunFolder
 
 
@@ -58,7 +59,8 @@ class NetSwapper:
 def open_run(run: Path | str, settings: MergeSettings) -> NetSwapper:
     """The newest sound checkpoint of a RUN, by default the running mean of its weights.
 
-    Raises FileRefused (no run), NothingFound (nothing trained yet), SettingRefused (no such device).
+    Raises FileRefused (no run), NothingFound (nothing trained yet), Mismatch (weights of another shape), SettingRefused
+    (no such device).
     """
     folder = RunFolder.open(Path(run))
     saved = checkpoint.load_latest(folder.path)
@@ -67,12 +69,9 @@ def open_run(run: Path | str, settings: MergeSettings) -> NetSwapper:
             f"{folder.path.name} holds no trained weights yet.",
             remedy=f"Train it first: `facewright train {folder.net} {folder.path}`.", where=folder.path,
         )
-    net = build(folder.net, folder.shape)  # type: ignore[arg-type]
-    net.load_state_dict(saved.smooth_weights() if settings.ema else saved.weights())
-    files = saved.state["files"]
-    digest = files.get("ema", files["weights"]) if settings.ema else files["weights"]
+    net = open_net(folder, saved.smooth_weights() if settings.ema else saved.weights())
     device = device_named(settings.device)
-    identity = f"{folder.net}:{saved.iteration}:{digest}"
+    identity = f"{folder.net}:{saved.iteration}:{saved.digest(settings.ema)}"
     return NetSwapper(
         net, identity=identity, iteration=saved.iteration, device=device, bf16=settings.precision == "bfloat16",
         morph=settings.morph,

@@ -22,6 +22,7 @@ from facewright import __version__
 from facewright.core.errors import FileRefused
 from facewright.core.files import disk_error, make_folder, part_file, safe_join
 from facewright.models import checkpoint
+from facewright.models.opened import check_fit
 from facewright.models.retention import is_automatic
 from facewright.models.run_folder import RunFolder
 from facewright.models.shelf import making, require_room
@@ -227,7 +228,9 @@ def _is_a_run(part: Path, file: Path) -> None:
         if line and not isinstance(json.loads(line), dict):
             raise _refused(file, "its history is damaged")
     if (part / "model" / "ckpt").is_dir():
-        checkpoint.load_latest(part)
+        saved = checkpoint.load_latest(part)
+        if saved is not None:
+            check_fit(folder, saved.weights())
     if {c.net for c in checkpoint.list_all(part)} - {folder.net, ""}:
         raise _refused(file, "its saves are of another net")
 

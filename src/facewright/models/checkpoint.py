@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import shutil
 import time
@@ -75,6 +76,11 @@ class Checkpoint:
     def ema(self) -> dict[str, Tensor] | None:
         """The running mean of the weights, or None when none was kept."""
         return read_tensors(self.folder / "ema.safetensors") if "ema" in self.state["files"] else None
+
+    def digest(self, ema: bool) -> str:
+        """SHA-256 of the file of weights: of their running mean, where it is wanted and kept."""
+        files = self.state["files"]
+        return str(files.get("ema", files["weights"]) if ema else files["weights"])
 
     def smooth_weights(self) -> dict[str, Tensor]:
         """What preview and merge use: the running mean where there is one."""
@@ -225,7 +231,10 @@ def load_latest(run: Path) -> Checkpoint | None:
     root = run / "model" / "ckpt"
     states = _all_states(root)
     current = _current(run)
-    order = sorted(states, key=lambda n: (n == current, states[n]["serial"]), reverse=True)
+    # Saves newer than the current one are those that somebody went back from.
+    before = states[current]["serial"] if current in states else math.inf
+    serial = {name: state["serial"] for name, state in states.items()}
+    order = sorted(states, key=lambda n: (n == current, serial[n] < before, serial[n]), reverse=True)
     unreadable = sorted((n for n in _folders(root) if n not in states), reverse=True)
     damaged = [f"{n}/state.json" for n in unreadable]
     for folder_name in order:
@@ -242,19 +251,20 @@ def load_latest(run: Path) -> Checkpoint | None:
 
 
 def load(run: Path, folder_name: str) -> Checkpoint:
-    """One checkpoint by folder name or given name, verified. Raises FileRefused."""
+    """One checkpoint by given name, folder name or its number in short ("612"), verified. Raises FileRefused."""
+    number = f"{int(folder_name):09d}" if folder_name.isascii() and folder_name.isdigit() else folder_name
     for found in list_all(run):
-        if folder_name in (found.folder.name, found.state["name"]):
+        if found.state["name"] == folder_name or found.folder.name == number:
             broken = _broken_file(found.folder, found.state)
             if broken is None:
                 return found
             raise FileRefused(
-                f"Checkpoint {folder_name} is damaged.", why=f"{broken} is missing or altered.",
+                f"The save {folder_name} is damaged.", why=f"{broken} is missing or altered.",
                 remedy="Use another one of this run.", where=found.folder,
             )
     raise FileRefused(
-        f"{run.name} has no checkpoint {folder_name!r}.",
-        remedy=f"There are: {', '.join(c.folder.name for c in list_all(run)) or 'none'}.", where=run,
+        f"{run.name} has no save called {folder_name!r}.",
+        remedy=f"There are: {', '.join(c.state['name'] or c.folder.name for c in list_all(run)) or 'none'}.", where=run,
     )
 
 
@@ -350,12 +360,17 @@ def _all_states(root: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+_KINDS: dict[str, Any] = {
+    "iteration": int, "serial": int, "files": dict, "net": str, "rng": dict, "name": str, "saved_at_s": int | float,
+    "loss": int | float | None, "loss_key": str, "settings": dict, "extra": dict,
+}
+
+
 def _state(folder: Path) -> dict[str, Any] | None:
     """state.json, or None when it is missing or damaged (a checkpoint that cannot be used)."""
     try:
         state = json.loads(read_file(folder / "state.json", limit_bytes=_STATE_LIMIT_BYTES))
-        wanted = {"iteration": int, "serial": int, "files": dict, "net": str, "rng": dict, "name": str}
-        whole = all(isinstance(state[key], kind) for key, kind in wanted.items()) and state["format"] <= FORMAT
+        whole = all(isinstance(state[key], kind) for key, kind in _KINDS.items()) and state["format"] <= FORMAT
         return state if whole and set(state["files"]) <= set(_FILES) else None
     except (FileRefused, ValueError, KeyError, TypeError):
         return None

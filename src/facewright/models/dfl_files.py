@@ -120,7 +120,9 @@ def _nothing(folder: Path, name: str, files: list[str], names: list[str]) -> Fil
         )
     return FileRefused(
         f"{folder.name} holds no DeepFaceLab model{f' called {name}' if name else ''}.",
-        remedy=f"There are: {', '.join(names)}." if names else "Give the folder with the file NAME_SAEHD_data.dat.",
+        remedy=f"There are: {', '.join(names)}." if names else
+        "Give the folder with NAME_SAEHD_data.dat, NAME_AMP_data.dat, NAME_Quick96_data.dat or XSeg_256.npy: usually"
+        " workspace/model.",
         where=folder,
     )
 

@@ -32,6 +32,11 @@ def shape_of(family: Family, options: Mapping[str, Any], arrays: Arrays, archi: 
     known = _from_arrays(family.net, arrays)
     said = {key: options[key] for key in SHAPES[family.net].model_fields if key in options}
     face = face_type or said.get("face_type", "")
+    if "face_type" in said and FACE_TYPES.get(face, face) != FACE_TYPES.get(said["face_type"], said["face_type"]):
+        raise Mismatch(
+            f"This model is of the face type {said['face_type']}, not {face}.", why=f"{family.data.name} says so.",
+            remedy="Leave --face-type out.", where="--face-type",
+        )
     if not face:
         raise _unknown(family, "the face type", "--face-type h, mf, f, wf or head")
     words: dict[str, Any] = {**known, **said, "face_type": FACE_TYPES.get(face, face) if isinstance(face, str) else ""}

@@ -75,7 +75,7 @@ def write_dfl(family: Family, files: Mapping[str, Content], data: Content) -> li
     Raises DiskRefused: a model of that name is there already, or the folder cannot be written.
     """
     make_folder(family.folder)
-    begun = sorted(f.name for f in family.folder.glob(f"{family.prefix}_*"))
+    begun = sorted(f.name for f in family.folder.iterdir() if f.name.startswith(f"{family.prefix}_"))
     if begun:
         raise DiskRefused(
             f"{family.folder.name} holds files of a model {family.prefix} already.", why=", ".join(begun[:5]),

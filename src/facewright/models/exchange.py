@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, NothingFound, SettingRefused
 from facewright.core.files import make_folder, part_file
@@ -18,9 +16,9 @@ from facewright.models.checkpoint import Checkpoint
 from facewright.models.dfl_files import CLASS_OF_NET, FACE_TYPES, OPTIMISER, Family
 from facewright.models.dfl_write import adversaries_to_dfl, optimiser_to_dfl, to_dfl, write_dfl
 from facewright.models.dfm_facts import to_metadata
-from facewright.models.net import NETS, fresh
 from facewright.models.onnx_check import compare, last_bit
 from facewright.models.onnx_nets import to_onnx
+from facewright.models.opened import open_net
 from facewright.models.run_folder import RunFolder
 from facewright.models.taken_over import players, waiting
 from facewright.provenance.permit import Permit
@@ -63,10 +61,10 @@ def export_onnx(run: Path, file: Path, *, permit: Permit, half: bool = False, ra
         )
     if file.exists():
         raise DiskRefused(f"{file.name} is there already.", remedy="Give another name.", where=file)
-    net = _net(folder, saved, saved.weights() if raw else saved.smooth_weights())
+    net = open_net(folder, saved.weights() if raw else saved.smooth_weights())
     facts = {
         "net": folder.net, "resolution": net.resolution, "face_type": net.face_type, "iteration": saved.iteration,
-        "weights_sha256": saved.state["files"]["weights"], "precision": "float16" if half else "float32",
+        "weights_sha256": saved.digest(ema=not raw), "precision": "float16" if half else "float32",
         "permit": permit.id,
     }
     model = to_onnx(net, to_metadata(facts, folder.extra.get("likenesses", [])), half=half)
@@ -105,7 +103,7 @@ def export_dfl(
     opened, saved = _opened(run)
     _require(permit, opened)
     family = Family(folder, _name(opened, name), CLASS_OF_NET[opened.net])
-    net = _net(opened, saved, saved.weights())
+    net = open_net(opened, saved.weights())
     whole = opened.net == "xseg"
     named = dict(net.named_parameters())
     files = to_dfl(named.items(), whole=whole)
@@ -165,12 +163,6 @@ def _opened(run: Path) -> tuple[RunFolder, Checkpoint]:
             remedy=f"Train it first: `facewright train {folder.net} {run}`.", where=run,
         )
     return folder, saved
-
-
-def _net(folder: RunFolder, saved: Checkpoint, weights: Mapping[str, torch.Tensor]) -> Any:
-    net: nn.Module = fresh(NETS.load(folder.net), folder.shape)
-    net.load_state_dict(dict(weights))
-    return net.eval().requires_grad_(False)
 
 
 def _name(folder: RunFolder, name: str) -> str:

@@ -110,6 +110,8 @@ def _tensors(graph: Any) -> Iterator[Any]:
     for node in _nodes(graph):
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
 
 
 def _providers(device: str) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, TypeVar
 from pydantic import ValidationInfo, field_validator
 
 from facewright.core.errors import SettingRefused
-from facewright.core.settings import Settings, knob
+from facewright.core.settings import Settings, Unfit, knob
 
 S = TypeVar("S", bound=Settings)
 
@@ -17,6 +17,7 @@ FaceTypeName = Literal["half_face", "midfull_face", "full_face", "whole_face", "
 GRAPHS = ("df", "liae")
 LETTERS = "udtc"
 _D_MASK_SMALLEST = 16
+_ARCHIS = "For example df, df-ud, liae-ud or liae-udt."
 
 
 def split_archi(archi: str) -> tuple[str, frozenset[str]]:
@@ -27,14 +28,14 @@ def split_archi(archi: str) -> tuple[str, frozenset[str]]:
     """
     graph, dash, letters = archi.partition("-")
     if graph not in GRAPHS:
-        raise ValueError("it starts with df or liae, then optional letters, for example df, df-ud or liae-udt")
+        raise Unfit("It starts with df or liae, then optional letters.", _ARCHIS)
     if dash and not letters:
-        raise ValueError("a dash is followed by at least one of the letters u d t c")
+        raise Unfit("A dash is followed by at least one of the letters u d t c.", _ARCHIS)
     unknown = "".join(sorted(set(letters) - set(LETTERS)))
     if unknown:
-        raise ValueError(f"unknown letter {unknown!r}: only u, d, t and c exist")
+        raise Unfit(f"There is no letter {unknown!r}: only u, d, t and c exist.", _ARCHIS)
     if len(set(letters)) != len(letters):
-        raise ValueError("each letter may occur once")
+        raise Unfit("Each letter may occur once.", _ARCHIS)
     return graph, frozenset(letters)
 
 
@@ -62,8 +63,9 @@ class SaehdSettings(Settings):
     """Shape of a SAEHD net. Ranges are the wider of the original's guide and program."""
 
     archi: str = knob(
-        "liae-ud", "Graph (df keeps more of the source's shape, liae takes the target's light) and letters u d t c.",
-        lock="after_start",
+        "liae-ud", "df keeps more of the source's shape, liae takes the target's light; then a dash and any of the"
+        " letters u (normalised code), d (half the cost, wants pretraining), t (deeper), c (another activation):"
+        " df-ud for example", lock="after_start",
     )
     resolution: int = knob(
         128, "Side of the face that the net sees and makes; a multiple of 32 with the letters d or t.",
@@ -90,7 +92,7 @@ class SaehdSettings(Settings):
         step = resolution_step(archi) if archi else 16
         if value % step:
             low = value // step * step
-            raise ValueError(f"with the letters of {archi} it must be a multiple of {step}: {low} or {low + step}")
+            raise Unfit(f"With the letters of {archi} it is a multiple of {step}.", f"Give {low} or {low + step}.")
         return value
 
     _even = field_validator("e_dims", "d_dims")(_made_even)

@@ -19,6 +19,7 @@ from facewright.models import checkpoint
 from facewright.models.dfl_files import CLASS_OF_NET
 from facewright.models.dfl_read import ForeignModel, fill, fitting
 from facewright.models.net import NETS, fresh
+from facewright.models.opened import is_near
 from facewright.models.run_folder import RunFolder
 from facewright.models.shelf import making
 from facewright.models.taken_over import keep_adversaries
@@ -74,6 +75,7 @@ def adopt(model: ForeignModel, run: Path, likenesses: Sequence[Mapping[str, Any]
 
     Raises FileRefused (RUN is there already), Mismatch (sizes that do not fit), DiskRefused.
     """
+    is_near(model.net, model.settings, model.weights)
     net = fresh(NETS.load(model.net), model.settings)
     fill(net, model.weights)
     notes = list(model.notes)

@@ -37,7 +37,7 @@ def read(path: Path) -> Recipe:
         # Pure: YAML 1.2, where `no` is a word; and errors are Python's, whatever the file holds.
         data = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, UnicodeDecodeError, RecursionError, ValueError, ArithmeticError) as error:
-        raise _no(path, "it is not readable as YAML", why=_short(error)) from error
+        raise _no(path, f"{_place_of(error)}it is not readable as YAML", why=_short(_problem_of(error))) from error
     _mapping(path, "the file", data, _KEYS)
     if not isinstance(data.get("help"), str):
         raise _no(path, "it has no `help`", remedy="Say in one sentence what it is for.")
@@ -151,6 +151,15 @@ def _mapping(path: Path, place: str, data: Any, keys: Collection[str]) -> None:
 def _key(text: str) -> str:
     """Options may be spelled as on the command line."""
     return text.replace("-", "_")
+
+
+def _place_of(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f"in line {mark.line + 1} " if mark is not None else ""
+
+
+def _problem_of(error: Exception) -> str:
+    return str(getattr(error, "problem", None) or error)
 
 
 def _short(value: object) -> str:

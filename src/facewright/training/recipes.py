@@ -7,6 +7,7 @@ from pathlib import Path
 
 from facewright.core.errors import SettingRefused
 from facewright.training.recipe_file import read
+from facewright.training.settings import TRAIN_SETTINGS
 from facewright.training.stages import Recipe
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -40,9 +41,14 @@ def text_of(name: str) -> str:
 
 
 def checked(name: str) -> Recipe:
-    """The recipe called `name`, tried with each of its nets. Raises as `recipe`, and SettingRefused naming stage and
-    key."""
-    found = recipe(name)
-    for net in found.nets:
-        found.serves(net)
+    """The recipe called `name`, tried with each of its nets; one that names none, with those that it suits. Raises as
+    `recipe`, and SettingRefused naming stage and key, also where it suits no net at all."""
+    found, refused = recipe(name), []
+    for net in found.nets or TRAIN_SETTINGS:
+        try:
+            found.serves(net)
+        except SettingRefused as error:
+            refused.append(error)
+    if len(refused) > (0 if found.nets else len(TRAIN_SETTINGS) - 1):
+        raise refused[0]
     return found

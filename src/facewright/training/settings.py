@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pydantic import model_validator
 
 from facewright.core.errors import SettingRefused
-from facewright.core.settings import Settings, knob
+from facewright.core.settings import Settings, Unfit, knob
 from facewright.models.settings import ShapeSettings
 
 AT_START = frozenset(
@@ -42,13 +42,15 @@ class TrainSettings(Settings):
         0, "Faces of each side per iteration; 0 = 8 on a GPU with 4 GB or more, else 4", low=0, high=512
     )
     pretrain: str = knob(
-        "", "Faceset of many people, with a record of rights, to learn faces in general from, in the place of the two"
-        " people; without it the next time, what is one person's begins afresh"
+        "", "Learn faces in general from this FACESET of many people (it needs a record of rights) instead of --src and"
+        " --dst. The first start without it ends pretraining: iterations count from 0, the inters begin afresh"
     )
     seed: int = knob(0, "Start of every random choice: same seed, same run on the same machine", low=0, high=2**31 - 1)
 
-    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob("adabelief", "How gradients become changes of weights")
-    lr: float = knob(5e-5, "Learning rate", low=1e-7, high=1e-1)
+    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob(
+        "adabelief", "How the net learns: adabelief (usual), rmsprop (less memory), adamw (the recipes of minutes)"
+    )
+    lr: float = knob(5e-5, "Learning rate: a higher one learns faster and breaks sooner", low=1e-7, high=1e-1)
     lr_schedule: Literal["constant", "cosine", "cycle"] = knob(
         "constant",
         "Course of the learning rate: constant; cosine = 5 % warm-up, then down to 2 % at the end of --minutes or"
@@ -62,8 +64,8 @@ class TrainSettings(Settings):
         high=MOST_PASSES,
     )
     progressive: float = knob(
-        0.0, "Begin with faces of half the side, at a third of the cost, for this share of the budget; 0 = off, and off"
-        " for a run that began without it", low=0.0, high=0.9, step=0.05,
+        0.0, "Begin with faces of half the side, at a third of the cost, for this share of the budget; 0 = off. For"
+        " a new model only", low=0.0, high=0.9, step=0.05,
     )
     clipgrad: bool = knob(False, "Limit the length of the gradient to 1, against collapse")
 
@@ -72,7 +74,7 @@ class TrainSettings(Settings):
     precision: Literal["auto", "float32", "bf16"] = knob(
         "auto", "Number format of the convolutions; auto = bf16 where the processor computes it natively"
     )
-    device: str = knob("auto", "auto | cpu | cuda:0 ...")
+    device: str = knob("auto", "Where the net learns: auto (the first GPU, else the CPU), cpu, cuda, cuda:1 ...")
     gpus: int = knob(
         1, "GPUs of this machine that learn together, each from --batch-size faces of its own; processes where there is"
         " no GPU", low=1, high=64,
@@ -107,27 +109,35 @@ class TrainSettings(Settings):
     )
     keep: int = knob(3, "Newest saves to keep whole", low=1, high=100)
     hold_out: int = knob(
-        0, "Keep the last frames of every block of N out of training, for measuring; 0 = none", low=0, high=10000,
-        unit="frames",
+        0, "Keep the last --hold-out-last of every N frames out of training, to measure on; 0 = none", low=0,
+        high=10000, unit="frames",
     )
     hold_out_last: int = knob(
-        4, "How many frames at the end of each block", low=1, high=10000, unit="frames", shown_when="hold_out"
+        4, "How many of every --hold-out frames", low=1, high=10000, unit="frames", shown_when="hold_out"
     )
 
     @model_validator(mode="after")
     def _whole(self) -> TrainSettings:
         if self.lr_schedule == "cosine" and not (self.minutes or self.iterations):
-            raise ValueError("lr-schedule cosine needs an end: give --minutes or --iterations.")
+            raise Unfit("The learning rate follows a cosine to an end that is not set.",
+                        "Add --minutes 14 or --iterations 5000, for example; or --lr-schedule constant.", "--minutes")
         if self.progressive and not (self.minutes or self.iterations):
-            raise ValueError("progressive is a share of the training: give --minutes or --iterations.")
+            raise Unfit("--progressive is a share of a training whose end is not set.",
+                        "Add --minutes 60 or --iterations 5000, for example.", "--progressive")
         if self.optimiser == "adamw" and self.lr_dropout < 1:
-            raise ValueError("lr-dropout works with the optimisers adabelief and rmsprop only.")
+            raise Unfit(
+                "--lr-dropout does not go with --optimiser adamw.",
+                "Leave it out; or learn as the original from here on: --optimiser adabelief --lr 5e-5"
+                " --lr-schedule constant.", "--lr-dropout",
+            )
         if self.hold_out and self.hold_out_last >= self.hold_out:
-            raise ValueError("hold-out-last must be smaller than hold-out, or nothing is left to learn from.")
+            raise Unfit("--hold-out-last leaves nothing of a block of --hold-out frames to learn from.",
+                        f"Give at most {self.hold_out - 1}.", "--hold-out-last")
         if self.device not in ("auto", "cpu", "cuda") and not (
             self.device.startswith("cuda:") and self.device[5:].isdigit()
         ):
-            raise ValueError(f"--device cannot be {self.device!r}: use auto, cpu, cuda or cuda:N.")
+            raise Unfit(f"--device cannot be {self.device!r}.",
+                        "Use auto, cpu, cuda or cuda:N; `facewright doctor` lists what is there.", "--device")
         return self
 
 
@@ -167,11 +177,12 @@ class SwapTrain(TrainSettings):
 
     eyes_mouth_prio: bool = knob(False, "Weigh eyes and mouth more")
     eyes_mouth_weight: float = knob(
-        300.0, "How much more", low=0.0, high=1000.0, step=10.0, shown_when="eyes_mouth_prio"
+        300.0, "Weight of eyes and mouth beside the face; 300 = the original's", low=0.0, high=1000.0, step=10.0,
+        shown_when="eyes_mouth_prio",
     )
     mouth_area: Literal["inner", "lips"] = knob(
-        "inner", "What counts as mouth: the inner lips (original), or all of them, and then the face's mask also holds"
-        " lips that stand out on a turned head"
+        "inner", "inner: the inner lips count as mouth (the original); lips: all of them, and the mask keeps lips that"
+        " stand out on a turned head"
     )
     match_colour: bool = knob(
         False, "Move the source's colours to the target's statistics once, before training: no seam of skin tones,"
@@ -184,11 +195,11 @@ class SwapTrain(TrainSettings):
     preview_dst: str = knob("", "Frames of the target whose faces the preview shows; each row is one of both")
 
     checkpoint_decoder: bool = knob(
-        False, "Compute what lies within the net twice instead of keeping it: a larger net or batch in the same memory,"
-        " at 1.3 times the time"
+        False, "Keep fewer results of the net and compute them again: a larger net or batch in the same memory, at 1.3"
+        " times the time"
     )
     memory_format: Literal["contiguous", "channels_last"] = knob(
-        "contiguous", "Order of a picture's numbers in memory: by channel, or by pixel"
+        "contiguous", "Order of a picture's numbers in memory: by channel, or by pixel; only the speed differs, try it"
     )
     compile: bool = knob(
         False, "Translate the net for this machine first, which takes a minute and needs a compiler; on processors it"
@@ -201,13 +212,15 @@ class SwapTrain(TrainSettings):
             parts = [part.strip() for part in getattr(self, name).split(",") if part.strip()]
             if len(parts) > _FACES_SHOWN or not all(part.isascii() and part.isdigit() for part in parts):
                 flag = "--" + name.replace("_", "-")
-                raise ValueError(f"{flag} is up to {_FACES_SHOWN} frame numbers, such as 12,340,77.")
+                raise Unfit(f"{flag} cannot be {getattr(self, name)!r}.",
+                            f"Give up to {_FACES_SHOWN} frame numbers, such as 12,340,77.", flag)
         return self
 
     @model_validator(mode="after")
     def _one_colour_move(self) -> SwapTrain:
         if self.match_colour and self.ct_mode != "none":
-            raise ValueError("match-colour and ct-mode both move the source's colours: choose one of them.")
+            raise Unfit("--match-colour and --ct-mode both move the source's colours.",
+                        "Choose one of them: --no-match-colour or --ct-mode none.", "--ct-mode")
         return self
 
 
@@ -233,7 +246,8 @@ class AdversarialTrain(SwapTrain):
     @model_validator(mode="after")
     def _patch_is_possible(self) -> AdversarialTrain:
         if 0 < self.gan_patch_size < 3:
-            raise ValueError("--gan-patch-size is 0 (an eighth of the face) or at least 3.")
+            raise Unfit(f"--gan-patch-size cannot be {self.gan_patch_size}.",
+                        "Give at least 3, or 0 for an eighth of the face.", "--gan-patch-size")
         return self
 
 

@@ -39,7 +39,7 @@ def snapshot(run: Path, name: str, save: str = "") -> Checkpoint:
     if found.facts.name and not is_automatic(found.facts.name):
         raise Mismatch(
             f"Iteration {found.iteration:,} is kept already, as {found.facts.name!r}.",
-            remedy=f"Go back to it with `facewright model restore {run.name} {found.facts.name!r}`.",
+            remedy="Nothing is lost: that name goes back to it. Train on before the next snapshot.",
             where=found.folder,
         )
     _keep(run, found, name)

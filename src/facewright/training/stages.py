@@ -117,10 +117,15 @@ class Recipe:
 
     def plan(self, mine: Collection[str] = (), begin: str = "") -> Plan:
         """Its stages as a training takes them. Raises SettingRefused: no stage `begin`."""
+        if begin and not self.stages:
+            raise SettingRefused(
+                f"There is no stage {begin!r}: {self.name or 'this training'} has no stages.",
+                remedy="Add --recipe standard, or another with stages (`facewright recipes list`).", where="--stage",
+            )
         if begin and begin not in [stage.name for stage in self.stages]:
             raise SettingRefused(
                 f"The recipe {self.name} has no stage {begin!r}.", where="--stage",
-                remedy=f"It has: {', '.join(stage.name for stage in self.stages) or 'none'}.",
+                remedy=f"It has: {', '.join(stage.name for stage in self.stages)}.",
             )
         return Plan(self.name, self.stages, tuple(sorted(mine)), begin, self.where)
 

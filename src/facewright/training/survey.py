@@ -198,7 +198,8 @@ def serves(found: Survey, side: str, wanted: FaceType) -> None:
     if found.face_type.padding < wanted.padding:
         raise Mismatch(
             f"The {side} faceset {found.where.name} holds {found.face_type} faces, too narrow for a {wanted} net.",
-            remedy=f"Extract again with --face-type {wanted} or wider, or train a {found.face_type} net.",
+            remedy=f"Extract again with --face-type {wanted}{'' if wanted is FaceType.HEAD else ' or wider'}, or train"
+                   f" a {found.face_type} net.",
             where=found.where,
         )
 

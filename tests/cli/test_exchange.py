@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 from tests.models.folders import options_of, write
 
 from facewright import demo
@@ -44,6 +45,10 @@ def test_in_and_out(cli, refused, tmp_path, monkeypatch):
     said = cli("model", "export-dfl", "run", "out", "--name", "eva")
     assert "Wrote 6 files in out" in said.out, said
     refused("model", "export-dfl", "run", "out", "--name", "e_va")
+    assert "says itself" in refused("model", "import-dfm", "a.dfm", "--record", "Ada")["what"]
+    foreign = onnx.load(tmp_path / "a.dfm")
+    del foreign.metadata_props[:]
+    (tmp_path / "a.dfm").write_bytes(foreign.SerializeToString())
     said = cli("model", "import-dfm", "a.dfm", "--record", "Ada", "--face-type", "f")
     assert "a.dfm.facewright.json" in said.out
     assert json.loads((tmp_path / "a.dfm.facewright.json").read_text())["face_type"] == "full_face"

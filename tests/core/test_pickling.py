@@ -13,7 +13,7 @@ from facewright.core.pickling import dump
 from facewright.core.unpickle import read_pickle
 
 WHOLE = {
-    "single": [None, True, False, 0, -1, 255, 2**31, -(2**70), 1.5, float("inf"), "ünï", ""],
+    "single": [None, True, False, 0, -1, 255, 2**31, -(2**60), 1.5, float("inf"), "ünï", ""],
     "empty": [{}, [], np.zeros((0, 3), np.float32)],
     "float32": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
     "view": np.arange(6, dtype=np.float64).reshape(2, 3).T,

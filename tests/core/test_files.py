@@ -5,6 +5,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -95,3 +96,18 @@ def test_reading_refuses_in_words(tmp_path):
     (tmp_path / "big").write_bytes(b"x" * 11)
     with pytest.raises(FileRefused, match="too large"):
         files.read_file(tmp_path / "big", limit_bytes=10)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are POSIX's")
+def test_what_is_no_plain_file_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileRefused, match="no plain file"):
+        files.read_file(tmp_path / "pipe")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells of itself in such files")
+def test_a_file_that_does_not_say_how_large_it_is_is_read_whole_up_to_the_limit():
+    status = Path("/proc/self/status")
+    assert b"VmHWM" in files.read_file(status)
+    with pytest.raises(FileRefused, match="too large"):
+        files.read_file(status, limit_bytes=100)

@@ -13,10 +13,10 @@ from facewright.core.settings import check
 from facewright.core.step import Work
 from facewright.core.unpickle import read_pickle_file
 from facewright.models import checkpoint, exchange
-from facewright.models.checkpoint import OptimiserState
 from facewright.models.dfl_files import Family
 from facewright.models.dfl_read import ForeignNet, read_dfl
 from facewright.models.dfl_write import adversaries_to_dfl
+from facewright.models.memory import OptimiserState
 from facewright.models.net import build
 from facewright.models.taken_over import players
 from facewright.training import reset

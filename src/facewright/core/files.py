@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -29,11 +30,11 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
             if sync:
                 os.fsync(file.fileno())
         os.replace(part, path)
+        if sync:
+            sync_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise disk_error(error, path) from error
-    if sync:
-        sync_folder(path.parent)
 
 
 def replace_folder(part: Path, final: Path) -> None:
@@ -99,14 +100,21 @@ def make_folder(path: Path) -> Path:
 
 
 def read_file(path: Path, *, limit_bytes: int = 1 << 30) -> bytes:
-    """The bytes of a file. Raises FileRefused: missing, a folder, unreadable, over `limit_bytes`."""
+    """The bytes of a file. Raises FileRefused: missing, a folder, a device, unreadable, over `limit_bytes`."""
     try:
-        if path.stat().st_size > limit_bytes:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
+            raise FileRefused(f"{path.name} is no plain file.", remedy="Check that this is the right file.", where=path)
+        with path.open("rb") as file:
+            data = file.read(min(facts.st_size, limit_bytes) + 1)
+            while len(data) > facts.st_size and len(data) <= limit_bytes and (more := file.read(1 << 16)):
+                data += more  # it has grown since, or does not say how large it is
+        if len(data) > limit_bytes:
             raise FileRefused(
                 f"{path.name} is too large.", why=f"More than {limit_bytes} bytes.",
                 remedy="Check that this is the right file.", where=path,
             )
-        return path.read_bytes()
+        return data
     except OSError as error:
         raise FileRefused(
             f"Cannot read {path.name or path}.", why=str(error.strerror or error),

@@ -7,7 +7,6 @@ same iteration gets the suffix -2: a folder is never replaced. RUN/model/CURRENT
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
@@ -32,6 +31,7 @@ from facewright.core.files import (
     sha256_of,
     write_atomic,
 )
+from facewright.models.memory import OptimiserState, decode, encode, pack, restore_memory
 from facewright.models.retention import Facts, Keep, best_of, plan
 from facewright.models.tensors import read_tensors, size_of, write_tensors
 
@@ -46,15 +46,6 @@ _MEMORY = ("optimiser", *(f"{p}_optimiser" for p in PLAYERS))
 _FILES = ("weights", "ema", *PLAYERS, *_MEMORY)
 _KNOWN = {f"{f}.safetensors" for f in _FILES} | {"state.json", f"state.json{PART}"}
 _STATE_LIMIT_BYTES = 16 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class OptimiserState:
-    """An optimiser's memory as data: kind = its class's name, iterations = its counter, tensors `slot:parameter`."""
-
-    kind: str
-    iterations: int
-    tensors: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +81,7 @@ class Checkpoint:
     @property
     def rng(self) -> dict[str, Tensor]:
         """Random states as given to `save`, uint8 tensors."""
-        return {name: _decode(text) for name, text in self.state["rng"].items()}
+        return {name: decode(text) for name, text in self.state["rng"].items()}
 
     @property
     def facts(self) -> Facts:
@@ -107,28 +98,21 @@ class Checkpoint:
         """The optimiser's memory, on the CPU; None when it is not there any more."""
         if not self.resumable:
             return None
-        plain = self.state["optimiser"]
-        tensors = read_tensors(self.folder / "optimiser.safetensors")
-        return OptimiserState(plain["kind"], max(plain["iterations"], default=0), tensors)
+        return OptimiserState.of(self.state["optimiser"], read_tensors(self.folder / "optimiser.safetensors"))
 
     def restore(self, net: nn.Module, optimiser: torch.optim.Optimizer | None = None) -> None:
         """Load weights, and where asked the optimiser with its generator, in place and on their devices."""
         net.load_state_dict(self.weights())
         if optimiser is not None and self.resumable:
             tensors = read_tensors(self.folder / "optimiser.safetensors")
-            _unpack(optimiser, tensors, self.state["optimiser"])
+            restore_memory(optimiser, tensors, self.state["optimiser"])
 
     def restore_player(self, name: str, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Load one of PLAYERS that this save holds (its name is in state["files"]), in place and on its device."""
         module.load_state_dict(read_tensors(self.folder / f"{name}.safetensors"))
         if f"{name}_optimiser" in self.state["files"]:
             tensors = read_tensors(self.folder / f"{name}_optimiser.safetensors")
-            _unpack(optimiser, tensors, self.state["players"][name])
-
-
-def give_memory(optimiser: torch.optim.Optimizer, state: OptimiserState) -> None:
-    """Give an optimiser of the same kind a memory; of another kind it keeps its fresh one, but the counter."""
-    _unpack(optimiser, state.tensors, {"kind": state.kind, "iterations": [state.iterations], "generator": ""})
+            restore_memory(optimiser, tensors, self.state["players"][name])
 
 
 def save(
@@ -146,7 +130,7 @@ def save(
     players: those of PLAYERS that have learned something.
     Raises DiskRefused (would not fit, cannot be written); the earlier checkpoint is then still whole and current.
     """
-    packed, plain = _pack(optimiser) if optimiser is not None else ({}, {})
+    packed, plain = pack(optimiser) if optimiser is not None else ({}, {})
     parts: dict[str, Mapping[str, Tensor]] = {"weights": net.state_dict()}
     if ema is not None:
         parts["ema"] = ema
@@ -155,11 +139,11 @@ def save(
     memories = {}
     for player, (module, theirs) in (players or {}).items():
         parts[player] = module.state_dict()
-        parts[f"{player}_optimiser"], memories[player] = _pack(theirs)
+        parts[f"{player}_optimiser"], memories[player] = pack(theirs)
     state = {
         "iteration": iteration, "net": net_name or getattr(net, "name", ""), "name": name, "loss": loss,
         "loss_key": loss_key, "settings": dict(settings or {}), "extra": dict(extra or {}), "optimiser": plain,
-        "players": memories, "rng": {n: _encode(t) for n, t in (rng or {}).items()},
+        "players": memories, "rng": {n: encode(t) for n, t in (rng or {}).items()},
     }
     return _put(run, state, parts, keep or Keep(), now_s)
 
@@ -393,47 +377,3 @@ def _checkpoint(folder: Path, state: Mapping[str, Any], damaged: list[str]) -> C
     return Checkpoint(
         folder, state["iteration"], state["net"], state["settings"], state["extra"], state, tuple(damaged)
     )
-
-
-def _pack(optimiser: torch.optim.Optimizer | OptimiserState) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """State keyed by parameter name: tensors `slot:name`, everything else JSON-able."""
-    if isinstance(optimiser, OptimiserState):
-        plain = {"kind": optimiser.kind, "iterations": [optimiser.iterations], "generator": ""}
-        return dict(optimiser.tensors), plain
-    tensors: dict[str, Tensor] = {}
-    for group in optimiser.param_groups:
-        for name, parameter in zip(group["param_names"], group["params"], strict=True):
-            for slot, value in optimiser.state.get(parameter, {}).items():
-                tensors[f"{slot}:{name}"] = value
-    iterations = [group.get("iterations", 0) for group in optimiser.param_groups]
-    generator = getattr(optimiser, "generator", None)
-    state = "" if generator is None else _encode(generator.get_state())
-    return tensors, {"kind": type(optimiser).__name__, "iterations": iterations, "generator": state}
-
-
-def _unpack(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
-    """Give an optimiser the state of its kind; of another kind it keeps its fresh one, but the counter."""
-    same = plain["kind"] == type(optimiser).__name__
-    parameters = {n: p for g in optimiser.param_groups for n, p in zip(g["param_names"], g["params"], strict=True)}
-    for key, value in tensors.items() if same else ():
-        slot, _, name = key.partition(":")
-        if name in parameters:
-            optimiser.state[parameters[name]][slot] = value.to(parameters[name].device)
-    # Learning rate and constants are settings of today; only the counter is state.
-    for group, iterations in zip(optimiser.param_groups, plain["iterations"]):
-        if "iterations" in group:
-            group["iterations"] = iterations
-    generator = getattr(optimiser, "generator", None)
-    if generator is not None and plain["generator"]:
-        state = _decode(plain["generator"])
-        # A GPU's dice and a CPU's have states of different sizes: a run that moves to another device rolls fresh ones.
-        if state.numel() == generator.get_state().numel():
-            generator.set_state(state)
-
-
-def _encode(state: Tensor) -> str:
-    return base64.b64encode(bytes(state.to("cpu").numpy())).decode("ascii")
-
-
-def _decode(text: str) -> Tensor:
-    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from facewright.core.errors import Mismatch
 from facewright.core.settings import Settings
 from facewright.core.unpickle import read_pickle_file
-from facewright.models.checkpoint import OptimiserState
 from facewright.models.dfl_files import ADVERSARIES, OPTIMISER, WHOLE, Family, damaged, find, parts_of
 from facewright.models.dfl_shape import shape_of
 from facewright.models.layers import to_original_layout, to_torch_layout
+from facewright.models.memory import OptimiserState
 
 _DATA_LIMIT_BYTES = 1 << 30
 _DATA_OPCODES = 20_000_000

@@ -13,10 +13,10 @@ from torch import Tensor
 from facewright.core.errors import DiskRefused
 from facewright.core.files import make_folder, part_file
 from facewright.core.pickling import dump
-from facewright.models.checkpoint import OptimiserState
 from facewright.models.dfl_files import ADVERSARIES, WHOLE, Family, scope_of
 from facewright.models.dfl_read import ForeignNet
 from facewright.models.layers import to_original_layout
+from facewright.models.memory import OptimiserState
 
 Content = dict[str, Any]
 """Key of the original -> array or NumPy scalar."""

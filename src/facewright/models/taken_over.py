@@ -8,8 +8,9 @@ from typing import Any
 
 from facewright.core.errors import FileRefused
 from facewright.core.files import make_folder, sha256_of
-from facewright.models.checkpoint import PLAYERS, Checkpoint, OptimiserState
+from facewright.models.checkpoint import PLAYERS, Checkpoint
 from facewright.models.dfl_read import ForeignNet
+from facewright.models.memory import OptimiserState
 from facewright.models.run_folder import RunFolder
 from facewright.models.tensors import read_tensors, write_tensors
 
@@ -64,6 +65,6 @@ def players(saved: Checkpoint) -> dict[str, ForeignNet]:
             if f"{name}_optimiser" in saved.state["files"]:
                 plain = saved.state["players"][name]
                 tensors = read_tensors(saved.folder / f"{name}_optimiser.safetensors")
-                state = OptimiserState(plain["kind"], max(plain["iterations"], default=0), tensors)
+                state = OptimiserState.of(plain, tensors)
             found[name] = ForeignNet(read_tensors(saved.folder / f"{name}.safetensors"), state)
     return found

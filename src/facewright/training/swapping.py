@@ -13,8 +13,8 @@ from torch.func import functional_call
 
 from facewright.models.amp import Amp
 from facewright.models.autoencoder import Computing
-from facewright.models.checkpoint import give_memory
 from facewright.models.dfl_read import ForeignNet
+from facewright.models.memory import give_memory
 from facewright.models.net import Net, Views
 from facewright.models.run_folder import is_run
 from facewright.models.taken_over import waiting

@@ -69,6 +69,8 @@ def test_earlier_masks_come_back(faceset):
     with pytest.raises(NothingFound, match="no earlier masks"):
         restore_masks(faceset)
     assert len(list((faceset / ".facewright" / "undo" / "used").iterdir())) == 3, "nothing is deleted"
+    replaced = sorted((faceset / ".facewright" / "undo").glob("*-masks-replaced"))
+    assert [next(undo.read_masks(r)).mask_by for r in replaced] == ["", "mesh", "hull"], "not by a restore either"
 
 
 def test_what_was_undone_meanwhile_is_done_again_and_every_undo_stays_within_reach(faceset):

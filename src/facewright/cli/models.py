@@ -155,8 +155,9 @@ def reset(
 ) -> Shown:  # fmt: skip
     """Start one net within a model afresh; all others and the counters stay. `all` starts the whole model over.
 
-    liae: inter_B for a new target, inter_AB for a new source person or when the swap looks like the target. The
-    current save is kept as a snapshot first, so that it can be undone.
+    liae: inter_B for a new target, inter_AB for a new source person or when the swap looks like the target. df:
+    decoder_src for a new source, decoder_dst for a new target. AMP: inter_src, inter_dst. The current save is kept as
+    a snapshot first, so that it can be undone.
     """
     from facewright import api
 

@@ -87,6 +87,11 @@ class Faceset:
         """Small facts of the chosen faces, streamed. Query names: `where`."""
         return self.index.rows(**query)
 
+    def rows_of(self, person: str, **query: Any) -> Iterator[Row]:
+        """The same for one person's faces; "": everybody's."""
+        name = self.namer()
+        return (row for row in self.rows(**query) if not person or name(row) == person)
+
     def where(self, **query: Any) -> list[Face]:
         """Faces by ranges (`yaw_deg=(-30, 30)`, both ends included) and values (`person="Ada"`, `source_sha256=...`).
 

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,7 @@ class ApplyStep:
     def faces(self) -> list[tuple[str, str]]:
         """(path in the faceset, face id) of the chosen faces, in its order. Raises FileRefused, NothingFound."""
         faceset = Faceset.open(self.folder)
-        name = faceset.namer()
-        found = [(r.path, r.face_id) for r in faceset.rows() if not self.person or name(r) == self.person]
+        found = [(row.path, row.face_id) for row in faceset.rows_of(self.person)]
         if not found:
             who = f" of {self.person}" if self.person else ""
             raise NothingFound(
@@ -243,25 +243,27 @@ def _is_name(word: str) -> bool:
 def restore_masks(folder: Path) -> dict[str, Any]:
     """Bring back the masks that the latest apply or remove replaced (faces without one then have none again).
 
-    Raises NothingFound when there is nothing to bring back. Killed on its way, the same command goes on.
+    Those that are there now are kept in an entry of their own, which no restore picks. Raises NothingFound when there
+    is nothing to bring back. Killed on its way, the same command goes on.
     """
     faceset = Faceset.open(folder)
     kept = undo.newest(folder, undo.MASKS)
+    replaced = undo.folder_of(folder, new_ulid(), undo.REPLACED_MASKS)
+    paths = {row.face_id: folder / row.path for row in faceset.rows()}
     restored = gone = 0
     with Writer(folder) as writer:
-        batch: list[tuple[Path, Face, np.ndarray | None]] = []
-        for before in undo.read_masks(kept):
-            try:
-                path = faceset.file(before.face_id)
-            except NothingFound:  # the face has left the set since
-                gone += 1
-                continue
-            batch.append((path, dataclasses.replace(record.read_face(path), mask_by=before.mask_by), before.mask))
-            restored += 1
-            if len(batch) == BATCH_FACES:
-                writer.write_faces(batch)
-                batch = []
-        writer.write_faces(batch)
+        stored = undo.read_masks(kept)
+        for number in count():
+            batch = list(islice(stored, BATCH_FACES))
+            if not batch:
+                break
+            here = [(paths[one.face_id], one) for one in batch if one.face_id in paths]  # others have left the set
+            faces = [record.read_face(path) for path, _ in here]
+            now = [undo.Before(f.face_id, record.read_mask(path), f.mask_by) for f, (path, _) in zip(faces, here)]
+            undo.save_masks(replaced, f"{number:06d}", now)
+            writer.write_faces((path, dataclasses.replace(face, mask_by=one.mask_by), one.mask)
+                               for face, (path, one) in zip(faces, here))
+            restored, gone = restored + len(here), gone + len(batch) - len(here)
         used = undo.mark_used(kept)
     faceset.index.refresh()
     return {"faceset": str(folder), "restored": restored, "no longer here": gone, "from": str(used)}

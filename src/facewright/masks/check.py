@@ -62,8 +62,7 @@ def doubtful(
     faceset = Faceset.open(folder)
     found: dict[str, Doubtful] = {}
     looked, makers = 0, Counter[str]()
-    name = faceset.namer()
-    rows = [row for row in faceset.rows() if not person or name(row) == person]
+    rows, name = list(faceset.rows_of(person)), faceset.namer()
     if not any(row.has_mask for row in rows):
         raise NothingFound(
             f"No face in {folder.name} has a mask.",

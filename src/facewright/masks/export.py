@@ -27,8 +27,7 @@ def export(
     Faces with neither are counted. Raises NothingFound (no masks, no labels), DiskRefused (OUT holds other things).
     """
     faceset = Faceset.open(folder)
-    name = faceset.namer()
-    rows = [row for row in faceset.rows() if not person or name(row) == person]
+    rows = list(faceset.rows_of(person))
     todo = [row for row in rows if row.has_mask or row.labels]
     if not todo:
         raise NothingFound(f"No face in {folder.name} has a mask or labels.",

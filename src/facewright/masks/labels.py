@@ -65,7 +65,7 @@ def _drawable(face: Face, polygons: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
 def export(folder: Path, file: Path, person: str = "") -> dict[str, Any]:
     """All labels of a faceset (or of one person) -> one label file. Raises NothingFound: no face has any."""
     faceset = Faceset.open(folder)
-    found = [labels_of(record.read_face(folder / row.path)) for row in _rows(faceset, person) if row.labels]
+    found = [labels_of(record.read_face(folder / row.path)) for row in faceset.rows_of(person) if row.labels]
     if not found:
         raise _no_labels(faceset)
     make_folder(file.parent)
@@ -76,7 +76,7 @@ def export(folder: Path, file: Path, person: str = "") -> dict[str, Any]:
 def remove(folder: Path, person: str = "") -> dict[str, Any]:
     """Take the labels away; masks stay. `restore` brings them back. Raises NothingFound: no face has any."""
     faceset = Faceset.open(folder)
-    rows = [row for row in _rows(faceset, person) if row.labels]
+    rows = [row for row in faceset.rows_of(person) if row.labels]
     if not rows:
         raise _no_labels(faceset)
     removed = change(faceset, ((record.read_face(folder / row.path), ()) for row in rows))
@@ -151,7 +151,7 @@ def from_masks(
     Raises NothingFound: no face has a mask.
     """
     faceset = Faceset.open(folder)
-    rows = [row for row in _rows(faceset, person) if row.has_mask]
+    rows = [row for row in faceset.rows_of(person) if row.has_mask]
     if not rows:
         raise NothingFound(
             f"No face in {folder.name} has a mask.",
@@ -191,7 +191,7 @@ def fetch(folder: Path, out: Path, person: str = "") -> dict[str, Any]:
     labels), DiskRefused (OUT holds something else), Mismatch (faces of another type).
     """
     faceset = Faceset.open(folder)
-    rows = [row for row in _rows(faceset, person) if row.labels]
+    rows = [row for row in faceset.rows_of(person) if row.labels]
     if not rows:
         raise _no_labels(faceset)
     strangers = foreign_files(out)
@@ -224,11 +224,6 @@ def _shared(head: Header, rows: list[Row]) -> Header:
     return dataclasses.replace(
         head, face_type=rows[0].face_type, side_px=rows[0].side_px,
         sources=tuple(dataclasses.replace(s, done=False) for s in head.sources if s.sha256 in films))
-
-
-def _rows(faceset: Faceset, person: str) -> Iterator[Row]:
-    name = faceset.namer()
-    return (row for row in faceset.rows() if not person or name(row) == person)
 
 
 def _with_labels(

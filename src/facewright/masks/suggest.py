@@ -49,8 +49,7 @@ def suggest(
     Raises NothingFound: every face has labels already, or there is none.
     """
     faceset = Faceset.open(folder)
-    name = faceset.namer()
-    rows = [row for row in faceset.rows() if not person or name(row) == person]
+    rows = list(faceset.rows_of(person))
     labelled = [row for row in rows if row.labels]
     free = _spread([row for row in rows if not row.labels], settings.candidates)
     if not free:

@@ -24,6 +24,8 @@ from facewright.core.ulid import new_ulid
 from facewright.faceset.store import PRIVATE
 
 MASKS, LABELS = "masks", "labels"
+REPLACED_MASKS = "masks-replaced"
+"""What a restore itself replaced; no restore picks it."""
 _FORMAT = "facewright.masks/1"
 _LIMIT_BYTES = 512 << 20
 

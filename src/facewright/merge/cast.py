@@ -73,9 +73,7 @@ class Cast:
         return found.hexdigest()
 
     def _rows(self) -> Iterator[Row]:
-        name = self.faceset.namer()
-        rows = self.faceset.rows(source_sha256=self.source_sha256)
-        return (row for row in rows if not self.person or name(row) == self.person)
+        return self.faceset.rows_of(self.person, source_sha256=self.source_sha256)
 
     def consents(self) -> list[str]:
         """References of the records that the person's faces name, each once; [""] when none is named."""

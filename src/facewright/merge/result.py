@@ -136,6 +136,4 @@ def likeness_from(entry: dict[str, Any], face_ids: list[str] | None = None) -> L
 
 def _faces_of(faceset: Faceset, person: str, films: tuple[str, ...]) -> list[str]:
     """The other people of a set must not be compared with this one's record: they would be taken for strangers."""
-    name = faceset.namer()
-    return [row.face_id for row in faceset.rows()
-            if (not person or name(row) == person) and (not films or row.source_sha256 in films)]
+    return [row.face_id for row in faceset.rows_of(person) if not films or row.source_sha256 in films]

@@ -238,7 +238,7 @@ def load(run: Path, folder_name: str) -> Checkpoint:
     """One checkpoint by given name, folder name or its number in short ("612"), verified. Raises FileRefused."""
     number = f"{int(folder_name):09d}" if folder_name.isascii() and folder_name.isdigit() else folder_name
     for found in list_all(run):
-        if found.state["name"] == folder_name or found.folder.name == number:
+        if folder_name and (found.state["name"] == folder_name or found.folder.name == number):
             broken = _broken_file(found.folder, found.state)
             if broken is None:
                 return found

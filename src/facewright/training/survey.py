@@ -156,8 +156,7 @@ def one_person(faceset: Faceset, person: str) -> str:
 
 def rows_of(faceset: Faceset, person: str, counts: Counts = all_count) -> Iterator[Row]:
     """The rows of one person (all when `person` is "") that count."""
-    name = faceset.namer()
-    return (row for row in faceset.rows() if counts(row) and (not person or name(row) == person))
+    return filter(counts, faceset.rows_of(person))
 
 
 def files_of(faceset: Faceset, person: str, counts: Counts = all_count) -> Iterator[Path]:

@@ -211,7 +211,7 @@ def test_what_a_stage_cannot_do_stops_before_the_first_iteration(pair, tmp_path)
 def test_a_stage_that_no_longer_fits_the_user_s_changes_is_said_and_training_goes_on(pair, tmp_path):
     recipe = plan({"name": "a", "iterations": 3}, {"name": "b", "settings": {"lr_schedule": "cosine"}})
     seen = Watched(step(pair, tmp_path / "run", recipe), at1=[{"set": {"iterations": 0}}], at4="stop")
-    assert "needs an end" in seen.of("refused", "text")[0]
+    assert "an end that is not set" in seen.of("refused", "text")[0]
     assert seen.of("stage", "iteration") == [0, 3]
 
 

@@ -127,9 +127,7 @@ def train(
     chosen.serves(net)
     cls = settings_class(net)
     project = {k: v for k, v in _stored(run, "train").items() if k in cls.model_fields}
-    if not is_run(run):
-        on_event({"kind": "note", "what": "new", "text": f"{run} is a new model."})
-    else:
+    if is_run(run):
         RunFolder.open(run, net)  # refuses the run of another net, before its settings are taken for ours
     stored = {k: v for k, v in history.stored_settings(run / HISTORY).items() if k in cls.model_fields}
     stored.pop("pretrain", None)  # each time anew: without it pretraining is left

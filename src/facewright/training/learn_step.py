@@ -203,7 +203,10 @@ class LearnStep(ABC):
 
     def _begin(self, work: Work) -> Training[Any]:
         shape, run, s = self.shape_settings(), self.home(), self.settings
-        folder = RunFolder.open(run, self.net) if is_run(run) else RunFolder.create(run, self.net, shape)
+        new = not is_run(run)
+        folder = RunFolder.create(run, self.net, shape) if new else RunFolder.open(run, self.net)
+        if new:
+            work.note("new", iteration=0, text=f"{run.name} is a new model, in {run.absolute().parent}.")
         settle(run)
         # A face once learned stays in the weights, so its record stays with the run.
         known = list(folder.extra.get("likenesses", []))

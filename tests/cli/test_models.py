@@ -10,6 +10,7 @@ from tests.tiny_run import make
 from facewright.jobs.job import Job
 from facewright.jobs.run import holding
 from facewright.models import checkpoint
+from facewright.models.run_folder import RunFolder
 from facewright.project import new
 from facewright.training.settings import SaehdTrain
 from facewright.training.swap_step import TrainStep
@@ -57,13 +58,22 @@ def test_the_way_of_a_run(cli, project):
     assert project.latest_run().name == "newer", "none of this is training"
 
 
-def test_bundles(cli, project, tmp_path):
-    file = tmp_path / "moved.zip"
+def test_bundles(cli, refused, project, tmp_path, monkeypatch):
+    file, run = tmp_path / "moved.zip", RunFolder.open(project.run("old"))
+    assert "record" in refused("model", "bundle", "old", file)["what"], "nobody allowed it"
+    assert not file.exists()
+    assert cli("consent", "new", "--who", "adult", "--adult", "--use", "Film A, scene 12: her face on the double.",
+               "--proof", "now", "--name", "Ada").code == 0
+    reference = cli("consent", "show", "Ada", "--json").json()["standing"]["reference"]
+    run.note(likenesses=[one | {"consent": reference} for one in run.extra["likenesses"]])
     assert "1 record" in cli("model", "bundle", "old", file).out
+    assert '"model.exported"' in (project.root / "ledger.jsonl").read_text()
+    elsewhere = new(tmp_path / "elsewhere")
+    monkeypatch.chdir(elsewhere.root)
     said = cli("model", "unbundle", file, "moved")
     assert said.code == 0
     assert "is not kept here" in said.out
-    assert project.run("moved").is_dir()
+    assert elsewhere.run("moved").is_dir()
 
 
 def test_compare_draws(cli, project, tmp_path):

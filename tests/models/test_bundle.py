@@ -63,7 +63,7 @@ def test_no_path_of_this_machine_is_inside_and_people_stay_named_by_their_record
         text = archive.read("run.json").decode()
     assert "/home/x" not in text
     (person,) = json.loads(text)["extra"]["likenesses"]
-    assert (person["consent"], person["where"]) == ("sha256:" + "1" * 64, "src")
+    assert (person["consent"], person["where"], person["person"]) == ("sha256:" + "1" * 64, "src", "")
 
 
 def test_nothing_is_written_over(run, tmp_path):

@@ -43,7 +43,7 @@ def model_import_dfl(
     free = model.net == "xseg" or not people
     permit = permit_at(run, "label" if free else "train", [] if free else people)
     done = adopt(model, run, [_entry(one) for one in people])
-    _note(run, "model.imported", permit, run.name, {
+    note(run, "model.imported", permit, run.name, {
         "net": model.net, "iteration": str(done.iteration), "class": str(done.folder.extra["imported"]["class"]),
     })
     return {
@@ -60,7 +60,7 @@ def model_export_dfl(run: Path, folder: Path, *, name: str = "") -> dict[str, An
     from facewright.training.adopt import original_words
 
     run = run_place(run)
-    permit = _leave(run)
+    permit = leave(run)
     options, losses = original_words(run)
     return _handed_out(
         run, permit, export_dfl(run, folder, permit=permit, options=options, losses=losses, name=name)
@@ -73,7 +73,7 @@ def model_export_dfm(run: Path, file: Path, *, half: bool = False) -> dict[str, 
     from facewright.models.exchange import export_onnx
 
     run = run_place(run)
-    permit = _leave(run)
+    permit = leave(run)
     return _handed_out(run, permit, export_onnx(run, file, permit=permit, half=half))
 
 
@@ -83,7 +83,6 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
     from facewright.core.files import sha256_of
     from facewright.faces.face import FaceType
     from facewright.models.dfl_files import FACE_TYPES
-    from facewright.models.dfm_facts import write_note
     from facewright.models.onnx_read import read_onnx
 
     face_type = FACE_TYPES.get(face_type, face_type)
@@ -105,9 +104,9 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
     people = _people(file, records, file)
     permit = permit_at(file, "train", people)
     digest = sha256_of(file)
-    note = write_note(file, digest, face_type, [_entry(one) for one in people])
-    _note(file, "model.imported", permit, file.name, {"net": "dfm", "sha256": digest})
-    return {"file": str(file), "note": str(note), "face_type": face_type, "records": list(permit.records)}
+    written = write_note(file, digest, face_type, [_entry(one) for one in people])
+    note(file, "model.imported", permit, file.name, {"net": "dfm", "sha256": digest})
+    return {"file": str(file), "note": str(written), "face_type": face_type, "records": list(permit.records)}
 
 
 def _people(place: Path, records: Sequence[str], where: Path, model: ForeignModel | None = None) -> list[Likeness]:
@@ -138,16 +137,17 @@ def _entry(one: Likeness) -> dict[str, Any]:
     }
 
 
-def _leave(run: Path) -> Permit:
-    """The gate's leave to give a run's net away; faces that are still at hand are compared with their records.
+def leave(run: Path, use: str = "export_model") -> Permit:
+    """The gate's leave for `use` of a run's net, from everybody whose face it learned; faces that are still at hand are
+    compared with their records.
 
     Raises ConsentRefused.
     """
     from facewright.merge.result import likeness_from
-    from facewright.models.exchange import MASK_STAGE, USE, likenesses_of
+    from facewright.models.exchange import MASK_STAGE, likenesses_of
 
     people = [likeness_from(entry) for entry in likenesses_of(run)]
-    return permit_at(run, USE if people else MASK_STAGE, people)
+    return permit_at(run, use if people else MASK_STAGE, people)
 
 
 def _store(place: Path) -> ConsentStore:
@@ -163,20 +163,26 @@ def _ledger(place: Path) -> Ledger:
     return Ledger(trust.ledger, project=trust.project)
 
 
-def _handed_out(run: Path, permit: Permit, done: Exported) -> dict[str, Any]:
+def note_files(run: Path, permit: Permit, iteration: int, files: Sequence[Path]) -> None:
+    """A ledger entry: these files hold the run's net."""
     from facewright.core.files import sha256_of
 
-    files = {file.name: sha256_of(file) for file in done.files}
-    _note(run, "model.exported", permit, run.name, {
-        "iteration": str(done.iteration), "files": [[_ascii(name), digest] for name, digest in sorted(files.items())],
+    digests = sorted((_ascii(file.name), sha256_of(file)) for file in files)
+    note(run, "model.exported", permit, run.name, {
+        "iteration": str(iteration), "files": [list(pair) for pair in digests],
     })
+
+
+def _handed_out(run: Path, permit: Permit, done: Exported) -> dict[str, Any]:
+    note_files(run, permit, done.iteration, done.files)
     return {
         "run": str(run), "files": [str(file) for file in done.files], "iteration": done.iteration,
         "difference": done.difference, "records": list(permit.records), "notes": list(done.notes),
     }
 
 
-def _note(place: Path, kind: str, permit: Permit, name: str, facts: dict[str, Any]) -> None:
+def note(place: Path, kind: str, permit: Permit, name: str, facts: dict[str, Any]) -> None:
+    """An entry in the ledger of `place`, with the permit."""
     from facewright import __version__
 
     leave = {key: value for key, value in permit.as_dict().items() if key not in ("permit", "created")}

@@ -44,13 +44,16 @@ def model_history(run: Path | None = None) -> list[dict[str, Any]]:
 
 def model_pictures(run: Path | None = None, file: Path | None = None, *, face: int = 1) -> dict[str, Any]:
     """Which preview pictures of a run are kept, and where; with `file` also a PNG of face number `face` over the course
-    of the training. Raises NothingFound (none are kept), SettingRefused (fewer faces), FileRefused."""
+    of the training, which shows people: the gate is asked. Raises NothingFound (none are kept), SettingRefused (fewer
+    faces), FileRefused, ConsentRefused."""
+    from facewright.api.exchange import leave
     from facewright.core.files import make_folder, write_atomic
     from facewright.training.lapse import kept, lapse
 
     place = _place(run)
     found = kept(place)
     if file is not None:
+        leave(place, "preview")
         picture = lapse(place, face)
         make_folder(file.parent)
         write_atomic(file, picture)
@@ -176,12 +179,17 @@ def model_restore(run: Path, name: str) -> dict[str, Any]:
 
 
 def model_bundle(run: Path, file: Path, *, every_save: bool = False) -> dict[str, Any]:
-    """A run as one file. Raises FileRefused (FILE is there), DiskRefused."""
+    """A run as one file, for the user's other machines: everybody whose face it learned must still allow `train`, and
+    the ledger notes it (decision 014). Raises ConsentRefused, FileRefused (FILE is there), DiskRefused."""
+    from facewright.api.exchange import leave, note_files
     from facewright.models.bundle import bundle
+    from facewright.training.snapshots import newest
 
     place = _place(run)
     with _alone(place, readers=True):
+        permit = leave(place, "train")
         index = bundle(place, file, every_save=every_save)
+        note_files(place, permit, newest(place).iteration, [file])
     return {"run": str(place), "file": str(file), "bytes": file.stat().st_size, "parts": len(index["files"]),
             "records": index["records"]}
 

@@ -105,14 +105,16 @@ def _parts(folder: RunFolder, every_save: bool) -> dict[str, Path | bytes]:
 
 
 def _portable(record: Path) -> bytes:
-    """run.json without the paths of this machine: of each folder only its name."""
+    """run.json without the paths of this machine, of each folder only its name, and without people's names: their
+    records' references say who they are."""
     content = json.loads(record.read_bytes())
     return json.dumps(_named_only(content), indent=1, sort_keys=True).encode() + b"\n"
 
 
 def _named_only(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: PurePath(str(v)).name if k == "where" else _named_only(v) for k, v in value.items()}
+        own = {"where": lambda v: PurePath(str(v)).name, "person": lambda v: ""}
+        return {k: own.get(k, _named_only)(v) for k, v in value.items()}
     return [_named_only(v) for v in value] if isinstance(value, list) else value
 
 

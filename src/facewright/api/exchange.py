@@ -83,6 +83,7 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
     from facewright.core.files import sha256_of
     from facewright.faces.face import FaceType
     from facewright.models.dfl_files import FACE_TYPES
+    from facewright.models.dfm_facts import write_note
     from facewright.models.onnx_read import read_onnx
 
     face_type = FACE_TYPES.get(face_type, face_type)

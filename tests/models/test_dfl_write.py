@@ -12,11 +12,11 @@ from tests.models.test_parity import NAMES
 from facewright.core.errors import DiskRefused
 from facewright.core.unpickle import read_pickle_file
 from facewright.models import dfl_write
-from facewright.models.checkpoint import OptimiserState
 from facewright.models.dfl_files import Family, find, parts_of
 from facewright.models.dfl_read import ForeignNet
 from facewright.models.dfl_write import adversaries_to_dfl, optimiser_to_dfl, to_dfl, write_dfl
 from facewright.models.layers import to_original_layout
+from facewright.models.memory import OptimiserState
 from facewright.models.net import NETS
 from facewright.models.settings import AmpSettings, Quick96Settings, SaehdSettings, XSegSettings
 

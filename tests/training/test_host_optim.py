@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from facewright.models.checkpoint import _pack, _unpack
+from facewright.models.memory import pack, restore_memory
 from facewright.training.host_optim import on_host
 from facewright.training.optim import OPTIMISERS
 
@@ -61,8 +61,8 @@ def test_their_saves_are_interchangeable(kind, before, after):
         learn(net, optimiser, step)
     other, taken_up = learner(kind, after)
     other.load_state_dict(net.state_dict())
-    tensors, plain = _pack(optimiser)
-    _unpack(taken_up, {name: value.clone() for name, value in tensors.items()}, plain)
+    tensors, plain = pack(optimiser)
+    restore_memory(taken_up, {name: value.clone() for name, value in tensors.items()}, plain)
     for step in range(3, 6):
         learn(net, optimiser, step)
         learn(other, taken_up, step)

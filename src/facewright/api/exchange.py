@@ -80,7 +80,6 @@ def model_export_dfm(run: Path, file: Path, *, half: bool = False) -> dict[str, 
 def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "whole_face") -> dict[str, Any]:
     """Say whose face a DFM file of another program makes, and which part of the head: a note is put beside it, with
     which merges take it in the place of a RUN. Raises ConsentRefused, FileRefused."""
-    from facewright.core.files import sha256_of
     from facewright.faces.face import FaceType
     from facewright.models.dfl_files import FACE_TYPES
     from facewright.models.dfm_facts import write_note
@@ -96,17 +95,16 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
         raise FileRefused(f"There is no file {file}.", remedy="Correct the path.", where=file)
     if file.suffix.lower() != ".dfm":
         raise FileRefused(f"{file.name} is no DFM file.", remedy="Give a file that ends in .dfm.", where=file)
-    known = read_onnx(file, "DFM").facts
-    if known.get("likenesses"):
+    known = read_onnx(file, "DFM")
+    if known.facts.get("likenesses"):
         raise Mismatch(
             f"{file.name} says itself whose face it makes.",
             why="facewright exported it, with the records of its people.", remedy="Use it as it is.", where=file,
         )
     people = _people(file, records, file)
     permit = permit_at(file, "train", people)
-    digest = sha256_of(file)
-    written = write_note(file, digest, face_type, [_entry(one) for one in people])
-    note(file, "model.imported", permit, file.name, {"net": "dfm", "sha256": digest})
+    written = write_note(file, known.sha256, face_type, [_entry(one) for one in people])
+    note(file, "model.imported", permit, file.name, {"net": "dfm", "sha256": known.sha256})
     return {"file": str(file), "note": str(written), "face_type": face_type, "records": list(permit.records)}
 
 
@@ -186,8 +184,8 @@ def note(place: Path, kind: str, permit: Permit, name: str, facts: dict[str, Any
     """An entry in the ledger of `place`, with the permit."""
     from facewright import __version__
 
-    leave = {key: value for key, value in permit.as_dict().items() if key not in ("permit", "created")}
-    _ledger(place).append(kind, {"name": _ascii(name), "permit": leave, "version": __version__, **facts})
+    given = {key: value for key, value in permit.as_dict().items() if key not in ("permit", "created")}
+    _ledger(place).append(kind, {"name": _ascii(name), "permit": given, "version": __version__, **facts})
 
 
 def _ascii(text: str) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from facewright.core.errors import FileRefused, NothingFound
+from facewright.core.errors import FileRefused
 from facewright.core.files import make_folder, write_atomic
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.masks.doubt import Facts, jumps, measure, reasons
+from facewright.masks.maskers import no_masks
 from facewright.masks.settings import CheckSettings
 from facewright.masks.sheet import Tile, sheet
 
@@ -64,11 +65,7 @@ def doubtful(
     looked, makers = 0, Counter[str]()
     rows, name = list(faceset.rows_of(person)), faceset.namer()
     if not any(row.has_mask for row in rows):
-        raise NothingFound(
-            f"No face in {folder.name} has a mask.",
-            remedy=f"Make them: `facewright mask apply {folder.name} --with mesh`, or hull, or an XSeg RUN.",
-            where=folder,
-        )
+        raise no_masks(folder)
 
     def masks() -> Iterator[tuple[str, str, np.ndarray]]:
         nonlocal looked

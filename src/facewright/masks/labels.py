@@ -25,6 +25,7 @@ from facewright.image.warp import resize
 from facewright.masks import dfl, label, labelfile, undo
 from facewright.masks.label import Polygon
 from facewright.masks.labelfile import Labels, labels_of
+from facewright.masks.maskers import no_masks
 from facewright.masks.settings import BATCH_FACES, TraceSettings
 
 Progress = Callable[[int, int], None]
@@ -153,11 +154,7 @@ def from_masks(
     faceset = Faceset.open(folder)
     rows = [row for row in faceset.rows_of(person) if row.has_mask]
     if not rows:
-        raise NothingFound(
-            f"No face in {folder.name} has a mask.",
-            remedy=f"Make them: `facewright mask apply {folder.name} --with mesh`, or hull, or an XSeg RUN.",
-            where=folder,
-        )
+        raise no_masks(folder)
     todo = [row for row in rows if replace or not row.labels]
     nodes, empty = 0, 0
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from facewright.core.errors import SettingRefused
+from facewright.core.errors import NothingFound, SettingRefused
 from facewright.faces.face import Face
 from facewright.image.geometry import apply_affine, scaling, umeyama
 from facewright.image.masks import hull_mask
@@ -105,6 +105,15 @@ class Mesh:
     def many(self, images: Sequence[np.ndarray], faces: Sequence[Face], side_px: int = 0) -> list[np.ndarray]:
         """See Masker."""
         return [self(image, face, side_px) for image, face in zip(images, faces)]
+
+
+def no_masks(faceset: Path) -> NothingFound:
+    """What is said where a command needs masks and no face has one."""
+    return NothingFound(
+        f"No face in {faceset.name} has a mask.",
+        remedy=f"Make them: `facewright mask apply {faceset.name} --with mesh`, or hull, or an XSeg RUN.",
+        where=faceset,
+    )
 
 
 def open_hull(run: Path | None, settings: MaskSettings) -> Hull:

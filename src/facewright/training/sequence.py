@@ -35,7 +35,7 @@ def _shuffles(seed: int, stream: int, count: int, places: np.ndarray) -> np.ndar
 
 def _shuffled(seed: int, stream: int, count: int, epoch: int) -> np.ndarray:
     """A millisecond for 60,000 faces; an epoch lasts thousands of calls. Bins are many and small."""
-    return (_few if count <= _MANY else _many)(seed, stream, count, epoch)
+    return (_of_few if count <= _FEW else _of_many)(seed, stream, count, epoch)
 
 
 def _permutation(seed: int, stream: int, count: int, epoch: int) -> np.ndarray:
@@ -43,8 +43,8 @@ def _permutation(seed: int, stream: int, count: int, epoch: int) -> np.ndarray:
     return np.random.Generator(key).permutation(count)
 
 
-_MANY = 4096
-_few, _many = lru_cache(512)(_permutation), lru_cache(4)(_permutation)
+_FEW = 4096
+_of_few, _of_many = lru_cache(512)(_permutation), lru_cache(4)(_permutation)
 
 
 class ByYaw:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facewright.api.trust import permit_at, trust_at
+from facewright.api.trust import ledger_of, permit_at, store_of, trust_at
 from facewright.core.errors import ConsentRefused, FileRefused, Mismatch, SettingRefused
 from facewright.core.step import Likeness
 from facewright.project import run_place
@@ -18,9 +18,7 @@ from facewright.project import run_place
 if TYPE_CHECKING:
     from facewright.models.dfl_read import ForeignModel
     from facewright.models.exchange import Exported
-    from facewright.provenance.ledger import Ledger
     from facewright.provenance.permit import Permit
-    from facewright.provenance.store import ConsentStore
 
 
 def model_import_dfl(
@@ -114,7 +112,7 @@ def _people(place: Path, records: Sequence[str], where: Path, model: ForeignMode
 
     if model is not None and model.net == "xseg":
         return []
-    store, people = _store(place), []
+    store, people = store_of(trust_at(place)), []
     for text in records:
         found = store.get(text)
         role = found.role if found.role != "synthetic" else "source_likeness"
@@ -149,19 +147,6 @@ def leave(run: Path, use: str = "export_model") -> Permit:
     return permit_at(run, use if people else MASK_STAGE, people)
 
 
-def _store(place: Path) -> ConsentStore:
-    from facewright.provenance.store import ConsentStore
-
-    return ConsentStore(trust_at(place).records)
-
-
-def _ledger(place: Path) -> Ledger:
-    from facewright.provenance.ledger import Ledger
-
-    trust = trust_at(place)
-    return Ledger(trust.ledger, project=trust.project)
-
-
 def note_files(run: Path, permit: Permit, iteration: int, files: Sequence[Path]) -> None:
     """A ledger entry: these files hold the run's net."""
     from facewright.core.files import sha256_of
@@ -185,7 +170,7 @@ def note(place: Path, kind: str, permit: Permit, name: str, facts: dict[str, Any
     from facewright import __version__
 
     given = {key: value for key, value in permit.as_dict().items() if key not in ("permit", "created")}
-    _ledger(place).append(kind, {"name": _ascii(name), "permit": given, "version": __version__, **facts})
+    ledger_of(trust_at(place)).append(kind, {"name": _ascii(name), "permit": given, "version": __version__, **facts})
 
 
 def _ascii(text: str) -> str:

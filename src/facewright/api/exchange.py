@@ -1,12 +1,15 @@
 """Verbs that bring models of other programs here and hand ours out. Each asks the gate and leaves a ledger entry.
 
+The entry is written when all is written aside and before anything appears: killed in between, it names a file that
+is not there; no file is without its entry.
+
 A face that was learned elsewhere is not seen by importing its model: the user says whose it is, by its record, and
 the model is bound to that record from then on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +20,7 @@ from facewright.project import run_place
 
 if TYPE_CHECKING:
     from facewright.models.dfl_read import ForeignModel
-    from facewright.models.exchange import Exported
+    from facewright.models.exchange import Enter, Exported
     from facewright.provenance.permit import Permit
 
 
@@ -29,6 +32,7 @@ def model_import_dfl(
     Raises ConsentRefused without a record of the source's person. A model in pretraining needs none: it then leaves
     pretraining on the way in, which makes it forget people. XSeg shows nobody.
     """
+    from facewright.models.dfl_files import CLASS_OF_NET
     from facewright.models.dfl_read import read_dfl
     from facewright.training.adopt import adopt, without_pretraining
 
@@ -40,10 +44,9 @@ def model_import_dfl(
         people = _people(run, records, folder, model)
     free = model.net == "xseg" or not people
     permit = permit_at(run, "label" if free else "train", [] if free else people)
-    done = adopt(model, run, [_entry(one) for one in people])
-    note(run, "model.imported", permit, run.name, {
-        "net": model.net, "iteration": str(done.iteration), "class": str(done.folder.extra["imported"]["class"]),
-    })
+    facts = {"net": model.net, "iteration": str(model.iteration), "class": CLASS_OF_NET[model.net]}
+    done = adopt(model, run, [_entry(one) for one in people],
+                 lambda: note(run, "model.imported", permit, run.name, facts))
     return {
         "run": str(run), "net": model.net, "model": model.name, "iteration": done.iteration,
         "shape": model.settings.model_dump(), "optimiser": model.optimiser.kind if model.optimiser else "",
@@ -60,9 +63,10 @@ def model_export_dfl(run: Path, folder: Path, *, name: str = "") -> dict[str, An
     run = run_place(run)
     permit = leave(run)
     options, losses = original_words(run)
-    return _handed_out(
-        run, permit, export_dfl(run, folder, permit=permit, options=options, losses=losses, name=name)
+    done = export_dfl(
+        run, folder, permit=permit, enter=entry_of(run, permit), options=options, losses=losses, name=name
     )
+    return _handed_out(run, permit, done)
 
 
 def model_export_dfm(run: Path, file: Path, *, half: bool = False) -> dict[str, Any]:
@@ -72,7 +76,7 @@ def model_export_dfm(run: Path, file: Path, *, half: bool = False) -> dict[str, 
 
     run = run_place(run)
     permit = leave(run)
-    return _handed_out(run, permit, export_onnx(run, file, permit=permit, half=half))
+    return _handed_out(run, permit, export_onnx(run, file, permit=permit, enter=entry_of(run, permit), half=half))
 
 
 def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "whole_face") -> dict[str, Any]:
@@ -101,8 +105,8 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
         )
     people = _people(file, records, file)
     permit = permit_at(file, "train", people)
-    written = write_note(file, known.sha256, face_type, [_entry(one) for one in people])
     note(file, "model.imported", permit, file.name, {"net": "dfm", "sha256": known.sha256})
+    written = write_note(file, known.sha256, face_type, [_entry(one) for one in people])
     return {"file": str(file), "note": str(written), "face_type": face_type, "records": list(permit.records)}
 
 
@@ -147,18 +151,17 @@ def leave(run: Path, use: str = "export_model") -> Permit:
     return permit_at(run, use if people else MASK_STAGE, people)
 
 
-def note_files(run: Path, permit: Permit, iteration: int, files: Sequence[Path]) -> None:
-    """A ledger entry: these files hold the run's net."""
-    from facewright.core.files import sha256_of
+def entry_of(run: Path, permit: Permit) -> Enter:
+    """Writes the ledger's entry: files of these names and digests hold the run's net as it was at an iteration."""
 
-    digests = sorted((_ascii(file.name), sha256_of(file)) for file in files)
-    note(run, "model.exported", permit, run.name, {
-        "iteration": str(iteration), "files": [list(pair) for pair in digests],
-    })
+    def enter(iteration: int, digests: Mapping[str, str]) -> None:
+        files = sorted([_ascii(name), digest] for name, digest in digests.items())
+        note(run, "model.exported", permit, run.name, {"iteration": str(iteration), "files": files})
+
+    return enter
 
 
 def _handed_out(run: Path, permit: Permit, done: Exported) -> dict[str, Any]:
-    note_files(run, permit, done.iteration, done.files)
     return {
         "run": str(run), "files": [str(file) for file in done.files], "iteration": done.iteration,
         "difference": done.difference, "records": list(permit.records), "notes": list(done.notes),

@@ -180,16 +180,17 @@ def model_restore(run: Path, name: str) -> dict[str, Any]:
 
 def model_bundle(run: Path, file: Path, *, every_save: bool = False) -> dict[str, Any]:
     """A run as one file, for the user's other machines: everybody whose face it learned must still allow `train`, and
-    the ledger notes it (decision 014). Raises ConsentRefused, FileRefused (FILE is there), DiskRefused."""
-    from facewright.api.exchange import leave, note_files
+    the ledger notes it (decision 014) before the file appears. Raises ConsentRefused, NothingFound (nothing trained),
+    FileRefused (FILE is there), DiskRefused."""
+    from facewright.api.exchange import entry_of, leave
     from facewright.models.bundle import bundle
     from facewright.training.snapshots import newest
 
     place = _place(run)
     with _alone(place, readers=True):
         permit = leave(place, "train")
-        index = bundle(place, file, every_save=every_save)
-        note_files(place, permit, newest(place).iteration, [file])
+        enter, iteration = entry_of(place, permit), newest(place).iteration
+        index = bundle(place, file, every_save=every_save, enter=lambda digests: enter(iteration, digests))
     return {"run": str(place), "file": str(file), "bytes": file.stat().st_size, "parts": len(index["files"]),
             "records": index["records"]}
 

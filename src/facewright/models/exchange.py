@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, NothingFound, SettingRefused
-from facewright.core.files import make_folder, part_file
+from facewright.core.files import make_folder, part_file, sha256_of
 from facewright.models import checkpoint
 from facewright.models.checkpoint import Checkpoint
 from facewright.models.dfl_files import CLASS_OF_NET, FACE_TYPES, OPTIMISER, Family
@@ -22,6 +22,10 @@ from facewright.models.opened import open_net
 from facewright.models.run_folder import RunFolder
 from facewright.models.taken_over import players, waiting
 from facewright.provenance.permit import Permit
+
+Enter = Callable[[int, Mapping[str, str]], None]
+"""(iteration, {file name: SHA-256}): writes the ledger's entry. Called when all is written aside and nothing has
+appeared yet, so that no file can be without its entry; killed in between, an entry is without its file."""
 
 USE = "export_model"
 MASK_STAGE = "label"
@@ -45,7 +49,9 @@ class Exported:
     notes: tuple[str, ...] = ()
 
 
-def export_onnx(run: Path, file: Path, *, permit: Permit, half: bool = False, raw: bool = False) -> Exported:
+def export_onnx(
+    run: Path, file: Path, *, permit: Permit, enter: Enter, half: bool = False, raw: bool = False
+) -> Exported:
     """A run -> one ONNX file (.dfm of a swapping net, .onnx of XSeg), compared with torch before it appears.
 
     The running mean of the weights is taken where there is one, as merges do; not with `raw`. Raises FileRefused,
@@ -89,11 +95,13 @@ def export_onnx(run: Path, file: Path, *, permit: Permit, half: bool = False, ra
                 remedy="Export it without --half." if half else "Please report this model's settings as a bug.",
                 where=run,
             )
+        enter(saved.iteration, {file.name: sha256_of(part)})
     return Exported((file,), saved.iteration, difference)
 
 
 def export_dfl(
-    run: Path, folder: Path, *, permit: Permit, options: Mapping[str, Any], losses: np.ndarray, name: str = "",
+    run: Path, folder: Path, *, permit: Permit, enter: Enter, options: Mapping[str, Any], losses: np.ndarray,
+    name: str = "",
 ) -> Exported:
     """A run -> DeepFaceLab's files in `folder`, which it goes on training from: weights as they are (no running mean),
     the optimisers' memories, discriminators, iteration, `options` and `losses` (n, 2).
@@ -121,7 +129,7 @@ def export_dfl(
         "loss_history": losses[:, :1].tolist() if whole else losses.tolist(), "sample_for_preview": None,
         "choosed_gpu_indexes": None,
     }
-    written = write_dfl(family, files, data)
+    written = write_dfl(family, files, data, lambda digests: enter(saved.iteration, digests))
     return Exported(tuple(folder / file for file in written), saved.iteration, 0.0, tuple(notes))
 
 

@@ -5,7 +5,7 @@ Whose face such a model learned, nobody can see: the caller says it, and the run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,11 @@ class Adopted:
     notes: tuple[str, ...]
 
 
-def adopt(model: ForeignModel, run: Path, likenesses: Sequence[Mapping[str, Any]]) -> Adopted:
-    """Write a run, whole or not at all. likenesses: as run.json keeps them, whose face the model learned.
+def adopt(
+    model: ForeignModel, run: Path, likenesses: Sequence[Mapping[str, Any]], enter: Callable[[], None] = lambda: None,
+) -> Adopted:
+    """Write a run, whole or not at all. likenesses: as run.json keeps them, whose face the model learned. enter: called
+    when all is written aside, before the run appears.
 
     Raises FileRefused (RUN is there already), Mismatch (sizes that do not fit), DiskRefused.
     """
@@ -105,6 +108,7 @@ def adopt(model: ForeignModel, run: Path, likenesses: Sequence[Mapping[str, Any]
         history.note(folder.history, "start", iteration=model.iteration, given=given, settings=given, src="", dst="",
                      by=BY)
         history.note(folder.history, "end", iteration=model.iteration, by=BY)
+        enter()
     return Adopted(RunFolder.open(run), model.iteration, tuple(notes))
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
 from facewright.core.files import make_folder, read_file, write_atomic
-from facewright.core.ulid import new_ulid
 from facewright.faces.face import Face, FaceType
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
@@ -35,17 +34,21 @@ REPLACED = "replaced"
 """Undo folders of this kind hold what a restore itself replaced: imported by hand, never picked by a restore."""
 
 
-def change(faceset: Faceset, changes: Iterable[tuple[Face, tuple[Polygon, ...]]], kind: str = undo.LABELS) -> int:
-    """Give faces other labels; what they had is kept in an undo entry. Returns how many were changed. Raises Mismatch:
-    more than a face may carry, and than the undo entry could give back."""
-    entry, changed = undo.folder_of(faceset.path, new_ulid(), kind), 0
-    with Writer(faceset.path) as writer:
+def change(
+    faceset: Faceset, changes: Iterable[tuple[Face, tuple[Polygon, ...]]], *operation: Any, kind: str = undo.LABELS
+) -> int:
+    """Give faces other labels; what they had is kept in an undo entry. Returns how many were changed. `operation` (what
+    was asked, JSON-able): killed or failed on its way and asked again, it goes on in its entry. Raises Mismatch: more
+    than a face may carry, and than the undo entry could give back."""
+    changed = 0
+    with Writer(faceset.path) as writer, undo.operation(faceset.path, kind, *operation) as entry:
         writer.sweep()
-        for number, batch in enumerate(_batches(changes)):
+        begun = max((int(part.stem) for part in entry.glob("*.json")), default=-1) + 1
+        for number, batch in enumerate(_batches(changes), begun):
             different = [(face, _drawable(face, new)) for face, new in batch if not label.same(face.polygons, new)]
             if different:
                 before = labelfile.to_bytes([labels_of(face) for face, _ in different], faceset.path.name)
-                write_atomic(make_folder(entry) / f"{number:06d}.json", before)
+                write_atomic(entry / f"{number:06d}.json", before)
                 changed += writer.write_faces(_with_labels(faceset, different))
     if changed:
         faceset.index.refresh()
@@ -80,7 +83,7 @@ def remove(folder: Path, person: str = "") -> dict[str, Any]:
     rows = [row for row in faceset.rows_of(person) if row.labels]
     if not rows:
         raise _no_labels(faceset)
-    removed = change(faceset, ((record.read_face(folder / row.path), ()) for row in rows))
+    removed = change(faceset, ((record.read_face(folder / row.path), ()) for row in rows), "remove", person)
     return {"faceset": str(folder), "removed": removed}
 
 
@@ -92,19 +95,18 @@ def restore(folder: Path) -> dict[str, Any]:
     faceset = Faceset.open(folder)
     kept = undo.newest(folder, undo.LABELS)
     here = {row.face_id: row.path for row in faceset.rows()}
-    missing = 0
+    # An operation that went on after a kill may have kept a face twice: what it had last is the user's.
+    before = {one.face_id: part for part in sorted(kept.glob("*.json")) for one in labelfile.read(part)}
+    missing = sum(face_id not in here for face_id in before)
 
     def wanted() -> Iterator[tuple[Face, tuple[Polygon, ...]]]:
-        nonlocal missing
         for part in sorted(kept.glob("*.json")):
             for one in labelfile.read(part):
-                if one.face_id in here:
+                if one.face_id in here and before[one.face_id] == part:
                     face = record.read_face(folder / here[one.face_id])
                     yield face, one.in_picture_of(face)
-                else:
-                    missing += 1
 
-    restored = change(faceset, wanted(), REPLACED)
+    restored = change(faceset, wanted(), "restore", kept.name, kind=REPLACED)
     return {"faceset": str(folder), "restored": restored, "no longer here": missing, "from": str(undo.mark_used(kept))}
 
 
@@ -138,7 +140,8 @@ def take_in(folder: Path, place: Path, *, replace: bool = False) -> dict[str, An
         narrow += FaceType(one.face_type).padding < face.face_type.padding if one.face_type in list(FaceType) else 0
         new.append((face, one.in_picture_of(face)))
     return {
-        "faceset": str(folder), "found": len(found), "imported": change(faceset, new), "kept": kept,
+        "faceset": str(folder), "found": len(found),
+        "imported": change(faceset, new, "import", str(place.resolve()), replace), "kept": kept,
         "narrower": narrow, "not here": strangers, "refused": refused,
     }
 
@@ -169,7 +172,7 @@ def from_masks(
             if polygons:
                 yield face, polygons
 
-    changed = change(faceset, wanted())
+    changed = change(faceset, wanted(), "to-labels", settings.model_dump(mode="json"), replace, person)
     return {"faceset": str(folder), "labelled": changed, "kept": len(rows) - len(todo), "empty": empty, "nodes": nodes}
 
 

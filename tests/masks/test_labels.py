@@ -269,6 +269,20 @@ def test_fetch_copies_labelled_faces_whole(faceset, tmp_path):
         labels.fetch(full, out)
 
 
+def test_import_goes_on_past_a_face_that_cannot_carry_its_labels(faceset, tmp_path):
+    ids = give(faceset, {0: RING, 1: RING, 2: RING})
+    labels.export(faceset, tmp_path / "l.json")
+    labels.remove(faceset)
+    content = json.loads((tmp_path / "l.json").read_text())
+    content["faces"][1]["face_from_frame"] = np.diag([1e-4, 1e-4, 1]).tolist()  # huge in the frame
+    (tmp_path / "l.json").write_text(json.dumps(content))
+    done = labels.take_in(faceset, tmp_path / "l.json")
+    assert done["imported"] == 2
+    ((name, why),) = done["refused"]
+    assert ids[1] in name
+    assert "far outside" in why
+
+
 def test_a_full_disk_changes_nothing(faceset, monkeypatch):
     give(faceset, {0: RING, 1: OTHER})
 
@@ -380,8 +394,9 @@ def test_hostile_deepfacelab_files(golden, tmp_path, faceset):
         labels.take_in(faceset, bad)
     assert not (tmp_path / "pwned").exists()
     shutil.copy(golden / "data" / "faceset" / "00002_0.jpg", bad / "good.jpg")
+    (bad / "a folder.jpg").mkdir()
     done = labels.take_in(faceset, bad)
-    assert {name.removesuffix(".jpg") for name, _ in done["refused"]} == set(cases)
+    assert {name.removesuffix(".jpg") for name, _ in done["refused"]} == {*cases, "a folder"}
     assert all(why for _, why in done["refused"])
     pak = (golden / "data" / "faceset.pak").read_bytes()
     for number, data in enumerate((pak[:10], b"\2" + pak[1:], pak[:16] + pak[5000:], b"\1" + b"\0" * 7 + b"\xff" * 64)):

@@ -113,7 +113,8 @@ def restore(folder: Path) -> dict[str, Any]:
 def take_in(folder: Path, place: Path, *, replace: bool = False) -> dict[str, Any]:
     """Labels from a label file, or from DeepFaceLab's faces (a JPEG, a folder of them, a pak).
 
-    A face that has labels keeps its own unless `replace`. Raises FileRefused: nothing there that could be read.
+    A face that has labels keeps its own unless `replace`. `refused`: [name, why] of what could not be read, and of
+    faces here that cannot carry theirs; the others are done. Raises FileRefused: nothing there that could be read.
     """
     faceset = Faceset.open(folder)
     if not place.exists():
@@ -133,12 +134,16 @@ def take_in(folder: Path, place: Path, *, replace: bool = False) -> dict[str, An
         matched, strangers = _matched(faceset, faces)
     new, kept, narrow = list[tuple[Face, tuple[Polygon, ...]]](), 0, 0
     for path, one in matched:
-        face = record.read_face(folder / path)
-        if face.polygons and not replace:
-            kept += 1
+        try:
+            face = record.read_face(folder / path)
+            if face.polygons and not replace:
+                kept += 1
+                continue
+            new.append((face, _drawable(face, one.in_picture_of(face))))
+        except (FileRefused, Mismatch) as error:
+            refused.append([path, error.why or error.what])
             continue
         narrow += FaceType(one.face_type).padding < face.face_type.padding if one.face_type in list(FaceType) else 0
-        new.append((face, one.in_picture_of(face)))
     return {
         "faceset": str(folder), "found": len(found),
         "imported": change(faceset, new, "import", str(place.resolve()), replace), "kept": kept,
@@ -248,10 +253,10 @@ def _batches(changes: Iterable[Any]) -> Iterator[list[Any]]:
 def _of_dfl(place: Path) -> tuple[list[dfl.DflFace], list[list[str]], int]:
     """Labelled faces, [name, why] of files that were refused, and how many files there are."""
     faces, refused, looked = list[dfl.DflFace](), list[list[str]](), 0
-    for name, data in dfl.faces_in(place):
+    for name, read in dfl.faces_in(place):
         looked += 1
         try:
-            face = dfl.face_of(name, data)
+            face = dfl.face_of(name, read())
         except FileRefused as error:
             refused.append([name, error.why or error.what])
             continue

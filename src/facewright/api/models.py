@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import DiskRefused, SettingRefused
+from facewright.core.errors import DiskRefused, FileRefused, SettingRefused
 from facewright.project import here_or_refuse, run_place
 
 
@@ -218,7 +218,12 @@ def _place(run: Path | None) -> Path:
 
 
 def _shelf(folder: Path | None, word: str = "FOLDER") -> Path:
-    return folder if folder is not None else here_or_refuse(word).root / "runs"
+    """The folder of runs that is meant: given, or the project's. Raises FileRefused: the given one is not there."""
+    if folder is None:
+        return here_or_refuse(word).root / "runs"
+    if not folder.is_dir():
+        raise FileRefused(f"There is no folder {folder}.", remedy="Correct the path.", where=folder)
+    return folder
 
 
 @contextmanager

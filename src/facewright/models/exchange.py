@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, NothingFound, SettingRefused
+from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, SettingRefused
 from facewright.core.files import make_folder, part_file, sha256_of
-from facewright.models import checkpoint
-from facewright.models.checkpoint import Checkpoint
 from facewright.models.dfl_files import CLASS_OF_NET, FACE_TYPES, OPTIMISER, Family
 from facewright.models.dfl_write import adversaries_to_dfl, optimiser_to_dfl, to_dfl, write_dfl
 from facewright.models.dfm_facts import to_metadata
 from facewright.models.onnx_check import compare, last_bit
 from facewright.models.onnx_nets import to_onnx
-from facewright.models.opened import open_net
+from facewright.models.opened import newest_save, open_net
 from facewright.models.run_folder import RunFolder
 from facewright.models.taken_over import players, waiting
 from facewright.provenance.permit import Permit
@@ -57,7 +55,8 @@ def export_onnx(
     The running mean of the weights is taken where there is one, as merges do; not with `raw`. Raises FileRefused,
     NothingFound (nothing trained), Mismatch (no ONNX form, or the numbers differ), DiskRefused, ConsentRefused.
     """
-    folder, saved = _opened(run)
+    folder = RunFolder.open(run)
+    saved = newest_save(folder)
     _require(permit, folder)
     suffix = ".onnx" if folder.net == "xseg" else ".dfm"
     if file.suffix.lower() != suffix:
@@ -108,7 +107,8 @@ def export_dfl(
 
     Raises as `export_onnx`, and SettingRefused for a name that the original could not read.
     """
-    opened, saved = _opened(run)
+    opened = RunFolder.open(run)
+    saved = newest_save(opened)
     _require(permit, opened)
     family = Family(folder, _name(opened, name), CLASS_OF_NET[opened.net])
     net = open_net(opened, saved.weights())
@@ -160,17 +160,6 @@ def _require(permit: Permit, folder: RunFolder) -> None:
             why="The gate was asked for another use or other faces.",
             remedy="Use `facewright model export-dfm` or `export-dfl`, which ask for it.", where=folder.path,
         )
-
-
-def _opened(run: Path) -> tuple[RunFolder, Checkpoint]:
-    folder = RunFolder.open(run)
-    saved = checkpoint.load_latest(run)
-    if saved is None:
-        raise NothingFound(
-            f"{run.name} holds no trained weights yet.",
-            remedy=f"Train it first: `facewright train {folder.net} {run}`.", where=run,
-        )
-    return folder, saved
 
 
 def _name(folder: RunFolder, name: str) -> str:

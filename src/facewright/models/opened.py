@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from facewright.core.errors import Mismatch
+from facewright.core.errors import Mismatch, NothingFound
+from facewright.models import checkpoint
+from facewright.models.checkpoint import Checkpoint
 from facewright.models.net import NETS, fresh
 from facewright.models.run_folder import RunFolder
 
@@ -45,6 +48,19 @@ def check_fit(folder: RunFolder, weights: Mapping[str, Tensor]) -> None:
             remedy="Go back to another save (`facewright model info` lists them), or bring the run in again.",
             where=folder.path,
         )
+
+
+def newest_save(folder: RunFolder) -> Checkpoint:
+    """The save that merges, masks and exports take: the newest sound one. Raises NothingFound (nothing trained yet),
+    FileRefused (none is sound)."""
+    saved = checkpoint.load_latest(folder.path)
+    if saved is None:
+        raise NothingFound(
+            f"{folder.path.name} holds no trained weights yet.",
+            remedy=f"Train it first: `facewright train {folder.net} {shlex.quote(str(folder.path))}`.",
+            where=folder.path,
+        )
+    return saved
 
 
 def open_net(folder: RunFolder, weights: Mapping[str, Tensor]) -> Any:

@@ -83,7 +83,7 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
     """Say whose face a DFM file of another program makes, and which part of the head: a note is put beside it, with
     which merges take it in the place of a RUN. Raises ConsentRefused, FileRefused."""
     from facewright.faces.face import FaceType
-    from facewright.models.dfl_files import FACE_TYPES
+    from facewright.faces.settings import FACE_TYPES
     from facewright.models.dfm_facts import write_note
     from facewright.models.onnx_read import read_onnx
 

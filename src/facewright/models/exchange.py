@@ -11,7 +11,8 @@ import numpy as np
 
 from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, SettingRefused
 from facewright.core.files import make_folder, part_file, sha256_of
-from facewright.models.dfl_files import CLASS_OF_NET, FACE_TYPES, OPTIMISER, Family
+from facewright.faces.settings import FACE_TYPES
+from facewright.models.dfl_files import CLASS_OF_NET, OPTIMISER, Family
 from facewright.models.dfl_write import adversaries_to_dfl, optimiser_to_dfl, to_dfl, write_dfl
 from facewright.models.dfm_facts import to_metadata
 from facewright.models.onnx_check import compare, last_bit

@@ -25,7 +25,7 @@ from facewright.models import checkpoint, exchange
 from facewright.models.run_folder import RunFolder
 from facewright.models.taken_over import taken_over
 from facewright.training import history
-from facewright.training.curve import read_losses
+from facewright.training.curve import LossFile, read_losses
 
 USE = "Film A, scene 12: her face on the stunt double on the roof."
 ALL = ("train", "preview", "merge", "export_model")
@@ -400,6 +400,20 @@ def test_a_trained_run_of_our_own_optimiser_is_handed_over_without_its_memory(tm
     assert again["iteration"] == 5
     assert torch.equal(checkpoint.load_latest(tmp_path / "back").weights()["inter.dense1.weight"],
                        net.inter.dense1.weight)
+
+
+def test_a_save_is_verified_once_and_losses_end_with_it(tmp_path, monkeypatch):
+    data = {"iter": 9, "options": options_of("saehd"), "loss_history": [[0.5, 0.25]] * 9}
+    write(tmp_path / "dfl", "saehd", data=data)
+    api.model_import_dfl(tmp_path / "dfl", tmp_path / "run", records=[record()])
+    LossFile(tmp_path / "run" / "losses.bin", 9).add([10, 11], np.ones((2, 2)))  # a training that was killed
+    history.note(tmp_path / "run" / "history.jsonl", "start", given={}, settings={})
+    verified, real = [], checkpoint._broken_file
+    monkeypatch.setattr(checkpoint, "_broken_file", lambda *a: verified.append(a[0].name) or real(*a))
+    api.model_export_dfl(tmp_path / "run", tmp_path / "out")
+    assert verified == ["000000009"]
+    (found,) = (v for n, v in content(tmp_path / "out").items() if n.endswith("data.dat"))
+    assert (found["iter"], len(found["loss_history"])) == (9, 9)
 
 
 class TestForeignDfm:

@@ -62,10 +62,7 @@ def model_export_dfl(run: Path, folder: Path, *, name: str = "") -> dict[str, An
 
     run = run_place(run)
     permit = leave(run)
-    options, losses = original_words(run)
-    done = export_dfl(
-        run, folder, permit=permit, enter=entry_of(run, permit), options=options, losses=losses, name=name
-    )
+    done = export_dfl(run, folder, permit=permit, enter=entry_of(run, permit), words=original_words, name=name)
     return _handed_out(run, permit, done)
 
 

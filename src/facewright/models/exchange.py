@@ -12,6 +12,7 @@ import numpy as np
 from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, SettingRefused
 from facewright.core.files import make_folder, part_file, sha256_of
 from facewright.faces.settings import FACE_TYPES
+from facewright.models.checkpoint import Checkpoint
 from facewright.models.dfl_files import CLASS_OF_NET, OPTIMISER, Family
 from facewright.models.dfl_write import adversaries_to_dfl, optimiser_to_dfl, to_dfl, write_dfl
 from facewright.models.dfm_facts import to_metadata
@@ -25,6 +26,9 @@ from facewright.provenance.permit import Permit
 Enter = Callable[[int, Mapping[str, str]], None]
 """(iteration, {file name: SHA-256}): writes the ledger's entry. Called when all is written aside and nothing has
 appeared yet, so that no file can be without its entry; killed in between, an entry is without its file."""
+
+Words = Callable[[RunFolder, Checkpoint], tuple[Mapping[str, Any], np.ndarray]]
+"""A run at a save -> its options and losses (n, 2) as DeepFaceLab spells them."""
 
 USE = "export_model"
 MASK_STAGE = "label"
@@ -100,11 +104,10 @@ def export_onnx(
 
 
 def export_dfl(
-    run: Path, folder: Path, *, permit: Permit, enter: Enter, options: Mapping[str, Any], losses: np.ndarray,
-    name: str = "",
+    run: Path, folder: Path, *, permit: Permit, enter: Enter, words: Words, name: str = "",
 ) -> Exported:
     """A run -> DeepFaceLab's files in `folder`, which it goes on training from: weights as they are (no running mean),
-    the optimisers' memories, discriminators, iteration, `options` and `losses` (n, 2).
+    the optimisers' memories, discriminators, iteration, and what `words` says of options and losses.
 
     Raises as `export_onnx`, and SettingRefused for a name that the original could not read.
     """
@@ -125,6 +128,7 @@ def export_dfl(
     files |= adversaries_to_dfl(opened.net, {**waiting(run, saved.iteration), **players(saved)})
     if "ema" in saved.state["files"]:
         notes.append("The running mean of the weights was left out: DeepFaceLab keeps none.")
+    options, losses = words(opened, saved)
     data = {
         "iter": saved.iteration, "options": {**options, **_shape_options(opened)},
         "loss_history": losses[:, :1].tolist() if whole else losses.tolist(), "sample_for_preview": None,

@@ -238,7 +238,7 @@ def _is_a_run(part: Path, file: Path) -> None:
     if (part / "model" / "ckpt").is_dir():
         saved = checkpoint.load_latest(part)
         if saved is not None:
-            check_fit(folder, saved.weights())
+            check_fit(folder, saved.sizes())
     if {c.net for c in checkpoint.list_all(part)} - {folder.net, ""}:
         raise _refused(file, "its saves are of another net")
 

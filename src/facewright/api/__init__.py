@@ -50,10 +50,10 @@ from facewright.api.road import (
     recipes_show,
     render,
     render_places,
-    train,
 )
 from facewright.api.sets import faces_forget_identity, faces_info
 from facewright.api.steering import STEPS, jobs_list, jobs_request, jobs_resume, jobs_set, jobs_watch
+from facewright.api.training import train
 from facewright.api.trust import (
     consent_check,
     consent_list,

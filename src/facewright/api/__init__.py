@@ -39,6 +39,7 @@ from facewright.api.models import (
     model_unbundle,
 )
 from facewright.api.planning import train_plan
+from facewright.api.revoking import consent_revoke
 from facewright.api.road import (
     demo,
     extract,
@@ -58,7 +59,6 @@ from facewright.api.trust import (
     consent_check,
     consent_list,
     consent_new,
-    consent_revoke,
     consent_show,
     faces_consent,
     ledger_show,

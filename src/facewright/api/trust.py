@@ -221,25 +221,6 @@ def consent_check(record: str, use: str) -> dict[str, Any]:
     return {"id": checked.id, "person": checked.name, "use": use, "state": "valid"}
 
 
-def consent_revoke(record: str, reason: str) -> dict[str, Any]:
-    """Deny every use from now on; says what cannot be undone."""
-    from facewright.provenance.keys import machine_key
-    from facewright.provenance.moment import utc_now
-
-    trust = trust_at(Path.cwd())
-    store = store_of(trust)
-    found = store.get(record)
-    if not any(entry.revoked for entry in store.list() if entry.record.reference == found.reference):
-        found = store.revoke(record, reason, machine_key(), utc_now())
-        ledger_of(trust).append("consent.revoked", {"record": found.reference, "reason": reason})
-    return {
-        "id": found.id,
-        "person": found.name,
-        "state": "revoked",
-        "note": "Films already delivered are not touched; a trained model does not forget: retire it.",
-    }
-
-
 def standing(faceset: Path) -> dict[str, Any] | None:
     """The record that covers a faceset: the one it names, else a valid one for its films; None where there is none."""
     from facewright.provenance.moment import utc_now

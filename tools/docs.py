@@ -61,7 +61,12 @@ def settings_page() -> str:
     """One table a stage."""
     from facewright.core.settings import to_markdown
 
-    parts = [GENERATED, "# Settings\n\nEvery setting of every stage, with its default and range.\n"]
+    parts = [
+        GENERATED,
+        "# Settings\n\nEvery setting of every stage, with its default and range. Lock, of trainings: *fixed for a run* "
+        "= chosen before the first iteration; *read at the start* = a running training keeps what it was started with, "
+        "the next start may change it; all others may change while it runs.\n",
+    ]
     for title, target in SETTINGS:
         parts.append(f"\n## {title}\n\n{to_markdown(load(target))}\n")  # type: ignore[arg-type]
     return "".join(parts)

@@ -170,6 +170,12 @@ def find(start: Path) -> Project | None:
     return None
 
 
+def stored_settings(place: Path, stage: str) -> Mapping[str, Any]:
+    """What the project.toml around `place` says for a stage, {} outside of a project."""
+    project = find(place)
+    return project.settings.get(stage, {}) if project is not None else {}
+
+
 def run_place(run: Path) -> Path:
     """What RUN means: the model or file there; a bare name, inside a project, the model of that name in its runs/."""
     if len(run.parts) != 1 or run.name == ".." or run.is_file() or (run / "run.json").exists():

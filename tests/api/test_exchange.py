@@ -25,7 +25,7 @@ from facewright.models import checkpoint, exchange
 from facewright.models.run_folder import RunFolder
 from facewright.models.taken_over import taken_over
 from facewright.training import history
-from facewright.training.curve import read_losses
+from facewright.training.curve import LossFile, read_losses
 
 USE = "Film A, scene 12: her face on the stunt double on the roof."
 ALL = ("train", "preview", "merge", "export_model")
@@ -264,7 +264,7 @@ class TestConsent:
                        permit_at(tmp_path, "export_model", [Likeness("source_likeness", other, "", tmp_path)]),
                        permit_at(tmp_path, "label", [])):
             with pytest.raises(ConsentRefused, match="no leave"):
-                exchange.export_onnx(tmp_path / "run", tmp_path / "a.dfm", permit=permit)
+                exchange.export_onnx(tmp_path / "run", tmp_path / "a.dfm", permit=permit, enter=lambda *a: None)
 
     def test_pretraining_is_left_on_the_way_in_and_then_needs_nobody(self, tmp_path):
         options = {**options_of("saehd"), "pretrain": True}
@@ -332,6 +332,42 @@ def test_refusals_leave_nothing_behind(tmp_path, monkeypatch):
         api.model_export_dfm(run, tmp_path / "a.dfm")
 
 
+class Killed(BaseException):
+    """As a kill: nothing of ours may catch it."""
+
+
+@pytest.mark.parametrize("deed", ["dfm", "dfl", "bundle", "import-dfl", "import-dfm"])
+def test_nothing_appears_before_its_entry_is_in_the_ledger(deed, tmp_path, monkeypatch):
+    reference = record()
+    dfl = write(tmp_path / "dfl", "saehd", data={"iter": 9, "options": options_of("saehd")})
+    run, foreign = tmp_path / "run", tmp_path / "foreign.dfm"
+    api.model_import_dfl(dfl, run, records=[reference])
+    api.model_export_dfm(run, tmp_path / "own.dfm")
+    model = onnx.load(tmp_path / "own.dfm")
+    del model.metadata_props[:]
+    foreign.write_bytes(model.SerializeToString())
+    go, made = {
+        "dfm": (lambda: api.model_export_dfm(run, tmp_path / "a.dfm"), "a.dfm"),
+        "dfl": (lambda: api.model_export_dfl(run, tmp_path / "out"), "out/*"),
+        "bundle": (lambda: api.model_bundle(run, tmp_path / "a.zip"), "a.zip"),
+        "import-dfl": (lambda: api.model_import_dfl(dfl, tmp_path / "two", records=[reference]), "two"),
+        "import-dfm": (lambda: api.model_import_dfm(foreign, records=[reference]), "foreign.dfm.*"),
+    }[deed]
+
+    def killed(*args: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facewright.api.exchange.note", killed)
+        with pytest.raises(Killed):
+            go()
+    assert not list(tmp_path.glob(made))
+    before = len(api.ledger_show(0))
+    go()
+    assert len(api.ledger_show(0)) == before + 1
+    assert list(tmp_path.glob(made))
+
+
 def test_an_import_that_fails_makes_no_run(tmp_path):
     dfl = write(tmp_path / "dfl", "saehd", data={"iter": 9, "options": options_of("saehd")})
     file = dfl / "ada_SAEHD_inter.npy"
@@ -364,6 +400,20 @@ def test_a_trained_run_of_our_own_optimiser_is_handed_over_without_its_memory(tm
     assert again["iteration"] == 5
     assert torch.equal(checkpoint.load_latest(tmp_path / "back").weights()["inter.dense1.weight"],
                        net.inter.dense1.weight)
+
+
+def test_a_save_is_verified_once_and_losses_end_with_it(tmp_path, monkeypatch):
+    data = {"iter": 9, "options": options_of("saehd"), "loss_history": [[0.5, 0.25]] * 9}
+    write(tmp_path / "dfl", "saehd", data=data)
+    api.model_import_dfl(tmp_path / "dfl", tmp_path / "run", records=[record()])
+    LossFile(tmp_path / "run" / "losses.bin", 9).add([10, 11], np.ones((2, 2)))  # a training that was killed
+    history.note(tmp_path / "run" / "history.jsonl", "start", given={}, settings={})
+    verified, real = [], checkpoint._broken_file
+    monkeypatch.setattr(checkpoint, "_broken_file", lambda *a: verified.append(a[0].name) or real(*a))
+    api.model_export_dfl(tmp_path / "run", tmp_path / "out")
+    assert verified == ["000000009"]
+    (found,) = (v for n, v in content(tmp_path / "out").items() if n.endswith("data.dat"))
+    assert (found["iter"], len(found["loss_history"])) == (9, 9)
 
 
 class TestForeignDfm:

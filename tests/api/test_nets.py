@@ -184,6 +184,18 @@ class TestMaskNets:
 SAVED = {"saehd_df-ud_64": (1.0,), "saehd_liae-udt_64": (1.0,), "amp_64": (0.0, 0.33, 1.0)}
 
 
+def test_a_dfm_is_read_once_for_the_gate_and_for_its_net(shelf, monkeypatch):
+    from facewright.merge import dfm
+    from facewright.models import onnx_read
+
+    read, real = [], onnx_read.read_file
+    monkeypatch.setattr(onnx_read, "read_file", lambda path, **limits: read.append(path) or real(path, **limits))
+    for _ in range(2):
+        facewright.load_model(shelf / "amp.dfm", device="cpu")
+    assert read == [shelf / "amp.dfm"] * 2, "once each: it may be another file by then"
+    assert not dfm._kept, "two gigabytes are not held for nobody"
+
+
 @pytest.mark.parametrize("kept", ["run", "dfm"])
 @pytest.mark.parametrize("case", SAVED)
 def test_red_stays_red_as_in_the_original(case, kept, golden, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facewright import api
-from facewright.api import road
+from facewright.api import training
 from facewright.core.errors import SettingRefused
 from facewright.models.run_folder import RunFolder
 from facewright.models.settings import SaehdSettings
@@ -85,7 +85,7 @@ def cli_text(capsys):
 
 def test_parity_lies_under_what_is_given_and_over_what_is_stored(monkeypatch, begun):
     found = []
-    monkeypatch.setattr(road, "perform", lambda step, **_: found.append(step.settings) or {})
+    monkeypatch.setattr(training, "perform", lambda step, **_: found.append(step.settings) or {})
     given = {"parity": "dfl", "precision": "bf16"}
     api.train("saehd", begun, begun / "src", begun / "dst", settings=given)
     s = found[0]

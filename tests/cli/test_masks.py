@@ -63,6 +63,21 @@ def test_labels_from_first_to_last(cli, refused, faces, tmp_path):
     assert refused("mask", "labels", "import", faces, "gone.json")["code"] == "FW-102"
 
 
+def test_the_exit_code_tells_that_files_were_passed_over(cli, faces, golden, tmp_path):
+    shutil.copytree(golden / "data" / "faceset", tmp_path / "theirs")
+    (tmp_path / "theirs" / "bad.jpg").write_bytes(b"nothing")
+    said = cli("mask", "labels", "import", faces, tmp_path / "theirs")
+    assert said.code == 2
+    assert "passed over: bad.jpg: It is no JPEG" in said.out
+    cli("mask", "apply", faces, "--with", "mesh")
+    bad = min(faces.rglob("*.jpg"))
+    bad.write_bytes(bad.read_bytes()[:-200])
+    checked = cli("mask", "check", faces, "--blur", "0.5", "--sheet", tmp_path / "sheet.png")
+    assert (checked.code, f"{bad.name}: Its picture is cut short" in checked.out) == (2, True)
+    assert (tmp_path / "sheet.png").is_file()
+    assert cli("mask", "apply", faces, "--with", "hull").code == 2
+
+
 def test_from_deepfacelab_s_folder(cli, faces, golden):
     said = cli("mask", "labels", "import", faces, golden / "data" / "faceset", "--json").json()
     assert said["imported"] == 0

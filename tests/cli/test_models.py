@@ -58,6 +58,14 @@ def test_the_way_of_a_run(cli, project):
     assert project.latest_run().name == "newer", "none of this is training"
 
 
+def test_a_mistyped_folder_is_not_made(refused, project, tmp_path):
+    for words in (["list", tmp_path / "rns"], ["trash", "list", tmp_path / "rns"],
+                  ["trash", "restore", "old", "--in", tmp_path / "rns"],
+                  ["trash", "empty", "--yes", "--in", tmp_path / "rns"]):
+        assert "no folder" in refused("model", *words)["what"]
+        assert not (tmp_path / "rns").exists()
+
+
 def test_bundles(cli, refused, project, tmp_path, monkeypatch):
     file, run = tmp_path / "moved.zip", RunFolder.open(project.run("old"))
     assert "record" in refused("model", "bundle", "old", file)["what"], "nobody allowed it"

@@ -131,7 +131,10 @@ def test_the_way_from_a_refusal_to_a_training(cli, project, world, tmp_path):
     assert cli(*words).code == 0
     assert cli("consent", "check", "Änne").out.startswith("Valid")
 
-    assert cli("consent", "revoke", "Änne").code == 0
+    revoked = cli("consent", "revoke", "Änne")
+    assert revoked.code == 0
+    assert "facesets src models saehd" in " ".join(revoked.out.split())
+    assert "facewright model delete saehd" in revoked.out
     entries = len(api.ledger_show(0))
     assert cli("consent", "revoke", "Änne").code == 0, "asked twice, revoked once"
     assert len(api.ledger_show(0)) == entries

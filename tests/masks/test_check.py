@@ -104,6 +104,16 @@ def test_the_set_s_doubtful_masks(doubtful_set, tmp_path):
         check.doubtful(empty, CheckSettings())
 
 
+def test_a_sheet_is_drawn_of_the_faces_that_can_be_read(doubtful_set, tmp_path):
+    folder, faces = doubtful_set
+    bad = Faceset.open(folder).file(faces[2])
+    bad.write_bytes(bad.read_bytes()[:-200])
+    done = check.doubtful(folder, CheckSettings(), sheet_file=tmp_path / "sheet.png")
+    assert done["doubtful"] == 7
+    assert done["refused"] == [[str(bad.relative_to(folder)), "Its picture is cut short."]]
+    assert (tmp_path / "sheet.png").is_file()
+
+
 def test_a_sheet_darkens_what_is_outside():
     face = head(side=256)
     mask = np.zeros((64, 64), np.float32)

@@ -78,6 +78,58 @@ def test_own_labels_win_unless_asked(faceset, tmp_path):
     assert same(stored(faceset)[ids[0]], OTHER)
 
 
+class Killed(BaseException):
+    """As a kill: nothing of ours may catch it."""
+
+
+@pytest.mark.parametrize("deed", ["remove", "import", "to-labels"])
+def test_one_undo_takes_back_an_operation_that_was_killed_and_begun_again(deed, faceset, tmp_path, monkeypatch):
+    give(faceset, dict.fromkeys(range(70), RING))
+    before = stored(faceset)
+    labels.export(faceset, tmp_path / "l.json")
+    lines = json.loads((tmp_path / "l.json").read_text())
+    for one in lines["faces"]:
+        one["polygons"] = one["polygons"][:1]
+    (tmp_path / "l.json").write_text(json.dumps(lines))
+    go = {"remove": lambda: labels.remove(faceset),
+          "import": lambda: labels.take_in(faceset, tmp_path / "l.json", replace=True),
+          "to-labels": lambda: labels.from_masks(faceset, TraceSettings(), replace=True)}[deed]
+    real, calls = Writer.write_faces, []
+
+    def killed(self, changes):
+        calls.append(1)
+        if len(calls) > 1:
+            raise Killed
+        return real(self, changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write_faces", killed)
+        with pytest.raises(Killed):
+            go()
+    between = stored(faceset)
+    assert sum(i in between and same(between[i], before[i]) for i in before) == 70 - 64
+    go()
+    assert not [i for i, polygons in stored(faceset).items() if same(polygons, before[i])]
+    assert labels.restore(faceset)["restored"] == 70
+    now = stored(faceset)
+    assert all(same(now[i], before[i]) for i in before)
+    with pytest.raises(NothingFound, match="no earlier labels"):
+        labels.restore(faceset)
+
+
+def test_an_operation_after_a_killed_one_is_undone_alone(faceset, monkeypatch):
+    give(faceset, dict.fromkeys(range(70), RING))
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write_faces", lambda self, changes: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            labels.remove(faceset)
+    labels.remove(faceset, person="")
+    give(faceset, {0: OTHER})
+    labels.remove(faceset)
+    assert labels.restore(faceset)["restored"] == 1, "the later removal alone"
+    assert labels.restore(faceset)["restored"] == 70
+
+
 @pytest.mark.parametrize(("kind", "side"), [(FaceType.WHOLE, 256), (FaceType.HEAD, 192), (FaceType.FULL, 128)])
 def test_labels_follow_the_face_into_another_cut(faceset, tmp_path, kind, side):
     ids = give(faceset, {0: RING})
@@ -217,6 +269,20 @@ def test_fetch_copies_labelled_faces_whole(faceset, tmp_path):
         labels.fetch(full, out)
 
 
+def test_import_goes_on_past_a_face_that_cannot_carry_its_labels(faceset, tmp_path):
+    ids = give(faceset, {0: RING, 1: RING, 2: RING})
+    labels.export(faceset, tmp_path / "l.json")
+    labels.remove(faceset)
+    content = json.loads((tmp_path / "l.json").read_text())
+    content["faces"][1]["face_from_frame"] = np.diag([1e-4, 1e-4, 1]).tolist()  # huge in the frame
+    (tmp_path / "l.json").write_text(json.dumps(content))
+    done = labels.take_in(faceset, tmp_path / "l.json")
+    assert done["imported"] == 2
+    ((name, why),) = done["refused"]
+    assert ids[1] in name
+    assert "far outside" in why
+
+
 def test_a_full_disk_changes_nothing(faceset, monkeypatch):
     give(faceset, {0: RING, 1: OTHER})
 
@@ -328,8 +394,9 @@ def test_hostile_deepfacelab_files(golden, tmp_path, faceset):
         labels.take_in(faceset, bad)
     assert not (tmp_path / "pwned").exists()
     shutil.copy(golden / "data" / "faceset" / "00002_0.jpg", bad / "good.jpg")
+    (bad / "a folder.jpg").mkdir()
     done = labels.take_in(faceset, bad)
-    assert {name.removesuffix(".jpg") for name, _ in done["refused"]} == set(cases)
+    assert {name.removesuffix(".jpg") for name, _ in done["refused"]} == {*cases, "a folder"}
     assert all(why for _, why in done["refused"])
     pak = (golden / "data" / "faceset.pak").read_bytes()
     for number, data in enumerate((pak[:10], b"\2" + pak[1:], pak[:16] + pak[5000:], b"\1" + b"\0" * 7 + b"\xff" * 64)):

@@ -162,6 +162,12 @@ def test_a_cut_or_flipped_file_is_refused(run, tmp_path):
         unbundle(tmp_path / "none.zip", tmp_path / "two")
 
 
+def test_weights_are_looked_at_by_their_sizes_alone(run, tmp_path, monkeypatch):
+    bundle(run, tmp_path / "one.zip")
+    monkeypatch.setattr(checkpoint, "read_tensors", lambda path: pytest.fail(f"{path} was read for its sizes"))
+    assert checkpoint.load_latest(unbundle(tmp_path / "one.zip", tmp_path / "two").path).iteration == 30
+
+
 def test_a_damaged_save_is_not_bundled_as_sound(run, tmp_path):
     weights = run / "model/ckpt/000000010/weights.safetensors"
     weights.unlink()

@@ -16,9 +16,10 @@ from facewright.core import unpickle
 from facewright.core.errors import FileRefused, Mismatch, SettingRefused
 from facewright.core.unpickle import read_pickle_file
 from facewright.models import dfl_read
-from facewright.models.dfl_read import fill, fitting, read_dfl
+from facewright.models.dfl_read import fill, fitting, memory_limit, read_dfl
 from facewright.models.dfl_write import to_dfl
 from facewright.models.net import build
+from facewright.models.opened import sizes_of
 from facewright.models.settings import Quick96Settings, SaehdSettings
 
 SAVED = ["saehd_df-ud_64", "saehd_liae-udt_64"]
@@ -299,6 +300,20 @@ def test_size_bombs(tmp_path):
         with pytest.raises(FileRefused) as refused:
             read_dfl(folder)
         assert "size" in refused.value.why
+
+
+def test_how_large_the_optimiser_s_file_may_be_follows_from_the_net(tmp_path):
+    largest = SaehdSettings(archi="df-ud", resolution=512, ae_dims=1024, e_dims=128, d_dims=128, d_mask_dims=32)
+    sizes = sizes_of("saehd", largest).values()
+    weights_bytes = 4 * sum(size.numel() for size in sizes)
+    assert memory_limit(sizes) > 2 * weights_bytes > 4 << 30, "AdaBelief keeps two arrays of each weight"
+    folder = write(tmp_path, "saehd", data={"iter": 1, "options": options_of("saehd")})
+    file = folder / "ada_SAEHD_src_dst_opt.npy"
+    memory = read_pickle_file(file)
+    memory["ms_other/x_0:0"] = np.zeros(8 * sum(p.numel() for p in tiny("saehd").parameters()) + (1 << 20), np.float32)
+    file.write_bytes(pickle.dumps(memory, 4))
+    with pytest.raises(FileRefused, match="too large"):
+        read_dfl(folder)
 
 
 def test_channels_beyond_all_reason_are_refused_before_any_memory_is_taken(tmp_path):

@@ -7,7 +7,9 @@ import itertools
 import pytest
 
 from facewright.core.errors import SettingRefused
-from facewright.core.settings import check
+from facewright.core.settings import check, options
+from facewright.faces.settings import FACE_TYPES
+from facewright.faceset.settings import ExtractSettings
 from facewright.models.settings import SHAPES, AmpSettings, Quick96Settings, SaehdSettings, XSegSettings, split_archi
 
 
@@ -50,6 +52,20 @@ def test_odd_channels_become_even_and_mask_follows_typed_decoder():
     assert (s.e_dims, s.d_dims, s.d_mask_dims) == (18, 96, 32)
     assert check(SaehdSettings, {}).d_mask_dims == 22
     assert check(SaehdSettings, {"d_mask_dims": 8, "d_dims": 16}).d_mask_dims == 8
+
+
+@pytest.mark.parametrize("cls", [SaehdSettings, AmpSettings, XSegSettings, ExtractSettings])
+def test_face_types_are_understood_in_deepfacelab_s_words(cls):
+    for theirs, ours in FACE_TYPES.items():
+        if ours in next(o.choices for o in options(cls) if o.name == "face_type"):
+            assert check(cls, {"face_type": theirs}).face_type == ours
+            assert check(cls, {"face_type": ours}).face_type == ours
+    with pytest.raises(SettingRefused, match="'w'") as refused:
+        check(cls, {"face_type": "w"})
+    assert "whole_face" in refused.value.remedy
+    if cls is not ExtractSettings:
+        started = check(cls, {"face_type": "wf"})
+        assert check(cls, {"face_type": "whole_face"}, started=started) == started
 
 
 def test_shape_is_locked_after_start():

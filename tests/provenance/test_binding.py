@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facewright.core.errors import ConsentRefused, NothingFound
-from facewright.provenance.binding import TAU, bind, check_binding, forget
+from facewright.provenance.binding import TAU, bind, check_binding, set_aside
 from facewright.provenance.consent import sign
 
 NET = "b0" * 32
@@ -97,7 +97,8 @@ def test_a_missing_or_changed_private_half_refuses(store, bound):
     path.write_text(json.dumps(body | {"q": body["q"][:-4] + "AAAA"}))
     with pytest.raises(ConsentRefused, match="cannot be checked"):
         check_binding(bound, (person(1, 30), NET), store.bindings)
-    assert forget(bound.binding, store.bindings)
-    assert not forget(bound.binding, store.bindings)
+    assert set_aside(bound.binding, store.bindings)
+    assert not set_aside(bound.binding, store.bindings)
+    assert [file.name for file in (store.bindings / "revoked").iterdir()] == [path.name]
     with pytest.raises(ConsentRefused, match="cannot be checked"):
         check_binding(bound, (person(1, 30), NET), store.bindings)

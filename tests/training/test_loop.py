@@ -23,6 +23,7 @@ from facewright.models.settings import AmpSettings
 from facewright.models.tensors import read_tensors
 from facewright.training import history, snapshots, start, swapping
 from facewright.training.curve import read_losses
+from facewright.training.reports import Reports
 from facewright.training.settings import AmpTrain, Quick96Train, SaehdTrain
 from facewright.training.swap_step import TrainStep
 from facewright.training.swapping import Swapping
@@ -498,6 +499,30 @@ def test_advice_is_given_before_hours_are_spent(pair, tmp_path):
     told = " ".join(w["text"] for w in desk.kinds("warning"))
     assert "ae_dims 512 is large" in told.lower()
     assert "--face-style-power works inside the mask" in told
+
+
+def test_without_previews_a_save_renews_the_curve(pair, tmp_path, monkeypatch):
+    drawn, real = [], Reports.draw
+    monkeypatch.setattr(Reports, "draw", lambda self: drawn.append(self.t.done) or real(self))
+    desk, _ = run(step(pair, tmp_path / "run", iterations=6), at4=[{"do": "save"}])
+    (saved, _) = (facts["iteration"] for facts in desk.kinds("save"))
+    assert saved < 6
+    assert saved in drawn
+
+
+def test_a_curve_that_cannot_be_drawn_spoils_no_save(pair, tmp_path, monkeypatch):
+    real = Reports.draw
+
+    def full(self):
+        if self.t.done == 4:
+            raise DiskRefused("The disk is full.", remedy="Free space.")
+        real(self)
+
+    monkeypatch.setattr(Reports, "draw", full)
+    desk, result = run(step(pair, tmp_path / "run", iterations=6), at4=[{"do": "save"}])
+    assert [facts["iteration"] for facts in desk.kinds("save")] == [4, 6]
+    assert "loss.png could not be renewed" in desk.kinds("warning")[0]["text"]
+    assert result["iterations"] == 6
 
 
 def test_true_face_is_refused_where_codes_are_shared(pair, tmp_path):

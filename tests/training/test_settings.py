@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from facewright.core.errors import SettingRefused
-from facewright.core.settings import check, options
+from facewright.core.settings import check, options, to_markdown
 from facewright.training.settings import (
     AT_START,
     TRAIN_SETTINGS,
@@ -54,6 +54,14 @@ def test_nonsense_is_refused(values, text):
     with pytest.raises(SettingRefused) as caught:
         check(SaehdTrain, values)
     assert text in f"{caught.value.what} {caught.value.remedy}"
+
+
+@pytest.mark.parametrize("cls", TRAIN_SETTINGS.values())
+def test_what_is_read_at_the_start_alone_is_said_in_the_reference(cls):
+    assert len(AT_START) == 17
+    for option in options(cls):
+        (row,) = (line for line in to_markdown(cls).splitlines() if line.startswith(f"| `{option.flag}` |"))
+        assert ("| read at the start |" in row) == (option.name in AT_START), option.name
 
 
 def test_live_changes():

@@ -82,8 +82,7 @@ def test_what_leaves_is_what_they_are_now(pair, came, tmp_path, monkeypatch):
     monkeypatch.setattr(exchange, "_require", lambda *a: None)
 
     def exported(name):
-        options, losses = original_words(run)
-        exchange.export_dfl(run, tmp_path / name, permit=None, options=options, losses=losses)
+        exchange.export_dfl(run, tmp_path / name, permit=None, enter=lambda *a: None, words=original_words)
         return {p.name: read_pickle_file(p) for p in (tmp_path / name).glob("*GAN*.npy")}
 
     first = {p.name: read_pickle_file(p) for p in (tmp_path / "dfl").glob("*GAN*.npy")}

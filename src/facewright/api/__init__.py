@@ -39,6 +39,7 @@ from facewright.api.models import (
     model_unbundle,
 )
 from facewright.api.planning import train_plan
+from facewright.api.revoking import consent_revoke
 from facewright.api.road import (
     demo,
     extract,
@@ -50,15 +51,14 @@ from facewright.api.road import (
     recipes_show,
     render,
     render_places,
-    train,
 )
 from facewright.api.sets import faces_forget_identity, faces_info
 from facewright.api.steering import STEPS, jobs_list, jobs_request, jobs_resume, jobs_set, jobs_watch
+from facewright.api.training import train
 from facewright.api.trust import (
     consent_check,
     consent_list,
     consent_new,
-    consent_revoke,
     consent_show,
     faces_consent,
     ledger_show,

@@ -1,26 +1,27 @@
 """Verbs that bring models of other programs here and hand ours out. Each asks the gate and leaves a ledger entry.
 
+The entry is written when all is written aside and before anything appears: killed in between, it names a file that
+is not there; no file is without its entry.
+
 A face that was learned elsewhere is not seen by importing its model: the user says whose it is, by its record, and
 the model is bound to that record from then on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facewright.api.trust import permit_at, trust_at
+from facewright.api.trust import ledger_of, permit_at, store_of, trust_at
 from facewright.core.errors import ConsentRefused, FileRefused, Mismatch, SettingRefused
 from facewright.core.step import Likeness
 from facewright.project import run_place
 
 if TYPE_CHECKING:
     from facewright.models.dfl_read import ForeignModel
-    from facewright.models.exchange import Exported
-    from facewright.provenance.ledger import Ledger
+    from facewright.models.exchange import Enter, Exported
     from facewright.provenance.permit import Permit
-    from facewright.provenance.store import ConsentStore
 
 
 def model_import_dfl(
@@ -31,6 +32,7 @@ def model_import_dfl(
     Raises ConsentRefused without a record of the source's person. A model in pretraining needs none: it then leaves
     pretraining on the way in, which makes it forget people. XSeg shows nobody.
     """
+    from facewright.models.dfl_files import CLASS_OF_NET
     from facewright.models.dfl_read import read_dfl
     from facewright.training.adopt import adopt, without_pretraining
 
@@ -42,10 +44,9 @@ def model_import_dfl(
         people = _people(run, records, folder, model)
     free = model.net == "xseg" or not people
     permit = permit_at(run, "label" if free else "train", [] if free else people)
-    done = adopt(model, run, [_entry(one) for one in people])
-    note(run, "model.imported", permit, run.name, {
-        "net": model.net, "iteration": str(done.iteration), "class": str(done.folder.extra["imported"]["class"]),
-    })
+    facts = {"net": model.net, "iteration": str(model.iteration), "class": CLASS_OF_NET[model.net]}
+    done = adopt(model, run, [_entry(one) for one in people],
+                 lambda: note(run, "model.imported", permit, run.name, facts))
     return {
         "run": str(run), "net": model.net, "model": model.name, "iteration": done.iteration,
         "shape": model.settings.model_dump(), "optimiser": model.optimiser.kind if model.optimiser else "",
@@ -61,10 +62,8 @@ def model_export_dfl(run: Path, folder: Path, *, name: str = "") -> dict[str, An
 
     run = run_place(run)
     permit = leave(run)
-    options, losses = original_words(run)
-    return _handed_out(
-        run, permit, export_dfl(run, folder, permit=permit, options=options, losses=losses, name=name)
-    )
+    done = export_dfl(run, folder, permit=permit, enter=entry_of(run, permit), words=original_words, name=name)
+    return _handed_out(run, permit, done)
 
 
 def model_export_dfm(run: Path, file: Path, *, half: bool = False) -> dict[str, Any]:
@@ -74,14 +73,14 @@ def model_export_dfm(run: Path, file: Path, *, half: bool = False) -> dict[str, 
 
     run = run_place(run)
     permit = leave(run)
-    return _handed_out(run, permit, export_onnx(run, file, permit=permit, half=half))
+    return _handed_out(run, permit, export_onnx(run, file, permit=permit, enter=entry_of(run, permit), half=half))
 
 
 def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "whole_face") -> dict[str, Any]:
     """Say whose face a DFM file of another program makes, and which part of the head: a note is put beside it, with
     which merges take it in the place of a RUN. Raises ConsentRefused, FileRefused."""
     from facewright.faces.face import FaceType
-    from facewright.models.dfl_files import FACE_TYPES
+    from facewright.faces.settings import FACE_TYPES
     from facewright.models.dfm_facts import write_note
     from facewright.models.onnx_read import read_onnx
 
@@ -103,8 +102,8 @@ def model_import_dfm(file: Path, *, records: Sequence[str], face_type: str = "wh
         )
     people = _people(file, records, file)
     permit = permit_at(file, "train", people)
-    written = write_note(file, known.sha256, face_type, [_entry(one) for one in people])
     note(file, "model.imported", permit, file.name, {"net": "dfm", "sha256": known.sha256})
+    written = write_note(file, known.sha256, face_type, [_entry(one) for one in people])
     return {"file": str(file), "note": str(written), "face_type": face_type, "records": list(permit.records)}
 
 
@@ -114,7 +113,7 @@ def _people(place: Path, records: Sequence[str], where: Path, model: ForeignMode
 
     if model is not None and model.net == "xseg":
         return []
-    store, people = _store(place), []
+    store, people = store_of(trust_at(place)), []
     for text in records:
         found = store.get(text)
         role = found.role if found.role != "synthetic" else "source_likeness"
@@ -149,31 +148,17 @@ def leave(run: Path, use: str = "export_model") -> Permit:
     return permit_at(run, use if people else MASK_STAGE, people)
 
 
-def _store(place: Path) -> ConsentStore:
-    from facewright.provenance.store import ConsentStore
+def entry_of(run: Path, permit: Permit) -> Enter:
+    """Writes the ledger's entry: files of these names and digests hold the run's net as it was at an iteration."""
 
-    return ConsentStore(trust_at(place).records)
+    def enter(iteration: int, digests: Mapping[str, str]) -> None:
+        files = sorted([_ascii(name), digest] for name, digest in digests.items())
+        note(run, "model.exported", permit, run.name, {"iteration": str(iteration), "files": files})
 
-
-def _ledger(place: Path) -> Ledger:
-    from facewright.provenance.ledger import Ledger
-
-    trust = trust_at(place)
-    return Ledger(trust.ledger, project=trust.project)
-
-
-def note_files(run: Path, permit: Permit, iteration: int, files: Sequence[Path]) -> None:
-    """A ledger entry: these files hold the run's net."""
-    from facewright.core.files import sha256_of
-
-    digests = sorted((_ascii(file.name), sha256_of(file)) for file in files)
-    note(run, "model.exported", permit, run.name, {
-        "iteration": str(iteration), "files": [list(pair) for pair in digests],
-    })
+    return enter
 
 
 def _handed_out(run: Path, permit: Permit, done: Exported) -> dict[str, Any]:
-    note_files(run, permit, done.iteration, done.files)
     return {
         "run": str(run), "files": [str(file) for file in done.files], "iteration": done.iteration,
         "difference": done.difference, "records": list(permit.records), "notes": list(done.notes),
@@ -185,7 +170,7 @@ def note(place: Path, kind: str, permit: Permit, name: str, facts: dict[str, Any
     from facewright import __version__
 
     given = {key: value for key, value in permit.as_dict().items() if key not in ("permit", "created")}
-    _ledger(place).append(kind, {"name": _ascii(name), "permit": given, "version": __version__, **facts})
+    ledger_of(trust_at(place)).append(kind, {"name": _ascii(name), "permit": given, "version": __version__, **facts})
 
 
 def _ascii(text: str) -> str:

@@ -58,7 +58,7 @@ def train(
     Raises, at the first event: SettingRefused, FileRefused, NothingFound, Mismatch, ConsentRefused (somebody's record
     does not allow `train`); later TrainingRefused, DiskRefused. The weights saved last are sound then.
     """
-    from facewright.api.road import train as learn
+    from facewright.api.training import train as learn
     from facewright.models.settings import SHAPES
     from facewright.training.settings import settings_class
 

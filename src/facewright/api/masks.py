@@ -8,7 +8,7 @@ from typing import Any
 
 from facewright.api.steering import OnEvent, perform
 from facewright.core.settings import merge as layered
-from facewright.project import find, run_place
+from facewright.project import run_place, stored_settings
 
 
 def _silent(event: Mapping[str, Any]) -> None:
@@ -25,9 +25,8 @@ def mask_apply(
 
     place = run_place(Path(masker))
     masker = str(place) if masker not in MASKERS.names() and place.exists() else masker
-    project = find(faceset)
-    stored = project.settings.get("apply_masks", {}) if project is not None else {}
-    step = ApplyStep(str(faceset), masker, layered(MaskSettings, stored, settings), person)
+    values = layered(MaskSettings, stored_settings(faceset, "apply_masks"), settings)
+    step = ApplyStep(str(faceset), masker, values, person)
     return perform(step, background=background, on_event=on_event)
 
 

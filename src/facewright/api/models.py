@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import DiskRefused, SettingRefused
+from facewright.core.errors import DiskRefused, FileRefused, SettingRefused
 from facewright.project import here_or_refuse, run_place
 
 
@@ -180,16 +180,17 @@ def model_restore(run: Path, name: str) -> dict[str, Any]:
 
 def model_bundle(run: Path, file: Path, *, every_save: bool = False) -> dict[str, Any]:
     """A run as one file, for the user's other machines: everybody whose face it learned must still allow `train`, and
-    the ledger notes it (decision 014). Raises ConsentRefused, FileRefused (FILE is there), DiskRefused."""
-    from facewright.api.exchange import leave, note_files
+    the ledger notes it (decision 014) before the file appears. Raises ConsentRefused, NothingFound (nothing trained),
+    FileRefused (FILE is there), DiskRefused."""
+    from facewright.api.exchange import entry_of, leave
     from facewright.models.bundle import bundle
     from facewright.training.snapshots import newest
 
     place = _place(run)
     with _alone(place, readers=True):
         permit = leave(place, "train")
-        index = bundle(place, file, every_save=every_save)
-        note_files(place, permit, newest(place).iteration, [file])
+        enter, iteration = entry_of(place, permit), newest(place).iteration
+        index = bundle(place, file, every_save=every_save, enter=lambda digests: enter(iteration, digests))
     return {"run": str(place), "file": str(file), "bytes": file.stat().st_size, "parts": len(index["files"]),
             "records": index["records"]}
 
@@ -217,7 +218,12 @@ def _place(run: Path | None) -> Path:
 
 
 def _shelf(folder: Path | None, word: str = "FOLDER") -> Path:
-    return folder if folder is not None else here_or_refuse(word).root / "runs"
+    """The folder of runs that is meant: given, or the project's. Raises FileRefused: the given one is not there."""
+    if folder is None:
+        return here_or_refuse(word).root / "runs"
+    if not folder.is_dir():
+        raise FileRefused(f"There is no folder {folder}.", remedy="Correct the path.", where=folder)
+    return folder
 
 
 @contextmanager

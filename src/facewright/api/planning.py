@@ -8,7 +8,7 @@ from typing import Any
 
 from facewright.core.settings import check
 from facewright.core.settings import merge as layered
-from facewright.project import find, run_place
+from facewright.project import run_place, stored_settings
 
 
 def train_plan(
@@ -22,7 +22,7 @@ def train_plan(
     """
     from facewright.models.run_folder import RunFolder, is_run
     from facewright.models.settings import SHAPES
-    from facewright.training.history import HISTORY, stored_settings
+    from facewright.training import history
     from facewright.training.original import with_parity
     from facewright.training.planner import look_ahead
     from facewright.training.recipes import recipe as recipe_called
@@ -33,9 +33,9 @@ def train_plan(
     if chosen is not None:
         chosen.serves(net)
     cls, begun = settings_class(net), run is not None and is_run(run)
-    stored = stored_settings(run / HISTORY) if run is not None and begun else {}
-    project = find(run if run is not None else Path.cwd())
-    layers = (chosen.start() if chosen else {}, project.settings.get("train", {}) if project else {}, stored)
+    stored = history.stored_settings(run / history.HISTORY) if run is not None and begun else {}
+    project = stored_settings(run if run is not None else Path.cwd(), "train")
+    layers = (chosen.start() if chosen else {}, project, stored)
     known = [{k: v for k, v in layer.items() if k in cls.model_fields} for layer in layers]
     values = layered(cls, *(with_parity(net, layer) for layer in (*known, settings)))
     if run is not None and begun:

@@ -1,22 +1,18 @@
-"""Verbs that make something: new, extract, train, merge, render, demo. Each builds a Step and hands it to jobs."""
+"""Verbs that make something: new, extract, merge, render, demo. Each builds a Step and hands it to jobs."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from facewright.api.steering import OnEvent, perform
+from facewright.api.training import train
 from facewright.api.trust import new_project_entry, standing
-from facewright.core.errors import FileRefused, SettingRefused
+from facewright.core.errors import FileRefused
 from facewright.core.settings import merge as layered
-from facewright.core.step import Stop
-from facewright.project import Project, find, here_or_refuse, run_place
+from facewright.project import Project, here_or_refuse, run_place, stored_settings
 from facewright.project import new as new_folder
-
-if TYPE_CHECKING:
-    from facewright.training.stages import Plan, Recipe
 
 
 def new(directory: Path) -> Project:
@@ -24,12 +20,6 @@ def new(directory: Path) -> Project:
     project = new_folder(directory)
     new_project_entry(project)
     return project
-
-
-def _stored(place: Path, stage: str) -> Mapping[str, Any]:
-    """What project.toml says for a stage, {} outside of a project."""
-    project = find(place)
-    return project.settings.get(stage, {}) if project is not None else {}
 
 
 def extractions(paths: Sequence[Path]) -> list[tuple[list[Path], Path]]:
@@ -72,100 +62,10 @@ def extract(
         from facewright.api.trust import reference_at
 
         consent = reference_at(faceset, consent)
-    values = layered(ExtractSettings, _stored(faceset, "extract"), settings)
+    values = layered(ExtractSettings, stored_settings(faceset, "extract"), settings)
     step = ExtractStep([str(p) for p in inputs], str(faceset), values, person=person, consent=consent)
     done = perform(step, background=background, on_event=on_event)
     return done if background else done | {"record": standing(faceset)}
-
-
-def train(
-    net: str,
-    run: Path | None,
-    src: Path | None,
-    dst: Path | None,
-    *,
-    settings: Mapping[str, Any],
-    shape: Mapping[str, Any] | None = None,
-    recipe: str = "",
-    stage: str = "",
-    src_person: str = "",
-    dst_person: str = "",
-    background: bool = False,
-    on_event: OnEvent = lambda event: None,
-    stop: Stop | None = None,
-) -> dict[str, Any]:
-    """Two facesets -> a run. Layers: default < recipe < project.toml < stored in the RUN < argument.
-
-    A recipe of stages is kept in the run and followed until another one is named; put onto a run that was begun without
-    it, it is an argument itself. stage: the stage to begin with. Started by torchrun, all processes but the first only
-    learn, what the first one says, and return {}.
-    """
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and background:
-        raise SettingRefused(
-            "--background does not go with torchrun.", why="The job would outlive the processes that learn for it.",
-            remedy="Leave it out; or use --gpus N without torchrun.", where="--background",
-        )  # fmt: skip
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and os.environ.get("RANK", "0") != "0":
-        from facewright.training.follower import follow
-
-        follow()
-        return {}
-    from facewright.models.run_folder import RunFolder, is_run
-    from facewright.training import history
-    from facewright.training.history import HISTORY
-    from facewright.training.original import with_parity
-    from facewright.training.recipe_file import plan_of
-    from facewright.training.recipes import recipe as recipe_called
-    from facewright.training.settings import settings_class
-    from facewright.training.stages import Recipe
-    from facewright.training.swap_step import step_of
-
-    if settings.get("pretrain"):
-        settings = {**settings, "pretrain": str(Path(settings["pretrain"]).absolute())}
-    run, src, dst = _train_places(net, run, src, dst, many=bool(settings.get("pretrain")))
-    chosen = recipe_called(recipe) if recipe else Recipe("", "")
-    chosen.serves(net)
-    cls = settings_class(net)
-    project = {k: v for k, v in _stored(run, "train").items() if k in cls.model_fields}
-    if is_run(run):
-        RunFolder.open(run, net)  # refuses the run of another net, before its settings are taken for ours
-    stored = {k: v for k, v in history.stored_settings(run / HISTORY).items() if k in cls.model_fields}
-    stored.pop("pretrain", None)  # each time anew: without it pretraining is left
-    kept = plan_of(history.stored_plan(run / HISTORY), run / HISTORY)
-    if not recipe:
-        chosen = Recipe(kept.recipe, "", kept.where, stages=kept.stages)
-    same = bool(kept.stages) and chosen.name == kept.recipe
-    if recipe and stored and not same:
-        on_event({"kind": "note", "what": "warning", "text": _onto(run, chosen, kept)})
-    begun = chosen.start() if not stored or (recipe and chosen.stages and not same) else {}
-    layers = [*([project, stored, begun] if stored else [begun, project]), settings]
-    values = layered(cls, *(with_parity(net, layer) for layer in layers))
-    shapes = {**({} if stored else chosen.shape), **(shape or {})}
-    plan = chosen.plan({*settings, *(kept.mine if same else ())}, stage)
-    step = step_of(net)(
-        str(run),
-        str(src or ""),
-        str(dst or ""),
-        net,
-        values,
-        shape=shapes,
-        src_person=src_person,
-        dst_person=dst_person,
-        recipe=plan.as_json(),
-        said=sorted(settings),
-    )
-    return perform(step, background=background, on_event=on_event, stop=stop)
-
-
-def _onto(run: Path, chosen: Recipe, kept: Plan) -> str:
-    """What naming a recipe means for a run that was begun before without it."""
-    left = f" The recipe {kept.recipe} is followed no longer." if kept.stages else ""
-    if not chosen.stages:
-        return (
-            f"{run.name} was begun before: it goes on with its own settings, and --recipe {chosen.name} changes none."
-            + left
-        )
-    return f"The recipe {chosen.name} begins on {run.name} as it is; the shape of its net stays.{left}"
 
 
 def recipes_list() -> list[dict[str, Any]]:
@@ -190,25 +90,6 @@ def recipes_show(name: str) -> dict[str, Any]:
                                                      for s in found.stages],
         "yaml": text_of(name),
     }  # fmt: skip
-
-
-def _train_places(
-    net: str, run: Path | None, src: Path | None, dst: Path | None, many: bool
-) -> tuple[Path, Path | None, Path | None]:
-    if many and (src or dst) is not None:
-        raise SettingRefused(
-            "--pretrain takes the place of both people.", remedy="Leave out --src and --dst.", where="--pretrain"
-        )
-    run = run_place(run) if run is not None else None
-    if many:
-        return run or here_or_refuse("RUN").run(net), None, None
-    if run is not None and src is not None and dst is not None:
-        return run, src, dst
-    missing = "RUN" if run is None else "--src" if src is None else "--dst"
-    if net == "xseg" and run is not None and (src or dst) is not None:
-        return run, src, dst  # labels of one side alone will do
-    project = here_or_refuse(missing)
-    return run or project.run(net), src or project.faceset("src"), dst or project.faceset("dst")
 
 
 def _all_given(command: str, paths: Sequence[Path]) -> bool:
@@ -249,7 +130,7 @@ def merge(
     from facewright.merge.run import MergeStep
     from facewright.merge.settings import MergeSettings
 
-    values = layered(MergeSettings, _stored(out, "merge"), settings)
+    values = layered(MergeSettings, stored_settings(out, "merge"), settings)
     step = MergeStep(str(source), str(faceset), str(run), str(out), values, person=person)
     done = perform(step, background=background, on_event=on_event)
     return done if background else done | {"input": str(source), "faceset": str(faceset), "run": str(run)}
@@ -278,7 +159,7 @@ def render(
     from facewright.render.film import RenderStep
     from facewright.render.settings import RenderSettings
 
-    values = layered(RenderSettings, _stored(video, "render"), settings)
+    values = layered(RenderSettings, stored_settings(video, "render"), settings)
     step = RenderStep(str(merged), str(video), str(audio_from or ""), values)
     return perform(step, background=background, on_event=on_event)
 

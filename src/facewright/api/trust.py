@@ -14,7 +14,9 @@ from facewright.project import Project, find
 
 if TYPE_CHECKING:
     from facewright.core.step import Likeness
+    from facewright.provenance.ledger import Ledger
     from facewright.provenance.permit import Permit
+    from facewright.provenance.store import ConsentStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,18 @@ def permit_at(place: Path, stage: str, people: Sequence[Likeness]) -> Permit:
     from facewright.provenance.permit import allow
 
     trust = trust_at(place)
-    return allow(stage, people, store=_store(trust), now=utc_now(), project=trust.project, ledger=_ledger(trust))
+    return allow(stage, people, store=store_of(trust), now=utc_now(), project=trust.project, ledger=ledger_of(trust))
 
 
-def _store(trust: Trust) -> Any:
+def store_of(trust: Trust) -> ConsentStore:
+    """The records of consent there."""
     from facewright.provenance.store import ConsentStore
 
     return ConsentStore(trust.records)
 
 
-def _ledger(trust: Trust) -> Any:
+def ledger_of(trust: Trust) -> Ledger:
+    """The ledger there."""
     from facewright.provenance.ledger import Ledger
 
     return Ledger(trust.ledger, project=trust.project)
@@ -112,7 +116,7 @@ def consent_new(
     from facewright.provenance.new import Answers, new_record
 
     trust = trust_at(faceset or Path.cwd())
-    store = _store(trust)
+    store = store_of(trust)
     binding = _binding(faceset, person, store) if faceset is not None and who in {"me", "adult"} else None
     digests = tuple(sha256_of(Path(m)) for m in media)
     if who in {"invented", "test-footage"} and faceset is not None and not digests:
@@ -131,7 +135,7 @@ def consent_new(
         **({"uses": tuple(uses)} if uses else {}),
     )
     record = new_record(answers, store=store, key=machine_key(), now=utc_now())
-    _ledger(trust).append("consent.added", {"record": record.reference})
+    ledger_of(trust).append("consent.added", {"record": record.reference})
     if faceset is not None:
         _open_faceset(faceset).set_consent(record.reference, person)
     return {
@@ -185,18 +189,18 @@ def _binding(faceset: Path, person: str, store: Any) -> dict[str, Any] | None:
 
 def consent_list() -> list[dict[str, Any]]:
     """All records known here, oldest first."""
-    return [_row(listed) for listed in _store(trust_at(Path.cwd())).list()]
+    return [_row(listed) for listed in store_of(trust_at(Path.cwd())).list()]
 
 
 def reference_at(place: Path, record: str) -> str:
     """The reference of a record by reference, id or name, among those that hold where `place` lies. Raises
     NothingFound."""
-    return str(_store(trust_at(place)).get(record).reference)
+    return str(store_of(trust_at(place)).get(record).reference)
 
 
 def consent_show(record: str) -> dict[str, Any]:
     """One record as signed, and its standing."""
-    store = _store(trust_at(Path.cwd()))
+    store = store_of(trust_at(Path.cwd()))
     found = store.get(record)
     listed = next(entry for entry in store.list() if entry.record.reference == found.reference)
     return {"standing": _row(listed), "record": dict(found.data)}
@@ -210,30 +214,11 @@ def consent_check(record: str, use: str) -> dict[str, Any]:
     if use not in USES:
         raise SettingRefused(f"There is no use {use!r}.", remedy=f"Choose one of: {', '.join(USES)}.", where="--use")
     trust = trust_at(Path.cwd())
-    store = _store(trust)
+    store = store_of(trust)
     found = store.get(record)
     role = found.role if found.role != "synthetic" else "source_likeness"
     checked = store.check(record, role, use, utc_now(), trust.project, found.media)
     return {"id": checked.id, "person": checked.name, "use": use, "state": "valid"}
-
-
-def consent_revoke(record: str, reason: str) -> dict[str, Any]:
-    """Deny every use from now on; says what cannot be undone."""
-    from facewright.provenance.keys import machine_key
-    from facewright.provenance.moment import utc_now
-
-    trust = trust_at(Path.cwd())
-    store = _store(trust)
-    found = store.get(record)
-    if not any(entry.revoked for entry in store.list() if entry.record.reference == found.reference):
-        found = store.revoke(record, reason, machine_key(), utc_now())
-        _ledger(trust).append("consent.revoked", {"record": found.reference, "reason": reason})
-    return {
-        "id": found.id,
-        "person": found.name,
-        "state": "revoked",
-        "note": "Films already delivered are not touched; a trained model does not forget: retire it.",
-    }
 
 
 def standing(faceset: Path) -> dict[str, Any] | None:
@@ -241,7 +226,7 @@ def standing(faceset: Path) -> dict[str, Any] | None:
     from facewright.provenance.moment import utc_now
 
     trust, faces = trust_at(faceset), _open_faceset(faceset)
-    store = _store(trust)
+    store = store_of(trust)
     rows = {row["reference"]: row for row in map(_row, store.list())}
     if faces.consent:
         return rows.get(faces.consent)
@@ -255,8 +240,8 @@ def standing(faceset: Path) -> dict[str, Any] | None:
 
 def records_of(faceset: Path, references: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Rows of the records that faces name, by reference; those that are not kept here are left out."""
-    wanted = set(references)
-    return {row["reference"]: row for row in map(_row, _store(trust_at(faceset)).list()) if row["reference"] in wanted}
+    wanted, kept = set(references), store_of(trust_at(faceset)).list()
+    return {row["reference"]: row for row in map(_row, kept) if row["reference"] in wanted}
 
 
 def faces_consent(faceset: Path, record: str, person: str = "") -> dict[str, Any]:
@@ -267,24 +252,24 @@ def faces_consent(faceset: Path, record: str, person: str = "") -> dict[str, Any
     from facewright.provenance.binding import check_binding
 
     trust = trust_at(faceset)
-    store, faces = _store(trust), _open_faceset(faceset)
+    store, faces = store_of(trust), _open_faceset(faceset)
     found = store.get(record)
     state = check_binding(found, _vectors(faces, person) if found.binding else None, store.bindings, faceset)
     faces.set_consent(found.reference, person)
-    _ledger(trust).append("faceset.bound", {"record": found.reference, "binding": state})
+    ledger_of(trust).append("faceset.bound", {"record": found.reference, "binding": state})
     return {"faceset": str(faceset), "record": found.reference, "person": found.name, "binding": state}
 
 
 def ledger_show(last: int = 20) -> list[dict[str, Any]]:
     """The newest entries, oldest of them first."""
-    entries = _ledger(trust_at(Path.cwd())).entries()
+    entries = ledger_of(trust_at(Path.cwd())).entries()
     return [asdict(e) for e in (entries[-last:] if last > 0 else entries)]
 
 
 def ledger_verify() -> dict[str, Any]:
     """Check the chain and its signed heads."""
     trust = trust_at(Path.cwd())
-    report = _ledger(trust).verify()
+    report = ledger_of(trust).verify()
     return {
         "state": "whole" if report.intact else "broken",
         "entries": report.entries,
@@ -298,7 +283,7 @@ def ledger_verify() -> dict[str, Any]:
 
 def new_project_entry(project: Project) -> None:
     """The ledger's first entry of a new project."""
-    _ledger(trust_at(project.root)).begin()
+    ledger_of(trust_at(project.root)).begin()
 
 
 def verify(path: Path) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def apply(
         for one in done:
             _applied(one)
 
-    return Shown(done if len(done) > 1 else done[0], text)
+    return Shown(done if len(done) > 1 else done[0], text, _status(*done))
 
 
 def _applied(done: Mapping[str, Any]) -> None:
@@ -98,6 +98,11 @@ def _applied(done: Mapping[str, Any]) -> None:
         words = ", ".join(f"{_WORDS.get(word, word)} {n:,}" for word, n in done["doubts"].items())
         show.result(f"  {done['doubtful']:,} of them are doubtful ({words})")
         made.following(f"facewright mask check {made.quoted(done['faceset'])} --sheet SHEET.png")
+
+
+def _status(*done: Mapping[str, Any]) -> int:
+    """The exit code of what went on past files that could not be read."""
+    return show.EXIT_EXPECTED if any(one.get("refused") for one in done) else show.EXIT_DONE
 
 
 def _refused(rows: list[Any]) -> None:
@@ -167,8 +172,9 @@ def check(
             show.result(f"and {len(done['rows']) - _ROWS:,} more (--json lists them)")
         if "sheet" in done:
             show.result(f"sheet: {show.name_of(done['sheet'])}")
+        _refused(done["refused"])
 
-    return Shown(done, text)
+    return Shown(done, text, _status(done))
 
 
 def suggest(
@@ -276,7 +282,7 @@ def labels_import(
             show.result(f"  {done['narrower']:,} were drawn on narrower pictures: they end where those ended.")
         _refused(done["refused"])
 
-    return Shown(done, text)
+    return Shown(done, text, _status(done))
 
 
 def labels_export(

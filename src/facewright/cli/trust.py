@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from facewright.cli import seen, show
+from facewright.cli import made, seen, show
 from facewright.cli.bind import Shown, command, group
 from facewright.core.errors import ConsentRefused
 
@@ -163,11 +163,24 @@ def consent_revoke(
     record: Record,
     reason: Annotated[str, typer.Option(help="Why: withdrawn, expired, mistake, dispute.")] = "withdrawn",
 ) -> Shown:
-    """Withdraw consent: every use is denied from now on."""
+    """Withdraw consent: every use is denied from now on.
+
+    Identity vectors of the person are put out of reach. Facesets, models and films of the project that stand on the
+    record are named; what becomes of them is yours to do.
+    """
     from facewright import api
 
     done = api.consent_revoke(record, reason)
-    return Shown(done, lambda: show.result(f"Revoked: the record of {done['person'] or done['id']}. {done['note']}"))
+
+    def text() -> None:
+        show.result(f"Revoked: the record of {done['person'] or done['id']}. {done['note']}")
+        names = {"  facesets": done["facesets"], "  models": done["models"], "  not readable": done["unread"]}
+        show.facts({what: ", ".join(found) for what, found in names.items() if found})
+        if done["films"]:
+            show.result(f"  {made.count(len(done['films']), 'film')} signed with it (--json has the digests)")
+        made.following(*(f"facewright model delete {made.quoted(name)}" for name in done["models"]))
+
+    return Shown(done, text)
 
 
 def ledger_show(last: Annotated[int, typer.Option(help="How many entries from the end; 0 = all.")] = 20) -> Shown:

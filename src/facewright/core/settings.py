@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facewright.core.errors import SettingRefused
 
-Lock = Literal["never", "after_start"]
+Lock = Literal["never", "at_start", "after_start"]
 
 
 class Settings(BaseModel):
@@ -42,7 +42,8 @@ def knob(
     """Declare one setting. Choices come from a `Literal` annotation.
 
     `low`, `high` are inclusive and enforced. An integer `step` is enforced (value is a multiple of it), a
-    float one only moves a slider. `lock="after_start"`: cannot change once the run has begun.
+    float one only moves a slider. `lock`: "at_start" = a running job does not take it over, its next start
+    does; "after_start" = cannot change once the run has begun.
     `shown_when`: another knob's name (or `name=value`) that makes this one matter; forms hide it otherwise.
     """
     extra: Any = {"step": step, "unit": unit, "lock": lock, "shown_when": shown_when}
@@ -256,11 +257,15 @@ def to_form(cls: type[Settings]) -> list[dict[str, Any]]:
     ]
 
 
+LOCKS: Mapping[Lock, str] = {"never": "", "at_start": "read at the start", "after_start": "fixed for a run"}
+"""How the reference says when a setting may change."""
+
+
 def to_markdown(cls: type[Settings]) -> str:
     """Knobs -> a Markdown table for the generated reference."""
     rows = ["| option | default | range | lock | meaning |", "|---|---|---|---|---|"]
     for o in options(cls):
-        lock = "after start" if o.lock == "after_start" else ""
+        lock = LOCKS[o.lock]
         span = o.range_text.replace("|", "\\|")
         meaning = o.help.replace("|", "\\|")
         rows.append(f"| `{o.flag}` | {_plain(o.default)} | {span} | {lock} | {meaning} |")

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from facewright.core.registry import Plug, Registry
 from facewright.core.settings import Settings, knob
+
+FACE_TYPES = {"h": "half_face", "mf": "midfull_face", "f": "full_face", "wf": "whole_face", "head": "head"}
+"""DeepFaceLab's word -> ours. Its users type theirs; every setting takes both and keeps ours."""
+
+
+def _ours(word: Any) -> Any:
+    return FACE_TYPES.get(word, word) if isinstance(word, str) else word
+
+
+BOTH_SPELLINGS = BeforeValidator(_ours)
+FaceTypeName = Annotated[Literal["half_face", "midfull_face", "full_face", "whole_face", "head"], BOTH_SPELLINGS]
 
 DETECTORS = Registry("detectors")
 """name -> class `(weights: Path | None, *, threads: int)`; see detect.py for the contract."""

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from facewright.core.settings import knob
-from facewright.faces.settings import DetectSettings
+from facewright.faces.settings import DetectSettings, FaceTypeName
 
 CHUNK_FRAMES = 32
 """Selected frames that are found, tracked and committed together."""
@@ -22,8 +22,8 @@ _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d{1,9})?)")
 class ExtractSettings(DetectSettings):
     """How films become a faceset."""
 
-    face_type: Literal["half_face", "midfull_face", "full_face", "whole_face", "head"] = knob(
-        "whole_face", "How much of the head a crop holds, from tight to wide"
+    face_type: FaceTypeName = knob(
+        "whole_face", "How much of the head a crop holds, from tight to wide; h, mf, f and wf are understood as well"
     )
     resolution: int = knob(
         512, "Side of the crops, 128 at least; 0 = estimate it from the faces", low=0, high=MAX_SIDE_PX, step=16,

@@ -58,11 +58,13 @@ def doubtful(
 ) -> dict[str, Any]:
     """Look at every stored mask. `rows`: the doubtful ones, worst first. sheet_file: a PNG with the worst 60.
 
+    `refused`: [path, why] of files that could not be read; the others are looked at.
+
     Raises NothingFound: no face of the set has a mask.
     """
     faceset = Faceset.open(folder)
     found: dict[str, Doubtful] = {}
-    looked, makers = 0, Counter[str]()
+    looked, makers, refused = 0, Counter[str](), dict[str, str]()
     rows, name = list(faceset.rows_of(person)), faceset.namer()
     if not any(row.has_mask for row in rows):
         raise no_masks(folder)
@@ -75,7 +77,8 @@ def doubtful(
             makers[row.mask_by or ("" if row.has_mask else MISSING)] += 1
             try:
                 face, mask = record.read_face(folder / row.path), record.read_mask(folder / row.path)
-            except FileRefused:  # it went since the index was made; `faces info` names damaged files
+            except FileRefused as error:
+                refused[row.path] = error.why or error.what
                 continue
             facts = None if mask is None else measure(mask.astype(np.float32) / 255, face)
             words = [MISSING] if facts is None else reasons(facts, settings)
@@ -99,14 +102,19 @@ def doubtful(
     if sheet_file is not None and worst:
         head = f"{folder.name}: {len(worst)} doubtful of {answer['masks']} masks"
         make_folder(sheet_file.parent)
-        write_atomic(sheet_file, sheet(head, _tiles(folder, worst)))
+        write_atomic(sheet_file, sheet(head, _tiles(folder, worst, refused)))
         answer["sheet"] = str(sheet_file)
-    return answer
+    return answer | {"refused": [list(pair) for pair in refused.items()]}
 
 
-def _tiles(folder: Path, rows: list[Doubtful]) -> Iterator[Tile]:
+def _tiles(folder: Path, rows: list[Doubtful], refused: dict[str, str]) -> Iterator[Tile]:
+    """One for each row whose file can be read; of the others the reason goes into `refused`."""
     for one in rows:
         path = folder / one.path
-        mask = record.read_mask(path)
+        try:
+            mask, picture = record.read_mask(path), record.read_image(path)
+        except FileRefused as error:
+            refused[one.path] = error.why or error.what
+            continue
         shown = None if mask is None else mask.astype(np.float32) / 255
-        yield record.read_image(path), shown, (f"{', '.join(one.words)}", f"{one.film} {one.frame_index}")
+        yield picture, shown, (f"{', '.join(one.words)}", f"{one.film} {one.frame_index}")

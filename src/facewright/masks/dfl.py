@@ -6,10 +6,11 @@ The pickle inside is read by the closed allow-list reader alone; no picture is d
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -41,10 +42,11 @@ class DflFace:
     labels: Labels
 
 
-def faces_in(place: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of each file: of a folder's .jpg files, its pak or a pak named itself, or of one file.
+def faces_in(place: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """(name, what reads its bytes) of each file: of a folder's .jpg files, its pak or a pak named itself, or of one
+    file. A file is read before the next one is asked for; reading raises FileRefused for this file alone.
 
-    Raises FileRefused (unreadable, a damaged pak), NothingFound (a folder without any).
+    Raises FileRefused (a damaged pak), NothingFound (a folder without any).
     """
     pak = place / PAK if place.is_dir() else place
     if pak.suffix == ".pak" and pak.is_file():
@@ -58,7 +60,7 @@ def faces_in(place: Path) -> Iterator[tuple[str, bytes]]:
         raise NothingFound(f"There are no face files in {place.name}.", why=f"Neither .jpg files nor a {PAK}.",
                            remedy="Name DeepFaceLab's folder `aligned`.", where=place)
     for path in files:
-        yield path.name, read_file(path, limit_bytes=_FILE_BYTES)
+        yield path.name, partial(read_file, path, limit_bytes=_FILE_BYTES)
 
 
 def face_of(name: str, data: bytes) -> DflFace | None:
@@ -124,7 +126,7 @@ def _opened(data: bytes) -> tuple[int, bytes]:
     return side, coded
 
 
-def _of_pak(path: Path) -> Iterator[tuple[str, bytes]]:
+def _of_pak(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """The JPEGs of a pak, by its table of offsets alone: its pickled list only repeats what the JPEGs hold."""
     total = path.stat().st_size
     with path.open("rb") as file:
@@ -148,10 +150,15 @@ def _of_pak(path: Path) -> Iterator[tuple[str, bytes]]:
         if count and (begins[0] != 0 or (np.diff(begins) < 0).any()):
             raise _refused(path.name, "its offsets are out of order")
         for number, (a, b) in enumerate(zip(begins[:-1].tolist(), begins[1:].tolist())):
-            if b - a > _FILE_BYTES:
-                raise _refused(path.name, "one of its faces is too large")
-            file.seek(data + a)
-            yield f"{path.name}#{number}", file.read(b - a)
+            name = f"{path.name}#{number}"
+            yield name, partial(_piece, file, name, data + a, b - a)
+
+
+def _piece(file: BinaryIO, name: str, start: int, size: int) -> bytes:
+    if size > _FILE_BYTES:
+        raise _refused(name, "it is too large for a face")
+    file.seek(start)
+    return file.read(size)
 
 
 def matches(face: DflFace, points_px: np.ndarray) -> bool:

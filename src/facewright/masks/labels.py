@@ -14,7 +14,6 @@ import numpy as np
 
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
 from facewright.core.files import make_folder, read_file, write_atomic
-from facewright.core.ulid import new_ulid
 from facewright.faces.face import Face, FaceType
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
@@ -35,17 +34,21 @@ REPLACED = "replaced"
 """Undo folders of this kind hold what a restore itself replaced: imported by hand, never picked by a restore."""
 
 
-def change(faceset: Faceset, changes: Iterable[tuple[Face, tuple[Polygon, ...]]], kind: str = undo.LABELS) -> int:
-    """Give faces other labels; what they had is kept in an undo entry. Returns how many were changed. Raises Mismatch:
-    more than a face may carry, and than the undo entry could give back."""
-    entry, changed = undo.folder_of(faceset.path, new_ulid(), kind), 0
-    with Writer(faceset.path) as writer:
+def change(
+    faceset: Faceset, changes: Iterable[tuple[Face, tuple[Polygon, ...]]], *operation: Any, kind: str = undo.LABELS
+) -> int:
+    """Give faces other labels; what they had is kept in an undo entry. Returns how many were changed. `operation` (what
+    was asked, JSON-able): killed or failed on its way and asked again, it goes on in its entry. Raises Mismatch: more
+    than a face may carry, and than the undo entry could give back."""
+    changed = 0
+    with Writer(faceset.path) as writer, undo.operation(faceset.path, kind, *operation) as entry:
         writer.sweep()
-        for number, batch in enumerate(_batches(changes)):
+        begun = max((int(part.stem) for part in entry.glob("*.json")), default=-1) + 1
+        for number, batch in enumerate(_batches(changes), begun):
             different = [(face, _drawable(face, new)) for face, new in batch if not label.same(face.polygons, new)]
             if different:
                 before = labelfile.to_bytes([labels_of(face) for face, _ in different], faceset.path.name)
-                write_atomic(make_folder(entry) / f"{number:06d}.json", before)
+                write_atomic(entry / f"{number:06d}.json", before)
                 changed += writer.write_faces(_with_labels(faceset, different))
     if changed:
         faceset.index.refresh()
@@ -80,7 +83,7 @@ def remove(folder: Path, person: str = "") -> dict[str, Any]:
     rows = [row for row in faceset.rows_of(person) if row.labels]
     if not rows:
         raise _no_labels(faceset)
-    removed = change(faceset, ((record.read_face(folder / row.path), ()) for row in rows))
+    removed = change(faceset, ((record.read_face(folder / row.path), ()) for row in rows), "remove", person)
     return {"faceset": str(folder), "removed": removed}
 
 
@@ -92,26 +95,26 @@ def restore(folder: Path) -> dict[str, Any]:
     faceset = Faceset.open(folder)
     kept = undo.newest(folder, undo.LABELS)
     here = {row.face_id: row.path for row in faceset.rows()}
-    missing = 0
+    # An operation that went on after a kill may have kept a face twice: what it had last is the user's.
+    before = {one.face_id: part for part in sorted(kept.glob("*.json")) for one in labelfile.read(part)}
+    missing = sum(face_id not in here for face_id in before)
 
     def wanted() -> Iterator[tuple[Face, tuple[Polygon, ...]]]:
-        nonlocal missing
         for part in sorted(kept.glob("*.json")):
             for one in labelfile.read(part):
-                if one.face_id in here:
+                if one.face_id in here and before[one.face_id] == part:
                     face = record.read_face(folder / here[one.face_id])
                     yield face, one.in_picture_of(face)
-                else:
-                    missing += 1
 
-    restored = change(faceset, wanted(), REPLACED)
+    restored = change(faceset, wanted(), "restore", kept.name, kind=REPLACED)
     return {"faceset": str(folder), "restored": restored, "no longer here": missing, "from": str(undo.mark_used(kept))}
 
 
 def take_in(folder: Path, place: Path, *, replace: bool = False) -> dict[str, Any]:
     """Labels from a label file, or from DeepFaceLab's faces (a JPEG, a folder of them, a pak).
 
-    A face that has labels keeps its own unless `replace`. Raises FileRefused: nothing there that could be read.
+    A face that has labels keeps its own unless `replace`. `refused`: [name, why] of what could not be read, and of
+    faces here that cannot carry theirs; the others are done. Raises FileRefused: nothing there that could be read.
     """
     faceset = Faceset.open(folder)
     if not place.exists():
@@ -131,14 +134,19 @@ def take_in(folder: Path, place: Path, *, replace: bool = False) -> dict[str, An
         matched, strangers = _matched(faceset, faces)
     new, kept, narrow = list[tuple[Face, tuple[Polygon, ...]]](), 0, 0
     for path, one in matched:
-        face = record.read_face(folder / path)
-        if face.polygons and not replace:
-            kept += 1
+        try:
+            face = record.read_face(folder / path)
+            if face.polygons and not replace:
+                kept += 1
+                continue
+            new.append((face, _drawable(face, one.in_picture_of(face))))
+        except (FileRefused, Mismatch) as error:
+            refused.append([path, error.why or error.what])
             continue
         narrow += FaceType(one.face_type).padding < face.face_type.padding if one.face_type in list(FaceType) else 0
-        new.append((face, one.in_picture_of(face)))
     return {
-        "faceset": str(folder), "found": len(found), "imported": change(faceset, new), "kept": kept,
+        "faceset": str(folder), "found": len(found),
+        "imported": change(faceset, new, "import", str(place.resolve()), replace), "kept": kept,
         "narrower": narrow, "not here": strangers, "refused": refused,
     }
 
@@ -169,7 +177,7 @@ def from_masks(
             if polygons:
                 yield face, polygons
 
-    changed = change(faceset, wanted())
+    changed = change(faceset, wanted(), "to-labels", settings.model_dump(mode="json"), replace, person)
     return {"faceset": str(folder), "labelled": changed, "kept": len(rows) - len(todo), "empty": empty, "nodes": nodes}
 
 
@@ -245,10 +253,10 @@ def _batches(changes: Iterable[Any]) -> Iterator[list[Any]]:
 def _of_dfl(place: Path) -> tuple[list[dfl.DflFace], list[list[str]], int]:
     """Labelled faces, [name, why] of files that were refused, and how many files there are."""
     faces, refused, looked = list[dfl.DflFace](), list[list[str]](), 0
-    for name, data in dfl.faces_in(place):
+    for name, read in dfl.faces_in(place):
         looked += 1
         try:
-            face = dfl.face_of(name, data)
+            face = dfl.face_of(name, read())
         except FileRefused as error:
             refused.append([name, error.why or error.what])
             continue

@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facewright.core.errors import NothingFound
 from facewright.faces.face import FaceType
-from facewright.models import checkpoint
 from facewright.models.device import device_named
-from facewright.models.opened import open_net
+from facewright.models.opened import newest_save, open_net
 from facewright.models.run_folder import RunFolder
 from facewright.models.xseg import XSeg
 
@@ -44,13 +42,7 @@ def trained_net(run: Path, device: str = "auto", *, ema: bool = True, bf16: bool
     (no such device).
     """
     folder = RunFolder.open(run, XSeg.name)
-    saved = checkpoint.load_latest(folder.path)
-    if saved is None:
-        raise NothingFound(
-            f"{folder.path.name} holds no trained weights yet.",
-            remedy="Train it with `facewright train xseg`, or take a trained one over: `facewright model import-dfl`.",
-            where=folder.path,
-        )
+    saved = newest_save(folder)
     net = open_net(folder, saved.smooth_weights() if ema else saved.weights())
     identity = f"xseg:{folder.path.resolve().name}:{saved.iteration}:{saved.digest(ema)[:12]}"
     return TrainedNet(net, identity=identity, device=device_named(device), iteration=saved.iteration, bf16=bf16)

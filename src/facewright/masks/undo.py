@@ -2,7 +2,7 @@
 
 Labels are kept as a label file (labelfile.py), so that it can also be imported by hand. Masks: one zip per batch with
 `masks.json` (face ids, what made them) and a PNG for each that existed. Nothing here is ever deleted: a restored
-entry moves to undo/used.
+entry moves to undo/used. One operation is one folder, however often it was killed on its way and begun again.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +29,8 @@ from facewright.faceset.store import PRIVATE
 MASKS, LABELS = "masks", "labels"
 REPLACED_MASKS = "masks-replaced"
 """What a restore itself replaced; no restore picks it."""
+_UNFINISHED = "unfinished"
+"""File in the folder of an operation that has not come to its end: which operation it is."""
 _FORMAT = "facewright.masks/1"
 _LIMIT_BYTES = 512 << 20
 
@@ -42,6 +47,29 @@ class Before:
 def folder_of(faceset: Path, name: str, kind: str) -> Path:
     """Where the operation `name` (a ULID: the newest sorts last) keeps what it replaces."""
     return faceset / PRIVATE / "undo" / f"{name}-{kind}"
+
+
+@contextmanager
+def operation(faceset: Path, kind: str, *what: Any) -> Iterator[Path]:
+    """The folder for what an operation replaces. The same one (`what`: JSON-able) that was killed or failed before goes
+    on in its folder, unless another came after it; one that replaced nothing leaves none."""
+    known = json.dumps(what, sort_keys=True).encode()
+    others = sorted((faceset / PRIVATE / "undo").glob(f"*-{kind}"))
+    mark = others[-1] / _UNFINISHED if others else None
+    goes_on = mark is not None and mark.is_file() and read_file(mark) == known
+    folder = others[-1] if goes_on else make_folder(folder_of(faceset, new_ulid(), kind))
+    try:
+        write_atomic(folder / _UNFINISHED, known)
+        yield folder
+        if _holds(folder):
+            (folder / _UNFINISHED).unlink()
+    finally:
+        if not _holds(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _holds(folder: Path) -> bool:
+    return folder.is_dir() and any(file.suffix in (".json", ".zip") for file in folder.iterdir())
 
 
 def save_masks(folder: Path, name: str, before: Sequence[Before]) -> None:
@@ -81,7 +109,7 @@ def read_masks(folder: Path) -> Iterator[Before]:
 def newest(faceset: Path, kind: str) -> Path:
     """The folder of the latest operation that can be undone. Raises NothingFound."""
     root = faceset / PRIVATE / "undo"
-    found = sorted(p for p in root.glob(f"*-{kind}") if p.is_dir() and any(p.iterdir())) if root.is_dir() else []
+    found = sorted(p for p in root.glob(f"*-{kind}") if _holds(p)) if root.is_dir() else []
     if not found:
         raise NothingFound(
             f"There are no earlier {kind} to bring back in {faceset.name}.",

@@ -50,7 +50,7 @@ class DfmSwapper:
 def open_dfm(run: Path | str, settings: MergeSettings) -> DfmSwapper:
     """The swapper of a .dfm file. Raises FileRefused: no such file, no DFM, or it is not known which part of the head
     its faces show."""
-    file = _read(Path(run))
+    file = _read(Path(run), last=True)
     if file.face_type is None:
         raise FileRefused(
             f"{file.path.name} does not say which part of the head its faces show.",
@@ -70,9 +70,19 @@ def dfm_record(file: Path) -> dict[str, Any]:
     return _read(file).facts
 
 
-def _read(path: Path) -> OnnxFile:
-    """A note beside the file comes before what the file says itself."""
-    file = read_onnx(path, "DFM")
+_kept: dict[tuple[object, ...], OnnxFile] = {}
+"""The file that was read last, by place and moment, until its net is opened or another is read: the gate asks first,
+and some have 2 GB."""
+
+
+def _read(path: Path, *, last: bool = False) -> OnnxFile:
+    """A note beside the file comes before what the file says itself. last: it is not asked for again."""
+    facts = path.stat() if path.is_file() else None  # of no file, reading says it in the house's words
+    key = (path.absolute(), facts and (facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    file = _kept.pop(key, None) or read_onnx(path, "DFM")
+    _kept.clear()
+    if not last:
+        _kept[key] = file
     return replace(file, facts={**file.facts, **read_note(path, file.sha256)})
 
 

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from facewright.core.errors import NothingFound
 from facewright.faces.face import FaceType
 from facewright.merge.predict import Prediction, is_dfm
 from facewright.merge.settings import MergeSettings
-from facewright.models import checkpoint
 from facewright.models.amp import Amp
 from facewright.models.device import device_named
 from facewright.models.net import Net
-from facewright.models.opened import open_net
+from facewright.models.opened import newest_save, open_net
 from facewright.models.run_folder import RunFolder
 
 
@@ -63,12 +61,7 @@ def open_run(run: Path | str, settings: MergeSettings) -> NetSwapper:
     (no such device).
     """
     folder = RunFolder.open(Path(run))
-    saved = checkpoint.load_latest(folder.path)
-    if saved is None:
-        raise NothingFound(
-            f"{folder.path.name} holds no trained weights yet.",
-            remedy=f"Train it first: `facewright train {folder.net} {folder.path}`.", where=folder.path,
-        )
+    saved = newest_save(folder)
     net = open_net(folder, saved.smooth_weights() if settings.ema else saved.weights())
     device = device_named(settings.device)
     identity = f"{folder.net}:{saved.iteration}:{saved.digest(settings.ema)}"

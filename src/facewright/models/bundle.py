@@ -13,14 +13,14 @@ import re
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import IO, Any
 
 from facewright import __version__
 from facewright.core.errors import FileRefused
-from facewright.core.files import disk_error, make_folder, part_file, safe_join
+from facewright.core.files import disk_error, make_folder, part_file, safe_join, sha256_of
 from facewright.models import checkpoint
 from facewright.models.opened import check_fit
 from facewright.models.retention import is_automatic
@@ -42,8 +42,12 @@ _BROKEN = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, Valu
 _WHEN = (1980, 1, 1, 0, 0, 0)
 
 
-def bundle(run: Path, file: Path, *, every_save: bool = False) -> dict[str, Any]:
-    """Write a run into one file; returns its index. every_save: also saves that are neither current nor named.
+def bundle(
+    run: Path, file: Path, *, every_save: bool = False,
+    enter: Callable[[dict[str, str]], None] = lambda digests: None,
+) -> dict[str, Any]:
+    """Write a run into one file; returns its index. every_save: also saves that are neither current nor named. enter:
+    called with {file name: SHA-256} when all is written aside, before the file appears.
 
     Raises FileRefused (FILE is there, no intact save), DiskRefused; on failure no file appears.
     """
@@ -61,10 +65,12 @@ def bundle(run: Path, file: Path, *, every_save: bool = False) -> dict[str, Any]
         index["files"][name] = {"bytes": size, "sha256": digest}
     need = sum(f["bytes"] for f in index["files"].values())
     require_room(make_folder(file.parent), need, f"write {file.name}")
-    with part_file(file) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        archive.writestr(_member(INDEX), json.dumps(index, indent=1).encode())
-        for name, content in parts.items():
-            _store(archive, name, content, index["files"][name])
+    with part_file(file) as part:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            archive.writestr(_member(INDEX), json.dumps(index, indent=1).encode())
+            for name, content in parts.items():
+                _store(archive, name, content, index["files"][name])
+        enter({file.name: sha256_of(part)})
     return index
 
 
@@ -232,7 +238,7 @@ def _is_a_run(part: Path, file: Path) -> None:
     if (part / "model" / "ckpt").is_dir():
         saved = checkpoint.load_latest(part)
         if saved is not None:
-            check_fit(folder, saved.weights())
+            check_fit(folder, saved.sizes())
     if {c.net for c in checkpoint.list_all(part)} - {folder.net, ""}:
         raise _refused(file, "its saves are of another net")
 

@@ -33,7 +33,7 @@ from facewright.core.files import (
 )
 from facewright.models.memory import OptimiserState, decode, encode, pack, restore_memory
 from facewright.models.retention import Facts, Keep, best_of, plan
-from facewright.models.tensors import read_tensors, size_of, write_tensors
+from facewright.models.tensors import read_sizes, read_tensors, size_of, write_tensors
 
 FORMAT = 1
 SPARE_BYTES = 64 << 20
@@ -63,6 +63,10 @@ class Checkpoint:
     def weights(self) -> dict[str, Tensor]:
         """Parameter name -> value, on the CPU."""
         return read_tensors(self.folder / "weights.safetensors")
+
+    def sizes(self) -> dict[str, torch.Size]:
+        """Parameter name -> size, without reading the values."""
+        return read_sizes(self.folder / "weights.safetensors")
 
     def ema(self) -> dict[str, Tensor] | None:
         """The running mean of the weights, or None when none was kept."""

@@ -18,9 +18,6 @@ NET_OF_CLASS = {"SAEHD": "saehd", "Quick96": "quick96", "AMP": "amp", "XSeg": "x
 
 CLASS_OF_NET = {net: kind for kind, net in NET_OF_CLASS.items()}
 
-FACE_TYPES = {"h": "half_face", "mf": "midfull_face", "f": "full_face", "wf": "whole_face", "head": "head"}
-"""The original's word -> ours."""
-
 WHOLE = ""
 """The one part of XSeg, whose parameters have no part in their name."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,15 @@ from facewright.models.dfl_files import ADVERSARIES, OPTIMISER, WHOLE, Family, d
 from facewright.models.dfl_shape import shape_of
 from facewright.models.layers import to_original_layout, to_torch_layout
 from facewright.models.memory import OptimiserState
+from facewright.models.opened import is_near, sizes_of
 
 _DATA_LIMIT_BYTES = 1 << 30
 _DATA_OPCODES = 20_000_000
 """Enough for the losses of two and a half million iterations: seven opcodes each."""
+
+_SLOTS, _VALUE_BYTES, _KEY_BYTES, _SPARE_BYTES = 3, 8, 512, 1 << 20
+"""Arrays that an optimiser's file may keep of each weight (of both kinds, where the user went from one to the other),
+bytes of a value (old protocols spell float32 longer), of a name, and of the rest."""
 
 _LAST_ITERATION = 999_999_999
 _KINDS = {frozenset({"acc"}): "RMSprop", frozenset({"ms", "vs"}): "AdaBelief"}
@@ -68,7 +73,7 @@ def read_dfl(folder: Path, name: str = "", *, archi: str = "", face_type: str = 
     """Read the model `name` (may be left out when there is only one) of a folder.
 
     `archi` and `face_type` say what the files do not, as far as they are needed. Raises FileRefused (none, several,
-    damaged, hostile, of a class that facewright does not read), Mismatch.
+    damaged, hostile, of a class that facewright does not read), Mismatch (also: far larger than its files).
     """
     family = find(folder, name)
     content, notes = _training_state(family)
@@ -80,7 +85,10 @@ def read_dfl(folder: Path, name: str = "", *, archi: str = "", face_type: str = 
         _dotted(part, key): _tensor(array)
         for part in parts for key, array in arrays.get(part, {}).items()
     }
-    optimiser = _read_optimiser(family.part(OPTIMISER), whole=family.net == "xseg")
+    is_near(family.net, settings, weights)
+    # Of the whole net: the memory of a part whose weights are not there any more may still be.
+    limit_bytes = memory_limit(sizes_of(family.net, settings).values())
+    optimiser = _read_optimiser(family.part(OPTIMISER), limit_bytes, whole=family.net == "xseg")
     iteration = content["iter"] or (optimiser.iterations if optimiser is not None and not family.data.is_file() else 0)
     return ForeignModel(
         family.name, family.net, settings, weights, tuple(p or "XSeg" for p in parts if p not in arrays), iteration,
@@ -193,11 +201,16 @@ def _tensor(array: np.ndarray) -> Tensor:
     return to_torch_layout(torch.from_numpy(array.astype(np.float32)))
 
 
-def _read_optimiser(file: Path, *, whole: bool = False) -> OptimiserState | None:
+def memory_limit(sizes: Iterable[torch.Size]) -> int:
+    """The most bytes that the file of an optimiser can honestly have, for weights of these sizes."""
+    return sum(_SLOTS * (_VALUE_BYTES * size.numel() + _KEY_BYTES) for size in sizes) + _SPARE_BYTES
+
+
+def _read_optimiser(file: Path, limit_bytes: int, *, whole: bool = False) -> OptimiserState | None:
     """An optimiser's memory; `whole`: names are kept without their scope (a net of one part). None without a file."""
     if not file.is_file():
         return None
-    content = read_pickle_file(file)
+    content = read_pickle_file(file, limit_bytes=limit_bytes)
     if not isinstance(content, dict):
         raise damaged(file, "it is not a dictionary of arrays")
     tensors, slots = {}, set()
@@ -223,5 +236,6 @@ def _adversaries(family: Family) -> dict[str, ForeignNet]:
         file = family.part(weights)
         if family.kind in ("SAEHD", "AMP") and file.is_file():
             own = {_dotted(WHOLE, key): _tensor(array) for key, array in _read_arrays(file).items()}
-            found[name] = ForeignNet(own, _read_optimiser(family.part(optimiser), whole=True))
+            limit_bytes = memory_limit(tensor.shape for tensor in own.values())
+            found[name] = ForeignNet(own, _read_optimiser(family.part(optimiser), limit_bytes, whole=True))
     return found

@@ -10,7 +10,8 @@ import numpy as np
 
 from facewright.core.errors import FileRefused, Mismatch, SettingRefused
 from facewright.core.settings import Settings, check
-from facewright.models.dfl_files import FACE_TYPES, WHOLE, Family, damaged
+from facewright.faces.settings import FACE_TYPES
+from facewright.models.dfl_files import WHOLE, Family, damaged
 from facewright.models.settings import SHAPES, Quick96Settings, split_archi, with_dims
 
 Arrays = Mapping[str, Mapping[str, np.ndarray]]

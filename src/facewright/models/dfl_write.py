@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from facewright.core.errors import DiskRefused
-from facewright.core.files import make_folder, part_file
+from facewright.core.files import PART, disk_error, make_folder, replace_files, sha256_of
 from facewright.core.pickling import dump
 from facewright.models.dfl_files import ADVERSARIES, WHOLE, Family, scope_of
 from facewright.models.dfl_read import ForeignNet
@@ -69,10 +69,14 @@ def adversaries_to_dfl(net: str, adversaries: Mapping[str, ForeignNet]) -> dict[
     return files
 
 
-def write_dfl(family: Family, files: Mapping[str, Content], data: Content) -> list[str]:
+def write_dfl(
+    family: Family, files: Mapping[str, Content], data: Content,
+    enter: Callable[[dict[str, str]], None] = lambda digests: None,
+) -> list[str]:
     """Write a family of files, data.dat last: before it the original sees no model. Returns their names.
 
-    Raises DiskRefused: a model of that name is there already, or the folder cannot be written.
+    enter: called with {file name: SHA-256} when all is written aside, before the first file appears. Raises
+    DiskRefused: a model of that name is there already, or the folder cannot be written.
     """
     make_folder(family.folder)
     begun = sorted(f.name for f in family.folder.iterdir() if f.name.startswith(f"{family.prefix}_"))
@@ -81,20 +85,24 @@ def write_dfl(family: Family, files: Mapping[str, Content], data: Content) -> li
             f"{family.folder.name} holds files of a model {family.prefix} already.", why=", ".join(begun[:5]),
             remedy="Give another folder or another --name.", where=family.folder,
         )
-    written: list[Path] = []
+    contents = {family.part(name): content for name, content in files.items()} | {family.data: data}
+    parts = [(path.with_name(f".{path.name}{PART}"), path) for path in contents]
     try:
-        for path, content in [*((family.part(p), c) for p, c in files.items()), (family.data, data)]:
-            written.append(path)
-            _write(path, content)
-    except BaseException:
-        for path in written:
+        for part, path in parts:
+            _write(part, contents[path])
+        enter({path.name: sha256_of(part) for part, path in parts})
+        replace_files(parts)
+    except BaseException as error:
+        for path in (path for pair in parts for path in pair):
             path.unlink(missing_ok=True)  # ours, of this very call: a half model would only be in the way
+        if isinstance(error, OSError):
+            raise disk_error(error, family.data) from error
         raise
-    return [path.name for path in written]
+    return [path.name for path in contents]
 
 
 def _write(path: Path, content: Content) -> None:
-    with part_file(path) as part, open(part, "wb") as file:
+    with open(path, "wb") as file:
         dump(content, file)
 
 

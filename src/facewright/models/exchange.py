@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, NothingFound, SettingRefused
-from facewright.core.files import make_folder, part_file
-from facewright.models import checkpoint
+from facewright.core.errors import ConsentRefused, DiskRefused, Mismatch, SettingRefused
+from facewright.core.files import make_folder, part_file, sha256_of
+from facewright.faces.settings import FACE_TYPES
 from facewright.models.checkpoint import Checkpoint
-from facewright.models.dfl_files import CLASS_OF_NET, FACE_TYPES, OPTIMISER, Family
+from facewright.models.dfl_files import CLASS_OF_NET, OPTIMISER, Family
 from facewright.models.dfl_write import adversaries_to_dfl, optimiser_to_dfl, to_dfl, write_dfl
 from facewright.models.dfm_facts import to_metadata
 from facewright.models.onnx_check import compare, last_bit
 from facewright.models.onnx_nets import to_onnx
-from facewright.models.opened import open_net
+from facewright.models.opened import newest_save, open_net
 from facewright.models.run_folder import RunFolder
 from facewright.models.taken_over import players, waiting
 from facewright.provenance.permit import Permit
+
+Enter = Callable[[int, Mapping[str, str]], None]
+"""(iteration, {file name: SHA-256}): writes the ledger's entry. Called when all is written aside and nothing has
+appeared yet, so that no file can be without its entry; killed in between, an entry is without its file."""
+
+Words = Callable[[RunFolder, Checkpoint], tuple[Mapping[str, Any], np.ndarray]]
+"""A run at a save -> its options and losses (n, 2) as DeepFaceLab spells them."""
 
 USE = "export_model"
 MASK_STAGE = "label"
@@ -45,13 +52,16 @@ class Exported:
     notes: tuple[str, ...] = ()
 
 
-def export_onnx(run: Path, file: Path, *, permit: Permit, half: bool = False, raw: bool = False) -> Exported:
+def export_onnx(
+    run: Path, file: Path, *, permit: Permit, enter: Enter, half: bool = False, raw: bool = False
+) -> Exported:
     """A run -> one ONNX file (.dfm of a swapping net, .onnx of XSeg), compared with torch before it appears.
 
     The running mean of the weights is taken where there is one, as merges do; not with `raw`. Raises FileRefused,
     NothingFound (nothing trained), Mismatch (no ONNX form, or the numbers differ), DiskRefused, ConsentRefused.
     """
-    folder, saved = _opened(run)
+    folder = RunFolder.open(run)
+    saved = newest_save(folder)
     _require(permit, folder)
     suffix = ".onnx" if folder.net == "xseg" else ".dfm"
     if file.suffix.lower() != suffix:
@@ -89,18 +99,20 @@ def export_onnx(run: Path, file: Path, *, permit: Permit, half: bool = False, ra
                 remedy="Export it without --half." if half else "Please report this model's settings as a bug.",
                 where=run,
             )
+        enter(saved.iteration, {file.name: sha256_of(part)})
     return Exported((file,), saved.iteration, difference)
 
 
 def export_dfl(
-    run: Path, folder: Path, *, permit: Permit, options: Mapping[str, Any], losses: np.ndarray, name: str = "",
+    run: Path, folder: Path, *, permit: Permit, enter: Enter, words: Words, name: str = "",
 ) -> Exported:
     """A run -> DeepFaceLab's files in `folder`, which it goes on training from: weights as they are (no running mean),
-    the optimisers' memories, discriminators, iteration, `options` and `losses` (n, 2).
+    the optimisers' memories, discriminators, iteration, and what `words` says of options and losses.
 
     Raises as `export_onnx`, and SettingRefused for a name that the original could not read.
     """
-    opened, saved = _opened(run)
+    opened = RunFolder.open(run)
+    saved = newest_save(opened)
     _require(permit, opened)
     family = Family(folder, _name(opened, name), CLASS_OF_NET[opened.net])
     net = open_net(opened, saved.weights())
@@ -116,12 +128,13 @@ def export_dfl(
     files |= adversaries_to_dfl(opened.net, {**waiting(run, saved.iteration), **players(saved)})
     if "ema" in saved.state["files"]:
         notes.append("The running mean of the weights was left out: DeepFaceLab keeps none.")
+    options, losses = words(opened, saved)
     data = {
         "iter": saved.iteration, "options": {**options, **_shape_options(opened)},
         "loss_history": losses[:, :1].tolist() if whole else losses.tolist(), "sample_for_preview": None,
         "choosed_gpu_indexes": None,
     }
-    written = write_dfl(family, files, data)
+    written = write_dfl(family, files, data, lambda digests: enter(saved.iteration, digests))
     return Exported(tuple(folder / file for file in written), saved.iteration, 0.0, tuple(notes))
 
 
@@ -152,17 +165,6 @@ def _require(permit: Permit, folder: RunFolder) -> None:
             why="The gate was asked for another use or other faces.",
             remedy="Use `facewright model export-dfm` or `export-dfl`, which ask for it.", where=folder.path,
         )
-
-
-def _opened(run: Path) -> tuple[RunFolder, Checkpoint]:
-    folder = RunFolder.open(run)
-    saved = checkpoint.load_latest(run)
-    if saved is None:
-        raise NothingFound(
-            f"{run.name} holds no trained weights yet.",
-            remedy=f"Train it first: `facewright train {folder.net} {run}`.", where=run,
-        )
-    return folder, saved
 
 
 def _name(folder: RunFolder, name: str) -> str:

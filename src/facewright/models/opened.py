@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from facewright.core.errors import Mismatch
+from facewright.core.errors import Mismatch, NothingFound
+from facewright.models import checkpoint
+from facewright.models.checkpoint import Checkpoint
 from facewright.models.net import NETS, fresh
 from facewright.models.run_folder import RunFolder
 
@@ -33,11 +36,11 @@ def is_near(net: str, shape: Any, weights: Mapping[str, Tensor]) -> None:
         )
 
 
-def check_fit(folder: RunFolder, weights: Mapping[str, Tensor]) -> None:
-    """Raise Mismatch unless these are the weights of the run's net, all of them."""
+def check_fit(folder: RunFolder, found: Mapping[str, torch.Size]) -> None:
+    """Raise Mismatch unless these names and sizes are those of the weights of the run's net, all of them."""
     sizes = sizes_of(folder.net, folder.shape)
-    odd = [name for name, size in sizes.items() if name not in weights or weights[name].shape != size]
-    odd += sorted(weights.keys() - sizes.keys())
+    odd = [name for name, size in sizes.items() if found.get(name) != size]
+    odd += sorted(found.keys() - sizes.keys())
     if odd:
         raise Mismatch(
             f"A save of {folder.path.name} does not fit its net.",
@@ -47,9 +50,22 @@ def check_fit(folder: RunFolder, weights: Mapping[str, Tensor]) -> None:
         )
 
 
+def newest_save(folder: RunFolder) -> Checkpoint:
+    """The save that merges, masks and exports take: the newest sound one. Raises NothingFound (nothing trained yet),
+    FileRefused (none is sound)."""
+    saved = checkpoint.load_latest(folder.path)
+    if saved is None:
+        raise NothingFound(
+            f"{folder.path.name} holds no trained weights yet.",
+            remedy=f"Train it first: `facewright train {folder.net} {shlex.quote(str(folder.path))}`.",
+            where=folder.path,
+        )
+    return saved
+
+
 def open_net(folder: RunFolder, weights: Mapping[str, Tensor]) -> Any:
     """The run's net with these weights, for looking: in evaluation, without gradients. Raises Mismatch."""
-    check_fit(folder, weights)
+    check_fit(folder, {name: weight.shape for name, weight in weights.items()})
     net: nn.Module = fresh(NETS.load(folder.net), folder.shape)
     net.load_state_dict(dict(weights))
     return net.eval().requires_grad_(False)

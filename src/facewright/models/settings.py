@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import ValidationInfo, field_validator
 
 from facewright.core.errors import SettingRefused
 from facewright.core.settings import Settings, Unfit, knob
+from facewright.faces.settings import BOTH_SPELLINGS, FaceTypeName
 
 S = TypeVar("S", bound=Settings)
-
-FaceTypeName = Literal["half_face", "midfull_face", "full_face", "whole_face", "head"]
 
 GRAPHS = ("df", "liae")
 LETTERS = "udtc"
@@ -117,7 +116,7 @@ class AmpSettings(Settings):
     resolution: int = knob(
         224, "Side of the face that the net sees and makes.", low=64, high=640, step=32, unit="px", lock="after_start"
     )
-    face_type: Literal["full_face", "whole_face", "head"] = knob(
+    face_type: Annotated[Literal["full_face", "whole_face", "head"], BOTH_SPELLINGS] = knob(
         "whole_face", "How much of the head is replaced.", lock="after_start"
     )
     ae_dims: int = knob(256, "Channels of the encoder's code.", low=32, high=2048, lock="after_start")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -66,9 +66,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise FileRefused(
-            f"Cannot read {path.name}.", why=str(error), remedy="Use an earlier checkpoint of this run.", where=path
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def read_sizes(path: Path) -> dict[str, torch.Size]:
+    """Name -> size of every tensor of a file, from its header alone. Raises FileRefused."""
+    try:
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
+            return {name: torch.Size(file.get_slice(name).get_shape()) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> FileRefused:
+    return FileRefused(
+        f"Cannot read {path.name}.", why=str(error), remedy="Use an earlier checkpoint of this run.", where=path
+    )
 
 
 def _bytes_of(tensor: Tensor) -> np.ndarray:

@@ -10,6 +10,7 @@ MobileFace V2 pair by pair (a mean vector separates better still). Another net n
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from facewright.core.errors import ConsentRefused, NothingFound
-from facewright.core.files import make_folder
+from facewright.core.files import disk_error, make_folder, sync_folder
 from facewright.provenance.canonical import decode, encode, from_b64url, to_b64url
 from facewright.provenance.consent import Record
 from facewright.provenance.keys import write_private
@@ -74,12 +75,20 @@ def check_binding(
     return "verified"
 
 
-def forget(binding: Mapping[str, Any], folder: Path) -> bool:
-    """Delete the private half (biometric data): at a revocation, or when the person asks. True when there was one."""
+def set_aside(binding: Mapping[str, Any], folder: Path) -> bool:
+    """Put the private half (biometric data) into quarantine, where no check finds it: at a revocation. Whoever is asked
+    to erase it deletes that file of `folder`/revoked. True when there was one."""
     path = _private_file(binding["commit"], folder)
-    there = path.exists()
-    path.unlink(missing_ok=True)
-    return there
+    if not path.exists():
+        return False
+    quarantine = make_folder(folder / "revoked")
+    try:
+        os.replace(path, quarantine / path.name)
+        sync_folder(quarantine)
+        sync_folder(folder)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    return True
 
 
 def _strangers(vectors: np.ndarray, mu_q: np.ndarray) -> int:

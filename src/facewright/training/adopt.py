@@ -5,7 +5,7 @@ Whose face such a model learned, nobody can see: the caller says it, and the run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from facewright.core.errors import SettingRefused
 from facewright.core.files import write_atomic
 from facewright.core.settings import check
 from facewright.models import checkpoint
+from facewright.models.checkpoint import Checkpoint
 from facewright.models.dfl_files import CLASS_OF_NET
 from facewright.models.dfl_read import ForeignModel, fill, fitting
 from facewright.models.net import NETS, fresh
@@ -70,8 +71,11 @@ class Adopted:
     notes: tuple[str, ...]
 
 
-def adopt(model: ForeignModel, run: Path, likenesses: Sequence[Mapping[str, Any]]) -> Adopted:
-    """Write a run, whole or not at all. likenesses: as run.json keeps them, whose face the model learned.
+def adopt(
+    model: ForeignModel, run: Path, likenesses: Sequence[Mapping[str, Any]], enter: Callable[[], None] = lambda: None,
+) -> Adopted:
+    """Write a run, whole or not at all. likenesses: as run.json keeps them, whose face the model learned. enter: called
+    when all is written aside, before the run appears.
 
     Raises FileRefused (RUN is there already), Mismatch (sizes that do not fit), DiskRefused.
     """
@@ -105,6 +109,7 @@ def adopt(model: ForeignModel, run: Path, likenesses: Sequence[Mapping[str, Any]
         history.note(folder.history, "start", iteration=model.iteration, given=given, settings=given, src="", dst="",
                      by=BY)
         history.note(folder.history, "end", iteration=model.iteration, by=BY)
+        enter()
     return Adopted(RunFolder.open(run), model.iteration, tuple(notes))
 
 
@@ -166,17 +171,17 @@ def _loss_records(model: ForeignModel) -> np.ndarray:
     return rows
 
 
-def original_words(run: Path) -> tuple[dict[str, Any], np.ndarray]:
-    """(options, losses (n, 2)) of a run as DeepFaceLab keeps them. Those of an imported run that was not trained
-    since come back as they were."""
-    folder = RunFolder.open(run)
-    rows = read_losses(run / _LOSSES)
+def original_words(folder: RunFolder, saved: Checkpoint) -> tuple[dict[str, Any], np.ndarray]:
+    """(options, losses (n, 2)) of a run at a save as DeepFaceLab keeps them. Those of an imported run that was not
+    trained since come back as they were."""
+    rows = read_losses(folder.path / _LOSSES)
+    rows = rows[rows["iteration"] <= saved.iteration]  # a killed training had learned more than it saved
     losses = np.stack([rows["src"], rows["dst"]], axis=1).astype(np.float64)
     known = dict(folder.extra.get("imported", {}).get("options", {}))
     options = known or dict(_DEFAULTS[folder.net])
     starts = [event for event in history.events(folder.history, "start") if event.get("by") != BY]
     if starts:
-        options |= _in_its_words(folder.net, settings_of(checkpoint.load_latest(run), starts))
+        options |= _in_its_words(folder.net, settings_of(saved, starts))
         if options.get("gan_patch_size") == 0:  # ours for an eighth of the face, which is no value there
             options["gan_patch_size"] = max(3, int(getattr(folder.shape, "resolution", 0)) // 8)
     return options, losses

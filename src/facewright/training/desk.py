@@ -360,6 +360,8 @@ class Desk:
         self.saves.append((iteration, folder.name))
         self._saved_s, self._saved_at, self._save_waits = time.monotonic(), iteration, False
         self.work.note("save", iteration=iteration, loss_src=src, loss_dst=dst)
+        if not s.preview_seconds:
+            self.reports.redraw(iteration)
         return True
 
     def close(self, complete: bool) -> None:

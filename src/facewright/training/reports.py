@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from facewright.core.errors import FacewrightError
 from facewright.core.files import make_folder, write_atomic
 from facewright.core.step import Work
 from facewright.training import clock
@@ -19,6 +20,8 @@ from facewright.training.training import Training
 
 CURVE, PREVIEW, LATEST = "loss.png", "preview", "latest.png"
 _PATIENCE_S = 2.0
+_UNDRAWN = (FacewrightError, OSError, ValueError, TypeError, LookupError, ArithmeticError)
+"""Whatever keeps a picture from being drawn: no training ends for one."""
 _TAIL = 200
 
 
@@ -123,6 +126,13 @@ class Reports:
         self.draw()
         self._shown_s = time.monotonic()
         return path
+
+    def redraw(self, iteration: int) -> None:
+        """Renew RUN/loss.png where previews do not; one that cannot be drawn is told, and spoils nothing."""
+        try:
+            self.draw()
+        except _UNDRAWN as error:
+            self.work.note("warning", iteration=iteration, text=f"{CURVE} could not be renewed: {error}")
 
     def draw(self) -> None:
         """Renew RUN/loss.png."""

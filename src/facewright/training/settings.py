@@ -1,7 +1,7 @@
 """What may be set while a net learns: one class per net, the original's values as defaults.
 
-A setting whose `lock` is "never" may differ from one start to the next. Those in `AT_START` are read once when
-training starts; all others are also taken over by a running job, between two iterations.
+All may differ from one start to the next. Those whose `lock` is "at_start" are read once when training starts; all
+others are also taken over by a running job, between two iterations.
 """
 
 from __future__ import annotations
@@ -12,17 +12,8 @@ from typing import Literal, TypeVar
 from pydantic import model_validator
 
 from facewright.core.errors import SettingRefused
-from facewright.core.settings import Settings, Unfit, knob
+from facewright.core.settings import Settings, Unfit, knob, options
 from facewright.models.settings import ShapeSettings
-
-AT_START = frozenset(
-    {
-        "batch_size", "clock", "compile", "device", "ema", "gpus", "hold_out", "hold_out_last", "match_colour",
-        "mouth_area", "optimiser", "optimiser_device", "parity", "precision", "pretrain", "seed", "threads",
-    }
-)
-"""Settings that take effect when training starts the next time, never in the middle of a run of the program."""
-
 
 MOST_PASSES = 256
 _FACES_SHOWN = 8
@@ -37,18 +28,26 @@ class TrainSettings(Settings):
     minutes: float = knob(
         0.0, "Stop after so many minutes of training, counted from the run's beginning; 0 = no end", low=0.0, unit="min"
     )
-    clock: Literal["wall", "cpu"] = knob("wall", "Count minutes of the clock on the wall, or of used processor time")
+    clock: Literal["wall", "cpu"] = knob(
+        "wall", "Count minutes of the clock on the wall, or of used processor time", lock="at_start"
+    )
     batch_size: int = knob(
-        0, "Faces of each side per iteration; 0 = 8 on a GPU with 4 GB or more, else 4", low=0, high=512
+        0, "Faces of each side per iteration; 0 = 8 on a GPU with 4 GB or more, else 4", low=0, high=512,
+        lock="at_start",
     )
     pretrain: str = knob(
         "", "Learn faces in general from this FACESET of many people (it needs a record of rights) instead of --src and"
-        " --dst. The first start without it ends pretraining: iterations count from 0, the inters begin afresh"
+        " --dst. The first start without it ends pretraining: iterations count from 0, the inters begin afresh",
+        lock="at_start",
     )
-    seed: int = knob(0, "Start of every random choice: same seed, same run on the same machine", low=0, high=2**31 - 1)
+    seed: int = knob(
+        0, "Start of every random choice: same seed, same run on the same machine", low=0, high=2**31 - 1,
+        lock="at_start",
+    )
 
     optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob(
-        "adabelief", "How the net learns: adabelief (usual), rmsprop (less memory), adamw (the recipes of minutes)"
+        "adabelief", "How the net learns: adabelief (usual), rmsprop (less memory), adamw (the recipes of minutes)",
+        lock="at_start",
     )
     lr: float = knob(5e-5, "Learning rate: a higher one learns faster and breaks sooner", low=1e-7, high=1e-1)
     lr_schedule: Literal["constant", "cosine", "cycle"] = knob(
@@ -69,24 +68,28 @@ class TrainSettings(Settings):
     )
     clipgrad: bool = knob(False, "Limit the length of the gradient to 1, against collapse")
 
-    ema: bool = knob(True, "Keep a running mean of the weights and use it for preview and merge")
+    ema: bool = knob(True, "Keep a running mean of the weights and use it for preview and merge", lock="at_start")
     ema_decay: float = knob(0.998, "Memory of the running mean", low=0.9, high=0.9999, shown_when="ema")
     precision: Literal["auto", "float32", "bf16"] = knob(
-        "auto", "Number format of the convolutions; auto = bf16 where the processor computes it natively"
+        "auto", "Number format of the convolutions; auto = bf16 where the processor computes it natively",
+        lock="at_start",
     )
-    device: str = knob("auto", "Where the net learns: auto (the first GPU, else the CPU), cpu, cuda, cuda:1 ...")
+    device: str = knob(
+        "auto", "Where the net learns: auto (the first GPU, else the CPU), cpu, cuda, cuda:1 ...", lock="at_start"
+    )
     gpus: int = knob(
         1, "GPUs of this machine that learn together, each from --batch-size faces of its own; processes where there is"
-        " no GPU", low=1, high=64,
+        " no GPU", low=1, high=64, lock="at_start",
     )
     optimiser_device: Literal["auto", "cpu"] = knob(
         "auto", "Where the optimiser keeps its memory: with the net, or in the computer's own, so that a GPU holds"
-        " larger nets; then every iteration sends gradients there and weights back"
+        " larger nets; then every iteration sends gradients there and weights back", lock="at_start"
     )
     parity: Literal["none", "dfl"] = knob(
-        "none", "dfl = as the original trains, where facewright differs on purpose: for a model that was begun there"
+        "none", "dfl = as the original trains, where facewright differs on purpose: for a model that was begun there",
+        lock="at_start",
     )
-    threads: int = knob(0, "Processor threads of the net; 0 = all cores", low=0, high=1024)
+    threads: int = knob(0, "Processor threads of the net; 0 = all cores", low=0, high=1024, lock="at_start")
 
     save_minutes: float = knob(10.0, "Save every so often", low=0.05, high=24 * 60.0, unit="min")
     preview_seconds: float = knob(
@@ -110,10 +113,11 @@ class TrainSettings(Settings):
     keep: int = knob(3, "Newest saves to keep whole", low=1, high=100)
     hold_out: int = knob(
         0, "Keep the last --hold-out-last of every N frames out of training, to measure on; 0 = none", low=0,
-        high=10000, unit="frames",
+        high=10000, unit="frames", lock="at_start",
     )
     hold_out_last: int = knob(
-        4, "How many of every --hold-out frames", low=1, high=10000, unit="frames", shown_when="hold_out"
+        4, "How many of every --hold-out frames", low=1, high=10000, unit="frames", shown_when="hold_out",
+        lock="at_start",
     )
 
     @model_validator(mode="after")
@@ -182,11 +186,11 @@ class SwapTrain(TrainSettings):
     )
     mouth_area: Literal["inner", "lips"] = knob(
         "inner", "inner: the inner lips count as mouth (the original); lips: all of them, and the mask keeps lips that"
-        " stand out on a turned head"
+        " stand out on a turned head", lock="at_start"
     )
     match_colour: bool = knob(
         False, "Move the source's colours to the target's statistics once, before training: no seam of skin tones,"
-        " but the source's own skin tone is given up"
+        " but the source's own skin tone is given up", lock="at_start"
     )
 
     preview_src: str = knob(
@@ -203,7 +207,7 @@ class SwapTrain(TrainSettings):
     )
     compile: bool = knob(
         False, "Translate the net for this machine first, which takes a minute and needs a compiler; on processors it"
-        " was slower"
+        " was slower", lock="at_start"
     )
 
     @model_validator(mode="after")
@@ -280,8 +284,10 @@ class AmpTrain(AdversarialTrain):
 class Quick96Train(SwapTrain):
     """Training of Quick96, which asks nothing: the original's fixed values."""
 
-    batch_size: int = knob(4, "Faces of each side per iteration", low=1, high=512)
-    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob("rmsprop", "How gradients become changes of weights")
+    batch_size: int = knob(4, "Faces of each side per iteration", low=1, high=512, lock="at_start")
+    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob(
+        "rmsprop", "How gradients become changes of weights", lock="at_start"
+    )
     lr: float = knob(2e-4, "Learning rate", low=1e-7, high=1e-1)
     lr_dropout: float = knob(0.3, "Share of the weights that move in one iteration; 1 = all", low=0.05, high=1.0)
     scale: float = knob(0.05, "Enlarge or shrink each face by up to this share", low=0.0, high=0.5, step=0.01)
@@ -292,8 +298,10 @@ class Quick96Train(SwapTrain):
 class XSegTrain(TrainSettings):
     """Training of XSeg: the original's fixed values. Its samples are disturbed in a way of their own."""
 
-    batch_size: int = knob(4, "Faces per iteration", low=1, high=512)
-    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob("rmsprop", "How gradients become changes of weights")
+    batch_size: int = knob(4, "Faces per iteration", low=1, high=512, lock="at_start")
+    optimiser: Literal["adabelief", "rmsprop", "adamw"] = knob(
+        "rmsprop", "How gradients become changes of weights", lock="at_start"
+    )
     lr: float = knob(1e-4, "Learning rate", low=1e-7, high=1e-1)
     lr_dropout: float = knob(0.3, "Share of the weights that move in one iteration; 1 = all", low=0.05, high=1.0)
 
@@ -320,6 +328,9 @@ TRAIN_SETTINGS: dict[str, type[TrainSettings]] = {
     "saehd": SaehdTrain, "quick96": Quick96Train, "amp": AmpTrain, "xseg": XSegTrain,
 }
 """Net name -> class of its training settings."""
+
+AT_START = frozenset(o.name for cls in TRAIN_SETTINGS.values() for o in options(cls) if o.lock == "at_start")
+"""Settings that take effect when training starts the next time, never in the middle of a run of the program."""
 
 
 def settings_class(net: str) -> type[TrainSettings]:

@@ -1,0 +1,94 @@
+"""The verb `consent revoke`: every use is denied, vectors are put out of reach, what stands on the record is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facewright.api.trust import ledger_of, store_of, trust_at
+from facewright.core.errors import FacewrightError
+from facewright.project import find
+
+if TYPE_CHECKING:
+    from facewright.provenance.ledger import Ledger
+
+
+def consent_revoke(record: str, reason: str) -> dict[str, Any]:
+    """Deny every use from now on. The private half of the record's binding is set aside, and identity vectors in the
+    project's facesets that hold faces under it are erased; what else stands on it is named, and stays.
+
+    facesets, models: names in this project, [] outside of one. films: digests of those that its ledger signed. unread:
+    names of facesets and models that could not be looked at. Asked again, it ends what was killed on its way.
+    """
+    from facewright.provenance.binding import set_aside
+    from facewright.provenance.keys import machine_key
+    from facewright.provenance.moment import utc_now
+
+    trust = trust_at(Path.cwd())
+    store, ledger = store_of(trust), ledger_of(trust)
+    found = store.get(record)
+    if not any(entry.revoked for entry in store.list() if entry.record.reference == found.reference):
+        found = store.revoke(record, reason, machine_key(), utc_now())
+    if not ledger.find(lambda entry: entry.type == "consent.revoked" and entry.body["record"] == found.reference):
+        ledger.append("consent.revoked", {"record": found.reference, "reason": reason})
+    if found.binding is not None:
+        set_aside(found.binding, store.bindings)
+    return {
+        "id": found.id,
+        "person": found.name,
+        "state": "revoked",
+        **_standing_on(found.reference),
+        "films": _films(ledger, found.reference),
+        "note": "Films already delivered are not touched; a trained model does not forget: retire it.",
+    }
+
+
+def _standing_on(reference: str) -> dict[str, Any]:
+    from facewright.faceset.store import is_faceset
+    from facewright.models.shelf import runs_in
+
+    project, unread = find(Path.cwd()), list[str]()
+    if project is None:
+        return {"facesets": [], "models": [], "unread": unread}
+    sets = project.root / "facesets"
+    places = sorted(p for p in sets.iterdir() if is_faceset(p)) if sets.is_dir() else []
+
+    def named(places: Iterable[Path], stands: Callable[[Path, str], bool]) -> list[str]:
+        found = []
+        for place in places:
+            try:
+                if stands(place, reference):
+                    found.append(place.name)
+            except FacewrightError:  # one that is damaged must not keep the others from being found
+                unread.append(place.name)
+        return found
+
+    return {"facesets": named(places, _forgets), "models": named(runs_in(project.root / "runs"), _learned),
+            "unread": unread}
+
+
+def _forgets(place: Path, reference: str) -> bool:
+    """Whether a faceset holds faces under the record; its identity vectors are erased then."""
+    from facewright.faceset.faceset import Faceset
+
+    faces = Faceset.open(place)
+    holds = faces.consent == reference or any(row.consent == reference for row in faces.rows())
+    if holds:
+        faces.forget_identity()
+    return holds
+
+
+def _learned(place: Path, reference: str) -> bool:
+    from facewright.models.run_folder import RunFolder
+
+    return any(entry.get("consent") == reference for entry in RunFolder.open(place).extra.get("likenesses", []))
+
+
+def _films(ledger: Ledger, reference: str) -> list[str]:
+    """Hex SHA-256 of the films that were signed with the record."""
+    signed = ledger.find(lambda entry: entry.type == "output.signed" and bool(entry.body.get("signed")))
+    return [
+        str(entry.body["sha256"]) for entry in signed
+        if any(grant["record"] == reference for grant in entry.body["permit"]["grants"])
+    ]

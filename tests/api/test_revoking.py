@@ -1,0 +1,96 @@
+"""A revoked record: every use is denied, vectors are out of reach, and what stands on it is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.masks.conftest import head, make_set
+from tests.tiny_run import make
+
+from facewright import api
+from facewright.api import trust
+from facewright.core.places import data_folder
+from facewright.faceset.faceset import Faceset
+from facewright.models.run_folder import RunFolder
+from facewright.provenance.binding import bind
+from facewright.provenance.ledger import Ledger
+from facewright.provenance.store import ConsentStore
+
+USE = "Film A, scene 12: her face on the stunt double on the roof."
+
+
+class Killed(BaseException):
+    """As a kill: nothing of ours may catch it."""
+
+
+def vectors(count: int) -> np.ndarray:
+    """(count, 8) float32 of length 1: one person."""
+    near = np.eye(1, 8, dtype=np.float32) + np.random.default_rng(0).normal(0, 0.02, (count, 8)).astype(np.float32)
+    return near / np.linalg.norm(near, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = api.new(tmp_path / "film").root
+    monkeypatch.chdir(root)
+    make_set(root / "facesets" / "src", [head(n) for n in range(3)])
+    make_set(root / "facesets" / "dst", [head(n) for n in range(3)])
+    make(root / "runs" / "hers", (10,))
+    make(root / "runs" / "others", (10,))
+    return root
+
+
+def agreed(project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A record bound to the faces of facesets/src, which runs/hers learned."""
+
+    def bound(faces: Path, person: str, store: ConsentStore) -> dict[str, Any]:
+        return bind(vectors(30), "net", "a" * 64, store.bindings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trust, "_binding", bound)
+        made = api.consent_new(who="adult", use=USE, proof="now", adult_agreed=True, name="Ada",
+                               faceset=project / "facesets" / "src")
+    entry = {"role": "source_likeness", "consent": made["reference"], "person": "", "where": "", "footage_sha256": []}
+    RunFolder.open(project / "runs" / "hers").note(likenesses=[entry])
+    return str(made["id"])
+
+
+def kept_vectors(place: Path) -> int:
+    return int(Faceset.open(place).index.select("SELECT count(*) FROM vectors")[0][0])
+
+
+def test_vectors_go_out_of_reach_and_what_stands_on_the_record_is_named(project, monkeypatch):
+    record = agreed(project, monkeypatch)
+    for side in ("src", "dst"):
+        faces = Faceset.open(project / "facesets" / side)
+        faces.vectors(embed=lambda images, faces: vectors(len(images)), net_sha256="a" * 64)
+        assert kept_vectors(project / "facesets" / side) == 3
+    (project / "runs" / "others" / "run.json").write_text("{")
+    (private,) = (data_folder() / "bindings").glob("*.json")
+    done = api.consent_revoke(record, "withdrawn")
+    assert (done["facesets"], done["models"], done["films"], done["unread"]) == (["src"], ["hers"], [], ["others"])
+    assert (kept_vectors(project / "facesets" / "src"), kept_vectors(project / "facesets" / "dst")) == (0, 3)
+    assert not private.exists()
+    assert (private.parent / "revoked" / private.name).is_file()
+    assert len(Faceset.open(project / "facesets" / "src")) == 3, "the faces are the user's"
+    assert api.consent_revoke(record, "withdrawn") == done, "asked twice, revoked once"
+
+
+def test_a_revocation_that_was_killed_is_ended_when_asked_again(project, monkeypatch):
+    record = agreed(project, monkeypatch)
+
+    def killed(*args: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", killed)
+        with pytest.raises(Killed):
+            api.consent_revoke(record, "withdrawn")
+    assert api.consent_show(record)["standing"]["state"] == "revoked"
+    for _ in range(2):
+        api.consent_revoke(record, "withdrawn")
+    assert [entry["type"] for entry in api.ledger_show(0)].count("consent.revoked") == 1
+    assert list((data_folder() / "bindings" / "revoked").iterdir())

@@ -77,6 +77,7 @@ ARMS: dict[str, Arm] = {
         Arm("liae-ud", "shared inter", shape={"archi": "liae-ud"}),
         Arm("liae-ud-lr-half", "shared inter at half the rate", {"lr": 1e-3}, {"archi": "liae-ud"}),
         Arm("progressive-third", "half the side for the first third", {"progressive": 0.35}),
+        Arm("progressive-third-lr-half", "the same at half the rate", {"progressive": 0.35, "lr": 1e-3}),
         Arm("progressive-half", "half the side for the first half", {"progressive": 0.5}),
         Arm("warp-off-late", "no warp in the last third", late=(0.667, {"random_warp": False})),
         Arm("light", "inputs in other light", {"light_power": 0.5}),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewright.training.collapse import AGAIN, BLOCK, KNOWN, SETTLED, STAYS, Collapsed, Signs
+from facewright.training.collapse import AGAIN, BLOCK, KNOWN, LOOK, SETTLED, STAYS, Collapsed, Signs
 
 _START = KNOWN * BLOCK
 
@@ -101,6 +101,21 @@ def test_faces_that_become_plain_are_looked_at_twice():
     signs.look(SETTLED + 700, 0.7)
     assert signs.verdict() is None
     assert not signs.doubt
+
+
+def test_faces_are_looked_at_though_nobody_asks_for_a_preview():
+    signs = Signs()
+    assert not any(signs.look_due(i) for i in range(SETTLED))
+    looked = []
+    for i in range(SETTLED, SETTLED + 4 * LOOK):
+        if signs.look_due(i):
+            signs.look(i, 0.8)
+            looked.append(i)
+    assert looked == [SETTLED + k * LOOK for k in range(4)]
+    signs.restart(looked[-1] + 1)  # losses of what comes now are as large as they like
+    signs.look(looked[-1] + LOOK, 0.0)
+    signs.look(looked[-1] + LOOK + AGAIN, 0.0)
+    assert signs.verdict()[0] == "variance"
 
 
 def test_a_part_that_begins_afresh_may_be_plain():

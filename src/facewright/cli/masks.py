@@ -49,8 +49,8 @@ def apply(
     masker: Annotated[
         str,
         typer.Option(
-            "--with", metavar="RUN|FILE.onnx|hull|mesh",
-            help="A trained XSeg run or its export, or the outline of landmarks.",
+            "--with", metavar="RUN|FILE.onnx|generic|hull|mesh",
+            help="A trained XSeg run or its export, the net that comes along, or the outline of landmarks.",
         ),
     ],
     facesets: Annotated[
@@ -64,8 +64,8 @@ def apply(
 ) -> Shown:
     """Give every face a mask; pictures stay as they are.
 
-    hull: jaw to brows, enough for full_face and narrower. mesh: chin to forehead. A trained XSeg run: what it
-    learned from labels. Earlier masks come back with `mask restore`. Stopped or killed, the same command goes on.
+    generic: any face, without hands and things before it; look at its masks. hull: jaw to brows, enough for full_face
+    and narrower. mesh: chin to forehead. A trained XSeg run: what it learned from labels. Earlier masks come back with `mask restore`. Stopped or killed, the same command goes on.
     """
     from facewright import api
     from facewright.project import here_or_refuse

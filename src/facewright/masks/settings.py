@@ -11,6 +11,11 @@ MASKERS = Registry("maskers")
 MASKERS.add(Plug("hull", "facewright.masks.maskers:open_hull", "the outline of 68 landmarks, jaw to brows, with lips"))
 MASKERS.add(Plug("mesh", "facewright.masks.maskers:open_mesh", "the oval of the 468-point mesh: chin to forehead"))
 MASKERS.add(Plug(
+    "generic", "facewright.masks.by_net:open_generic",
+    "the net that comes along: any face, without what lies before it; learned from drawn heads alone",
+    needs=("torch",),
+))
+MASKERS.add(Plug(
     "xseg", "facewright.masks.by_net:open_xseg",
     "a trained XSeg RUN, or its export FILE.onnx (name it in place of this word)",
     needs=("torch",),

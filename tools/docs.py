@@ -132,9 +132,9 @@ def cards_page() -> str:
 
     parts = [
         GENERATED,
-        "# Model cards\n\nNo weights of others come with the package; one net of our own does, `generic`, at the end. Each "
-        "other net is fetched on request, checked by its sha256, and can be left out; `facewright weights list` shows "
-        "the same.\n",
+        "# Model cards\n\nNo weights of others come with the package; two files of our own do, `generic` and "
+        "`drawn_heads`, at the end. Each other net is fetched on request, checked by its sha256, and can be left out; "
+        "`facewright weights list` shows the same.\n",
     ]
     for w in WEIGHTS.values():
         parts.append(

@@ -120,6 +120,26 @@ def test_the_run_remembers_whose_likeness_it_holds(trained, pair):
     assert len(extra["data"]["dst"]["digest"]) == 64
 
 
+def test_a_new_net_may_begin_with_what_learned_drawn_heads(pair, tmp_path):
+    folder, shape = tmp_path / "run", TINY | {"ae_dims": 128, "e_dims": 24, "d_mask_dims": 8}
+    desk, _ = run(step(pair, folder, shape=shape, iterations=1, begin_with="drawn-heads", lr=1e-7))
+    assert not any("drawn heads" in w["text"] for w in desk.kinds("warning"))
+    assert history.events(folder / "history.jsonl", "start")[0]["begun_with"].startswith("drawn heads, ")
+    weights = checkpoint.load_latest(folder).weights()
+    first = "decoder_src.upscale0.conv1.weight"
+    assert first in weights, sorted(weights)[:40]
+    assert torch.allclose(weights[first], weights[first.replace("src", "dst")], atol=1e-5)
+    run(step(pair, folder, shape=shape, iterations=3, begin_with="drawn-heads", lr=1e-2))
+    moved = checkpoint.load_latest(folder).weights()[first]
+    run(step(pair, folder, shape=shape, iterations=4, begin_with="drawn-heads", lr=1e-7))
+    assert torch.allclose(checkpoint.load_latest(folder).weights()[first], moved, atol=1e-5), "only at the beginning"
+
+
+def test_a_net_of_another_shape_says_that_it_begins_with_random_numbers(pair, tmp_path):
+    desk, _ = run(step(pair, tmp_path / "run", iterations=1, begin_with="drawn-heads"))
+    assert any("begins with random numbers" in w["text"] for w in desk.kinds("warning"))
+
+
 def test_losses_fall(pair, tmp_path):
     folder = tmp_path / "falls"
     run(step(pair, folder, iterations=24, optimiser="adamw", lr=2e-3, scale=0.02, shift=0.0, rotation_deg=1.0))

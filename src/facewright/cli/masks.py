@@ -65,7 +65,8 @@ def apply(
     """Give every face a mask; pictures stay as they are.
 
     generic: any face, without hands and things before it; look at its masks. hull: jaw to brows, enough for full_face
-    and narrower. mesh: chin to forehead. A trained XSeg run: what it learned from labels. Earlier masks come back with `mask restore`. Stopped or killed, the same command goes on.
+    and narrower. mesh: chin to forehead. A trained XSeg run: what it learned from labels. Earlier masks come back
+    with `mask restore`. Stopped or killed, the same command goes on.
     """
     from facewright import api
     from facewright.project import here_or_refuse

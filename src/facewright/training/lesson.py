@@ -14,9 +14,10 @@ _LOSS_SETTINGS = (
 )
 NO_LESSON = frozenset(
     {
-        "autobackup_hours", "checkpoint_decoder", "clock", "compile", "device", "ema", "ema_decay", "iterations",
-        "keep", "log_every", "memory_format", "minutes", "on_collapse", "on_plateau", "optimiser_device", "plateau",
-        "precision", "preview_dst", "preview_history", "preview_seconds", "preview_src", "save_minutes", "threads",
+        "autobackup_hours", "begin_with", "checkpoint_decoder", "clock", "compile", "device", "ema", "ema_decay",
+        "iterations", "keep", "log_every", "memory_format", "minutes", "on_collapse", "on_plateau", "optimiser_device",
+        "plateau", "precision", "preview_dst", "preview_history", "preview_seconds", "preview_src", "save_minutes",
+        "threads",
     }
 )
 """Settings that change nothing of what is learned: a plateau seen under them stays one."""

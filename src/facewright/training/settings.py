@@ -258,6 +258,10 @@ class AdversarialTrain(SwapTrain):
 class SaehdTrain(AdversarialTrain):
     """Training of SAEHD: the original's defaults."""
 
+    begin_with: Literal["random", "drawn-heads"] = knob(
+        "random", "What a new net begins with: random numbers, or weights that learned drawn heads, which come along"
+        " for the shape of the recipe quick, at any resolution", lock="at_start",
+    )
     masked_training: bool = knob(True, "Judge the face inside its mask only; the rest is left to chance")
     true_face_power: float = knob(
         0.0, "df nets: push the source's codes towards the target's, for more of the source's looks; 0 = off, 0.01 is"

@@ -15,6 +15,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.models.checkpoint import Checkpoint
 from facewright.models.net import build, fresh
 from facewright.models.settings import ShapeSettings, XSegSettings
+from facewright.models.start_weights import begin_with_drawn_heads
 from facewright.models.xseg import XSeg
 from facewright.training import machine
 from facewright.training.batches import Batches
@@ -57,10 +58,17 @@ def begin(
 ) -> Swapping:
     """A net that swaps faces, with optimiser, running mean and clock: fresh, or as `saved` left them."""
     device = machine.device_of(s)
-    net = build(net_name, shape, seed=s.seed).to(device)
+    net = build(net_name, shape, seed=s.seed)
+    wanted = saved is None and getattr(s, "begin_with", "random") != "random"
+    begun_with = begin_with_drawn_heads(net) if wanted else ""
+    net = net.to(device)
     batches = Batches(src, dst, net.resolution, machine.batch_of(s, device), device, s.match_colour)
     t = Swapping(**_moving_parts(run, net, s, device, saved), batches=batches)
     t.facts |= _facts(t, batches.batch)
+    if begun_with:
+        t.facts["begun_with"] = f"drawn heads, {begun_with[:12]}"
+    elif wanted:
+        t.warnings.append("The weights of drawn heads are of another shape: this net begins with random numbers.")
     if s.compile:
         t.forward = machine.compiled(net, device)
     t.set_up_net()

@@ -62,10 +62,23 @@ def operation(faceset: Path, kind: str, *what: Any) -> Iterator[Path]:
         write_atomic(folder / _UNFINISHED, known)
         yield folder
         if _holds(folder):
-            (folder / _UNFINISHED).unlink()
+            _finished(folder / _UNFINISHED)
     finally:
         if not _holds(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def end(faceset: Path, kind: str) -> None:
+    """No operation goes on in an entry that there is: for writers that add none of their own."""
+    for mark in (faceset / PRIVATE / "undo").glob(f"*-{kind}/{_UNFINISHED}"):
+        _finished(mark)
+
+
+def _finished(mark: Path) -> None:
+    try:
+        mark.unlink()
+    except OSError as error:
+        raise disk_error(error, mark) from error
 
 
 def _holds(folder: Path) -> bool:

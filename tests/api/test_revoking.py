@@ -12,6 +12,7 @@ from tests.tiny_run import make
 
 from facewright import api
 from facewright.api import trust
+from facewright.core.errors import TraceBroken
 from facewright.core.places import data_folder
 from facewright.faceset.faceset import Faceset
 from facewright.models.run_folder import RunFolder
@@ -77,6 +78,20 @@ def test_vectors_go_out_of_reach_and_what_stands_on_the_record_is_named(project,
     assert (private.parent / "revoked" / private.name).is_file()
     assert len(Faceset.open(project / "facesets" / "src")) == 3, "the faces are the user's"
     assert api.consent_revoke(record, "withdrawn") == done, "asked twice, revoked once"
+
+
+def test_a_damaged_ledger_keeps_nothing_in_reach(project, monkeypatch):
+    record = agreed(project, monkeypatch)
+    Faceset.open(project / "facesets" / "src").vectors(
+        embed=lambda images, faces: vectors(len(images)), net_sha256="a" * 64)
+    path = project / "ledger.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0].replace(b"genesis", b"genesiS"), *lines[1:]]))
+    with pytest.raises(TraceBroken):
+        api.consent_revoke(record, "withdrawn")
+    assert api.consent_show(record)["standing"]["state"] == "revoked"
+    assert list((data_folder() / "bindings" / "revoked").iterdir())
+    assert kept_vectors(project / "facesets" / "src") == 0
 
 
 def test_a_revocation_that_was_killed_is_ended_when_asked_again(project, monkeypatch):

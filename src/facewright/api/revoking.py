@@ -19,7 +19,8 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     project's facesets that hold faces under it are erased; what else stands on it is named, and stays.
 
     facesets, models: names in this project, [] outside of one. films: digests of those that its ledger signed. unread:
-    names of facesets and models that could not be looked at. Asked again, it ends what was killed on its way.
+    names of facesets and models that could not be looked at. Asked again, it ends what was killed on its way. Raises
+    ConsentRefused; TraceBroken and DiskRefused (ledger damaged or locked, disk full) when all else is done.
     """
     from facewright.provenance.binding import set_aside
     from facewright.provenance.keys import machine_key
@@ -30,15 +31,19 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     found = store.get(record)
     if not any(entry.revoked for entry in store.list() if entry.record.reference == found.reference):
         found = store.revoke(record, reason, machine_key(), utc_now())
+    # Before the ledger: one that is damaged or locked must not keep a person's data in reach.
+    try:
+        if found.binding is not None:
+            set_aside(found.binding, store.bindings)
+    finally:
+        standing = _standing_on(found.reference)
     if not ledger.find(lambda entry: entry.type == "consent.revoked" and entry.body["record"] == found.reference):
         ledger.append("consent.revoked", {"record": found.reference, "reason": reason})
-    if found.binding is not None:
-        set_aside(found.binding, store.bindings)
     return {
         "id": found.id,
         "person": found.name,
         "state": "revoked",
-        **_standing_on(found.reference),
+        **standing,
         "films": _films(ledger, found.reference),
         "note": "Films already delivered are not touched; a trained model does not forget: retire it.",
     }

@@ -12,7 +12,7 @@ from tests.tiny_run import make
 
 from facewright import api
 from facewright.api import trust
-from facewright.core.errors import TraceBroken
+from facewright.core.errors import SettingRefused, TraceBroken
 from facewright.core.places import data_folder
 from facewright.faceset.faceset import Faceset
 from facewright.models.run_folder import RunFolder
@@ -105,7 +105,10 @@ def test_a_revocation_that_was_killed_is_ended_when_asked_again(project, monkeyp
         with pytest.raises(Killed):
             api.consent_revoke(record, "withdrawn")
     assert api.consent_show(record)["standing"]["state"] == "revoked"
+    with pytest.raises(SettingRefused, match="cannot be a reason"):
+        api.consent_revoke(record, "not ä word\n")
     for _ in range(2):
-        api.consent_revoke(record, "withdrawn")
-    assert [entry["type"] for entry in api.ledger_show(0)].count("consent.revoked") == 1
+        api.consent_revoke(record, "dispute")
+    (entry,) = (entry for entry in api.ledger_show(0) if entry["type"] == "consent.revoked")
+    assert entry["body"]["reason"] == "withdrawn", "what was signed, not what was said later"
     assert list((data_folder() / "bindings" / "revoked").iterdir())

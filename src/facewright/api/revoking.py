@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewright.api.trust import ledger_of, store_of, trust_at
-from facewright.core.errors import FacewrightError
+from facewright.core.errors import FacewrightError, SettingRefused
 from facewright.project import find
 
 if TYPE_CHECKING:
@@ -20,17 +20,21 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
 
     facesets, models: names in this project, [] outside of one. films: digests of those that its ledger signed. unread:
     names of facesets and models that could not be looked at. Asked again, it ends what was killed on its way. Raises
-    ConsentRefused; TraceBroken and DiskRefused (ledger damaged or locked, disk full) when all else is done.
+    ConsentRefused, SettingRefused; TraceBroken and DiskRefused (ledger damaged or locked, disk full) when all else is done.
     """
     from facewright.provenance.binding import set_aside
+    from facewright.provenance.consent import is_reason_code
     from facewright.provenance.keys import machine_key
     from facewright.provenance.moment import utc_now
 
     trust = trust_at(Path.cwd())
     store, ledger = store_of(trust), ledger_of(trust)
     found = store.get(record)
-    if not any(entry.revoked for entry in store.list() if entry.record.reference == found.reference):
-        found = store.revoke(record, reason, machine_key(), utc_now())
+    if not is_reason_code(reason):
+        raise SettingRefused(f"{reason!r} cannot be a reason.", why="It stands in a signed text as a short plain word.",
+                             remedy="Say withdrawn, expired, mistake or dispute.", where="--reason")
+    if not store.revoked(found):
+        store.revoke(found.reference, reason, machine_key(), utc_now())
     # Before the ledger: one that is damaged or locked must not keep a person's data in reach.
     try:
         if found.binding is not None:
@@ -38,7 +42,8 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     finally:
         standing = _standing_on(found.reference)
     if not ledger.find(lambda entry: entry.type == "consent.revoked" and entry.body["record"] == found.reference):
-        ledger.append("consent.revoked", {"record": found.reference, "reason": reason})
+        # The reason that was signed: that of a later call may be another.
+        ledger.append("consent.revoked", {"record": found.reference, "reason": store.revoked(found)})
     return {
         "id": found.id,
         "person": found.name,

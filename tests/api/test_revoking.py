@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,27 @@ def test_vectors_go_out_of_reach_and_what_stands_on_the_record_is_named(project,
     assert (private.parent / "revoked" / private.name).is_file()
     assert len(Faceset.open(project / "facesets" / "src")) == 3, "the faces are the user's"
     assert api.consent_revoke(record, "withdrawn") == done, "asked twice, revoked once"
+
+
+@pytest.mark.parametrize("likenesses", [None, ["her"], {"consent": "x"}])
+def test_a_model_that_does_not_say_whom_it_learned_is_named(project, monkeypatch, likenesses):
+    record = agreed(project, monkeypatch)
+    RunFolder.open(project / "runs" / "others").note(likenesses=likenesses)
+    done = api.consent_revoke(record, "withdrawn")
+    assert (done["models"], done["unread"]) == (["hers"], ["others"])
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("database is locked"), OSError(5, "Input/output error")])
+def test_a_locked_index_spares_no_other_place(project, monkeypatch, error):
+    record = agreed(project, monkeypatch)
+
+    def locked(self: Faceset, *args: object, **named: object) -> int:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Faceset, "forget_identity", locked)
+        done = api.consent_revoke(record, "withdrawn")
+    assert (done["facesets"], done["models"], done["unread"]) == ([], ["hers"], ["src"])
 
 
 def test_a_damaged_ledger_keeps_nothing_in_reach(project, monkeypatch):

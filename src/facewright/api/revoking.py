@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewright.api.trust import ledger_of, store_of, trust_at
-from facewright.core.errors import FacewrightError, SettingRefused
+from facewright.core.errors import FacewrightError, FileRefused, SettingRefused
 from facewright.project import find
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _standing_on(reference: str) -> dict[str, Any]:
             try:
                 if stands(place, reference):
                     found.append(place.name)
-            except FacewrightError:  # one that is damaged must not keep the others from being found
+            except (FacewrightError, OSError, sqlite3.Error):  # one that is damaged or locked must not spare the others
                 unread.append(place.name)
         return found
 
@@ -92,7 +93,11 @@ def _forgets(place: Path, reference: str) -> bool:
 def _learned(place: Path, reference: str) -> bool:
     from facewright.models.run_folder import RunFolder
 
-    return any(entry.get("consent") == reference for entry in RunFolder.open(place).extra.get("likenesses", []))
+    people = RunFolder.open(place).extra.get("likenesses", [])
+    if not isinstance(people, list) or not all(isinstance(one, dict) for one in people):
+        raise FileRefused(f"It is not known whom {place.name} learned.", why="The likenesses in its run.json are damaged.",
+                          remedy="Restore it from a backup.", where=place / "run.json")
+    return any(one.get("consent") == reference for one in people)
 
 
 def _films(ledger: Ledger, reference: str) -> list[str]:

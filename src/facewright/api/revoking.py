@@ -20,8 +20,9 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     project's facesets that hold faces under it are erased; what else stands on it is named, and stays.
 
     facesets, models: names in this project, [] outside of one. films: digests of those that its ledger signed. unread:
-    names of facesets and models that could not be looked at. Asked again, it ends what was killed on its way. Raises
-    ConsentRefused, SettingRefused; TraceBroken and DiskRefused (ledger damaged or locked, disk full) when all else is done.
+    names of facesets and models that could not be looked at. Asked again, it ends what was killed on its way.
+
+    Raises ConsentRefused, SettingRefused; when all else is done, TraceBroken and DiskRefused (of the ledger).
     """
     from facewright.provenance.binding import set_aside
     from facewright.provenance.consent import is_reason_code
@@ -95,7 +96,7 @@ def _learned(place: Path, reference: str) -> bool:
 
     people = RunFolder.open(place).extra.get("likenesses", [])
     if not isinstance(people, list) or not all(isinstance(one, dict) for one in people):
-        raise FileRefused(f"It is not known whom {place.name} learned.", why="The likenesses in its run.json are damaged.",
+        raise FileRefused(f"It is not known whom {place.name} learned.", why="Its run.json does not list people.",
                           remedy="Restore it from a backup.", where=place / "run.json")
     return any(one.get("consent") == reference for one in people)
 

@@ -95,7 +95,7 @@ def restore(folder: Path) -> dict[str, Any]:
     faceset = Faceset.open(folder)
     kept = undo.newest(folder, undo.LABELS)
     here = {row.face_id: row.path for row in faceset.rows()}
-    # An operation that went on after a kill, with its input changed, kept a face twice: at first the user's labels, then
+    # An operation that went on after a kill, with its input changed, kept a face twice: first the user's labels, then
     # what it had written itself.
     before: dict[str, Path] = {}
     for part in sorted(kept.glob("*.json")):

@@ -92,6 +92,10 @@ class Faceset:
         name = self.namer()
         return (row for row in self.rows(**query) if not person or name(row) == person)
 
+    def damaged(self) -> dict[str, str]:
+        """Path -> reason of the files that no row and no face comes from, because they cannot be read."""
+        return dict(self.index.select("SELECT path, trouble FROM faces WHERE trouble <> '' ORDER BY path"))
+
     def where(self, **query: Any) -> list[Face]:
         """Faces by ranges (`yaw_deg=(-30, 30)`, both ends included) and values (`person="Ada"`, `source_sha256=...`).
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.masks.conftest import head, make_set
+from tests.merge.test_dfm import mirror
 from tests.tiny_run import make
 
 from facewright import api
@@ -17,6 +18,7 @@ from facewright.core.errors import SettingRefused, TraceBroken
 from facewright.core.places import data_folder
 from facewright.faceset.faceset import Faceset
 from facewright.models.run_folder import RunFolder
+from facewright.models.shelf import trashed
 from facewright.provenance.binding import bind
 from facewright.provenance.ledger import Ledger
 from facewright.provenance.store import ConsentStore
@@ -79,6 +81,22 @@ def test_vectors_go_out_of_reach_and_what_stands_on_the_record_is_named(project,
     assert (private.parent / "revoked" / private.name).is_file()
     assert len(Faceset.open(project / "facesets" / "src")) == 3, "the faces are the user's"
     assert api.consent_revoke(record, "withdrawn") == done, "asked twice, revoked once"
+
+
+def test_models_in_the_trash_handed_out_or_brought_here_are_named(project, monkeypatch):
+    record = agreed(project, monkeypatch)
+    RunFolder.open(project / "runs" / "others").note(likenesses=[])
+    api.model_bundle(project / "runs" / "hers", project / "hers.zip")
+    (project / "foreign.dfm").write_bytes(mirror().SerializeToString())
+    api.model_import_dfm(project / "foreign.dfm", records=[record])
+    api.model_delete(project / "runs" / "hers")
+    (gone,) = trashed(project / "runs")
+    for _ in range(2):
+        done = api.consent_revoke(record, "withdrawn")
+        assert (done["models"], done["trashed"], done["unread"]) == ([], [gone.folder.name], [])
+        assert [(one["deed"], one["name"]) for one in done["copies"]] == [
+            ("exported", "hers"), ("imported", "foreign.dfm")]
+        assert done["copies"][0]["files"] == ["hers.zip"]
 
 
 @pytest.mark.parametrize("likenesses", [None, ["her"], {"consent": "x"}])

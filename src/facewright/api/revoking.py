@@ -12,15 +12,17 @@ from facewright.core.errors import FacewrightError, FileRefused, SettingRefused
 from facewright.project import find
 
 if TYPE_CHECKING:
-    from facewright.provenance.ledger import Ledger
+    from facewright.provenance.ledger import Entry, Ledger
 
 
 def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     """Deny every use from now on. The private half of the record's binding is set aside, and identity vectors in the
     project's facesets that hold faces under it are erased; what else stands on it is named, and stays.
 
-    facesets, models: names in this project, [] outside of one. films: digests of those that its ledger signed. unread:
-    names of facesets and models that could not be looked at. Asked again, it ends what was killed on its way.
+    facesets, models: names in this project, [] outside of one; trashed: folders in the trash of its models; unread:
+    names of those that could not be looked at. films: digests of those that the ledger signed. copies: what the ledger
+    knows of models that were handed out (exports, bundles) or brought here: entry, deed (exported or imported), name,
+    files (names). Asked again, it ends what was killed on its way.
 
     Raises ConsentRefused, SettingRefused; when all else is done, TraceBroken and DiskRefused (of the ledger).
     """
@@ -52,18 +54,19 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
         "state": "revoked",
         **standing,
         "films": _films(ledger, found.reference),
+        "copies": _copies(ledger, found.reference),
         "note": "Films already delivered are not touched; a trained model does not forget: retire it.",
     }
 
 
-def _standing_on(reference: str) -> dict[str, Any]:
+def _standing_on(reference: str) -> dict[str, list[str]]:
     from facewright.faceset.store import is_faceset
-    from facewright.models.shelf import runs_in
+    from facewright.models.shelf import runs_in, trashed
 
     project, unread = find(Path.cwd()), list[str]()
     if project is None:
-        return {"facesets": [], "models": [], "unread": unread}
-    sets = project.root / "facesets"
+        return {"facesets": [], "models": [], "trashed": [], "unread": unread}
+    sets, runs = project.root / "facesets", project.root / "runs"
     places = sorted(p for p in sets.iterdir() if is_faceset(p)) if sets.is_dir() else []
 
     def named(places: Iterable[Path], stands: Callable[[Path, str], bool]) -> list[str]:
@@ -76,8 +79,8 @@ def _standing_on(reference: str) -> dict[str, Any]:
                 unread.append(place.name)
         return found
 
-    return {"facesets": named(places, _forgets), "models": named(runs_in(project.root / "runs"), _learned),
-            "unread": unread}
+    return {"facesets": named(places, _forgets), "models": named(runs_in(runs), _learned),
+            "trashed": named((one.folder for one in trashed(runs)), _learned), "unread": unread}
 
 
 def _forgets(place: Path, reference: str) -> bool:
@@ -103,8 +106,21 @@ def _learned(place: Path, reference: str) -> bool:
 
 def _films(ledger: Ledger, reference: str) -> list[str]:
     """Hex SHA-256 of the films that were signed with the record."""
-    signed = ledger.find(lambda entry: entry.type == "output.signed" and bool(entry.body.get("signed")))
+    signed = _permitted(ledger, reference, "output.signed")
+    return [str(entry.body["sha256"]) for entry in signed if entry.body.get("signed")]
+
+
+def _copies(ledger: Ledger, reference: str) -> list[dict[str, Any]]:
+    """What crossed the border: files that hold the net of a run, and models that were brought here."""
+    passed = _permitted(ledger, reference, "model.exported", "model.imported")
     return [
-        str(entry.body["sha256"]) for entry in signed
-        if any(grant["record"] == reference for grant in entry.body["permit"]["grants"])
+        {"entry": entry.id, "deed": entry.type.removeprefix("model."), "name": str(entry.body.get("name", "")),
+         "files": [name for name, _ in entry.body.get("files", [])]}
+        for entry in passed
     ]
+
+
+def _permitted(ledger: Ledger, reference: str, *types: str) -> list[Entry]:
+    """Entries of these types whose permit rests on the record."""
+    return ledger.find(lambda entry: entry.type in types and any(
+        grant["record"] == reference for grant in entry.body.get("permit", {}).get("grants", [])))

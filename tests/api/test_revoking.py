@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from facewright.api import trust
 from facewright.core.errors import SettingRefused, TraceBroken
 from facewright.core.places import data_folder
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.store import Writer
 from facewright.models.run_folder import RunFolder
 from facewright.models.shelf import trashed
 from facewright.provenance.binding import bind
@@ -81,6 +83,24 @@ def test_vectors_go_out_of_reach_and_what_stands_on_the_record_is_named(project,
     assert (private.parent / "revoked" / private.name).is_file()
     assert len(Faceset.open(project / "facesets" / "src")) == 3, "the faces are the user's"
     assert api.consent_revoke(record, "withdrawn") == done, "asked twice, revoked once"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_others_in_the_same_faceset_keep_their_vectors(project, monkeypatch, whole):
+    record = agreed(project, monkeypatch)
+    place = project / "facesets" / "src"
+    hers, other = api.consent_show(record)["standing"]["reference"], "sha256:" + "0" * 64
+    if not whole:
+        Faceset.open(place).set_consent(other)
+    with Writer(place) as writer:
+        for number, face in enumerate(Faceset.open(place)):
+            own = ("", other, "") if whole else ("", hers, hers)
+            path = Faceset.open(place).file(face)
+            writer.write_face(path, dataclasses.replace(face, consent=own[number]), None)
+    Faceset.open(place).vectors(embed=lambda images, faces: vectors(len(images)), net_sha256="a" * 64)
+    assert api.consent_revoke(record, "withdrawn")["facesets"] == ["src"]
+    kept = [row[0] for row in Faceset.open(place).index.select("SELECT face_id FROM vectors")]
+    assert kept == [list(Faceset.open(place))[1 if whole else 0].face_id]
 
 
 def test_models_in_the_trash_handed_out_or_brought_here_are_named(project, monkeypatch):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def consent_revoke(record: str, reason: str) -> dict[str, Any]:
-    """Deny every use from now on. The private half of the record's binding is set aside, and identity vectors in the
-    project's facesets that hold faces under it are erased; what else stands on it is named, and stays.
+    """Deny every use from now on. The private half of the record's binding is set aside, and the identity vectors of
+    faces under it in the project's facesets are erased; what else stands on it is named, and stays.
 
     facesets, models: names in this project, [] outside of one; trashed: folders in the trash of its models; unread:
     names of those that could not be looked at. films: digests of those that the ledger signed. copies: what the ledger
@@ -84,13 +84,15 @@ def _standing_on(reference: str) -> dict[str, list[str]]:
 
 
 def _forgets(place: Path, reference: str) -> bool:
-    """Whether a faceset holds faces under the record; its identity vectors are erased then."""
+    """Whether a faceset or faces in it name the record; the identity vectors of these faces are erased then."""
     from facewright.faceset.faceset import Faceset
 
     faces = Faceset.open(place)
-    holds = faces.consent == reference or any(row.consent == reference for row in faces.rows())
+    own, named = faces.consent, {row.face_id: row.consent for row in faces.rows()}
+    holds = reference in (own, *named.values())
     if holds:
-        faces.forget_identity()
+        # Others' stay; what no readable face accounts for goes.
+        faces.forget_identity(keep={face_id for face_id, consent in named.items() if (consent or own) != reference})
     return holds
 
 

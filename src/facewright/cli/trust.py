@@ -165,8 +165,9 @@ def consent_revoke(
 ) -> Shown:
     """Withdraw consent: every use is denied from now on.
 
-    Identity vectors of the person are put out of reach. What stands on the record is named: facesets, films and models
-    of the project, also models in the trash, handed out or brought here. What becomes of it is yours to do.
+    The identity vectors of faces under the record are erased, and what its binding compares with is set aside. What
+    stands on the record is named: facesets, films and models of the project, also models in the trash, handed out
+    or brought here. What becomes of it is yours to do.
     """
     from facewright import api
 

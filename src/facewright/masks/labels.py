@@ -43,7 +43,7 @@ def change(
     changed = 0
     with Writer(faceset.path) as writer, undo.operation(faceset.path, kind, *operation) as entry:
         writer.sweep()
-        begun = max((int(part.stem) for part in entry.glob("*.json")), default=-1) + 1
+        begun = max((int(part.stem) for part in entry.glob(f"{'[0-9]' * 6}.json")), default=-1) + 1
         for number, batch in enumerate(_batches(changes), begun):
             different = [(face, _drawable(face, new)) for face, new in batch if not label.same(face.polygons, new)]
             if different:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.masks.conftest import head, make_set
+from tests.merge.test_dfm import mirror
 from tests.tiny_run import make
 
 from facewright import api
 from facewright.api import trust
+from facewright.core.errors import SettingRefused, TraceBroken
 from facewright.core.places import data_folder
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.store import Writer
 from facewright.models.run_folder import RunFolder
+from facewright.models.shelf import trashed
 from facewright.provenance.binding import bind
 from facewright.provenance.ledger import Ledger
 from facewright.provenance.store import ConsentStore
@@ -79,6 +85,75 @@ def test_vectors_go_out_of_reach_and_what_stands_on_the_record_is_named(project,
     assert api.consent_revoke(record, "withdrawn") == done, "asked twice, revoked once"
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_others_in_the_same_faceset_keep_their_vectors(project, monkeypatch, whole):
+    record = agreed(project, monkeypatch)
+    place = project / "facesets" / "src"
+    hers, other = api.consent_show(record)["standing"]["reference"], "sha256:" + "0" * 64
+    if not whole:
+        Faceset.open(place).set_consent(other)
+    with Writer(place) as writer:
+        for number, face in enumerate(Faceset.open(place)):
+            own = ("", other, "") if whole else ("", hers, hers)
+            path = Faceset.open(place).file(face)
+            writer.write_face(path, dataclasses.replace(face, consent=own[number]), None)
+    Faceset.open(place).vectors(embed=lambda images, faces: vectors(len(images)), net_sha256="a" * 64)
+    assert api.consent_revoke(record, "withdrawn")["facesets"] == ["src"]
+    kept = [row[0] for row in Faceset.open(place).index.select("SELECT face_id FROM vectors")]
+    assert kept == [list(Faceset.open(place))[1 if whole else 0].face_id]
+
+
+def test_models_in_the_trash_handed_out_or_brought_here_are_named(project, monkeypatch):
+    record = agreed(project, monkeypatch)
+    RunFolder.open(project / "runs" / "others").note(likenesses=[])
+    api.model_bundle(project / "runs" / "hers", project / "hers.zip")
+    (project / "foreign.dfm").write_bytes(mirror().SerializeToString())
+    api.model_import_dfm(project / "foreign.dfm", records=[record])
+    api.model_delete(project / "runs" / "hers")
+    (gone,) = trashed(project / "runs")
+    for _ in range(2):
+        done = api.consent_revoke(record, "withdrawn")
+        assert (done["models"], done["trashed"], done["unread"]) == ([], [gone.folder.name], [])
+        assert [(one["deed"], one["name"]) for one in done["copies"]] == [
+            ("exported", "hers"), ("imported", "foreign.dfm")]
+        assert done["copies"][0]["files"] == ["hers.zip"]
+
+
+@pytest.mark.parametrize("likenesses", [None, ["her"], {"consent": "x"}])
+def test_a_model_that_does_not_say_whom_it_learned_is_named(project, monkeypatch, likenesses):
+    record = agreed(project, monkeypatch)
+    RunFolder.open(project / "runs" / "others").note(likenesses=likenesses)
+    done = api.consent_revoke(record, "withdrawn")
+    assert (done["models"], done["unread"]) == (["hers"], ["others"])
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("database is locked"), OSError(5, "Input/output error")])
+def test_a_locked_index_spares_no_other_place(project, monkeypatch, error):
+    record = agreed(project, monkeypatch)
+
+    def locked(self: Faceset, *args: object, **named: object) -> int:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Faceset, "forget_identity", locked)
+        done = api.consent_revoke(record, "withdrawn")
+    assert (done["facesets"], done["models"], done["unread"]) == ([], ["hers"], ["src"])
+
+
+def test_a_damaged_ledger_keeps_nothing_in_reach(project, monkeypatch):
+    record = agreed(project, monkeypatch)
+    Faceset.open(project / "facesets" / "src").vectors(
+        embed=lambda images, faces: vectors(len(images)), net_sha256="a" * 64)
+    path = project / "ledger.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0].replace(b"genesis", b"genesiS"), *lines[1:]]))
+    with pytest.raises(TraceBroken):
+        api.consent_revoke(record, "withdrawn")
+    assert api.consent_show(record)["standing"]["state"] == "revoked"
+    assert list((data_folder() / "bindings" / "revoked").iterdir())
+    assert kept_vectors(project / "facesets" / "src") == 0
+
+
 def test_a_revocation_that_was_killed_is_ended_when_asked_again(project, monkeypatch):
     record = agreed(project, monkeypatch)
 
@@ -90,7 +165,10 @@ def test_a_revocation_that_was_killed_is_ended_when_asked_again(project, monkeyp
         with pytest.raises(Killed):
             api.consent_revoke(record, "withdrawn")
     assert api.consent_show(record)["standing"]["state"] == "revoked"
+    with pytest.raises(SettingRefused, match="cannot be a reason"):
+        api.consent_revoke(record, "not ä word\n")
     for _ in range(2):
-        api.consent_revoke(record, "withdrawn")
-    assert [entry["type"] for entry in api.ledger_show(0)].count("consent.revoked") == 1
+        api.consent_revoke(record, "dispute")
+    (entry,) = (entry for entry in api.ledger_show(0) if entry["type"] == "consent.revoked")
+    assert entry["body"]["reason"] == "withdrawn", "what was signed, not what was said later"
     assert list((data_folder() / "bindings" / "revoked").iterdir())

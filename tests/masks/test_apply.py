@@ -134,6 +134,16 @@ def test_a_damaged_picture_is_told_and_passed_over(faceset):
     assert why
 
 
+def test_a_file_that_the_index_knows_as_damaged_is_told(faceset):
+    path = sorted(faceset.rglob("*.jpg"))[3]
+    path.write_bytes(b"no picture")
+    done = run(ApplyStep(str(faceset), "hull"))
+    assert done["changed"] == 69
+    ((name, why),) = done["refused"]
+    assert name.endswith(path.name)
+    assert why
+
+
 def test_stops_after_the_batch_in_hand(faceset):
     step, work = ApplyStep(str(faceset), "hull"), Work(stop=Stop())
     work.stop.ask()

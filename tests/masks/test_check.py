@@ -112,6 +112,10 @@ def test_a_sheet_is_drawn_of_the_faces_that_can_be_read(doubtful_set, tmp_path):
     assert done["doubtful"] == 7
     assert done["refused"] == [[str(bad.relative_to(folder)), "Its picture is cut short."]]
     assert (tmp_path / "sheet.png").is_file()
+    bad.write_bytes(b"no picture")
+    done = check.doubtful(folder, CheckSettings())
+    assert [path for path, _ in done["refused"]] == [str(bad.relative_to(folder))]
+    assert done["faces"] == 23
 
 
 def test_a_sheet_darkens_what_is_outside():

@@ -117,6 +117,89 @@ def test_one_undo_takes_back_an_operation_that_was_killed_and_begun_again(deed, 
         labels.restore(faceset)
 
 
+def kill_in_batch(number: int, monkeypatch, go) -> None:
+    """Ask for an operation and kill it before it writes this batch (from 0)."""
+    real, calls = Writer.write_faces, []
+
+    def killed(self, changes):
+        calls.append(1)
+        if len(calls) > number:
+            raise Killed
+        return real(self, changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write_faces", killed)
+        with pytest.raises(Killed):
+            go()
+
+
+def test_the_user_s_labels_come_back_where_the_input_was_mended_between(faceset, tmp_path, monkeypatch):
+    ids = give(faceset, dict.fromkeys(range(70), OTHER))
+    labels.export(faceset, tmp_path / "l.json")
+    give(faceset, dict.fromkeys(range(70), RING))
+    kill_in_batch(1, monkeypatch, lambda: labels.take_in(faceset, tmp_path / "l.json", replace=True))
+    lines = json.loads((tmp_path / "l.json").read_text())
+    for one in lines["faces"]:
+        one["polygons"][0]["points_px"][0] = [12, 12]
+    (tmp_path / "l.json").write_text(json.dumps(lines))
+    assert labels.take_in(faceset, tmp_path / "l.json", replace=True)["imported"] == 70
+    assert labels.restore(faceset)["restored"] == 70
+    now = stored(faceset)
+    assert [i for i in ids if not same(now[i], RING)] == []
+
+
+def test_one_undo_in_spite_of_what_lies_beside_the_entry(faceset, monkeypatch):
+    ids = give(faceset, dict.fromkeys(range(70), RING))
+    kill_in_batch(1, monkeypatch, lambda: labels.remove(faceset))
+    undo_folder = faceset / ".facewright" / "undo"
+    (entry,) = undo_folder.iterdir()
+    shutil.copy(entry / "000000.json", entry / "my copy.json")
+    (undo_folder / "ZZZZZZZZZZZZZZZZZZZZZZZZZZ-labels").mkdir()  # killed before it replaced any
+    labels.remove(faceset)
+    assert labels.restore(faceset)["restored"] == 70
+    assert all(same(stored(faceset)[i], RING) for i in ids[:1] + ids[-1:])
+
+
+def test_a_restore_goes_on_in_its_own_entry(faceset, monkeypatch):
+    give(faceset, dict.fromkeys(range(70), RING))
+    labels.remove(faceset)
+    kill_in_batch(1, monkeypatch, lambda: labels.restore(faceset))
+    masks = faceset / ".facewright" / "undo" / "ZZZZZZZZZZZZZZZZZZZZZZZZZZ-masks-replaced"
+    masks.mkdir()
+    (masks / "000000.zip").write_bytes(b"x")
+    labels.restore(faceset)
+    (entry,) = (p for p in masks.parent.glob("*-replaced") if p != masks)
+    assert not (entry / "unfinished").exists()
+
+
+def test_a_disk_that_refuses_the_end_of_an_operation_says_so(faceset, monkeypatch):
+    give(faceset, {0: RING})
+
+    real = Path.unlink
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        if self.name == "unfinished":
+            raise OSError(30, "Read-only file system")
+        real(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(DiskRefused):
+        labels.remove(faceset)
+
+
+def test_what_was_fetched_after_a_kill_comes_back(faceset, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    ids = give(faceset, dict.fromkeys(range(70), RING))
+    labels.fetch(faceset, out)
+    kill_in_batch(1, monkeypatch, lambda: labels.remove(out))
+    give(faceset, dict.fromkeys(range(70), OTHER))
+    labels.fetch(faceset, out)
+    labels.remove(out)
+    labels.restore(out)
+    now = stored(out)
+    assert [i for i in ids if not same(now[i], OTHER)] == []
+
+
 def test_an_operation_after_a_killed_one_is_undone_alone(faceset, monkeypatch):
     give(faceset, dict.fromkeys(range(70), RING))
     with monkeypatch.context() as patch:

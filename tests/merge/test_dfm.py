@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.models.folders import tiny
 
+from facewright.api.nets import load_model
 from facewright.core.errors import ConsentRefused, FileRefused
+from facewright.merge import dfm
 from facewright.merge.dfm import dfm_record, open_dfm
 from facewright.merge.predict import is_dfm, predictor
 from facewright.merge.run import MergeStep
@@ -20,6 +23,7 @@ from facewright.merge.settings import MergeSettings
 from facewright.merge.trained import run_record
 from facewright.models.dfm_facts import FACE, MORPH, OUTPUTS, to_metadata
 from facewright.models.onnx_nets import to_onnx
+from facewright.models.onnx_read import OnnxFile
 
 CPU = MergeSettings(device="cpu")
 SOURCE = {"role": "source_likeness", "consent": "sha256:" + "a" * 64, "person": "Ada", "where": "/home/ada",
@@ -118,6 +122,35 @@ def test_a_merge_asks_for_the_source_as_of_a_run(world, tmp_path):
     with pytest.raises(ConsentRefused, match="does not say whose face") as refused:
         step.likenesses()
     assert "import-dfm" in refused.value.remedy
+
+
+def test_a_dfm_file_is_read_once_and_let_go(world, tmp_path, monkeypatch):
+    faces = world.fill("dfm-read", consent="sha256:" + "c" * 64)
+    file, real, reads = put(mirror(), tmp_path / "a.dfm"), dfm.read_onnx, []
+
+    def counted(path: Path, kind: str) -> OnnxFile:
+        found = real(path, kind)
+        reads.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(dfm, "read_onnx", counted)
+    step = MergeStep(str(world.film), str(faces), str(file), str(tmp_path / "out"), CPU)
+    asked = step.likenesses()
+    assert step.swapper.iteration == 7
+    assert step.likenesses() == asked, "as merge.json has them at the end"
+    assert [one() for one in reads] == [None], "read once, for question and net"
+    refused = MergeStep(str(world.film), str(faces), str(file), str(tmp_path / "out"), CPU)
+    refused.likenesses()
+    del refused
+    assert [one() for one in reads] == [None, None], "the gate refused: no bytes stay"
+
+
+def test_load_model_that_is_refused_keeps_no_bytes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = put(mirror(), tmp_path / "a.dfm")
+    with pytest.raises(ConsentRefused) as refused:
+        load_model(file, device="cpu")
+    assert not dfm._held, refused
 
 
 def test_a_folder_of_that_name_is_a_run(tmp_path):

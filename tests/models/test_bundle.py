@@ -20,6 +20,7 @@ from facewright.models import bundle as bundles
 from facewright.models import checkpoint
 from facewright.models.bundle import bundle, unbundle
 from facewright.models.run_folder import RunFolder
+from facewright.models.tensors import read_sizes
 from facewright.training.snapshots import snapshot
 
 
@@ -166,6 +167,16 @@ def test_weights_are_looked_at_by_their_sizes_alone(run, tmp_path, monkeypatch):
     bundle(run, tmp_path / "one.zip")
     monkeypatch.setattr(checkpoint, "read_tensors", lambda path: pytest.fail(f"{path} was read for its sizes"))
     assert checkpoint.load_latest(unbundle(tmp_path / "one.zip", tmp_path / "two").path).iteration == 30
+
+
+@pytest.mark.parametrize("kind", ["C64", "U64", "F8_E4M3"])
+def test_weights_of_a_type_that_no_command_opens_are_refused(tmp_path, kind):
+    width = 1 if kind.startswith("F8") else 8
+    head = json.dumps({"a": {"dtype": kind, "shape": [8], "data_offsets": [0, 8 * width]}}).encode()
+    (tmp_path / "w.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(8 * width))
+    with pytest.raises(FileRefused, match="Cannot read") as refused:
+        read_sizes(tmp_path / "w.safetensors")
+    assert kind in refused.value.why
 
 
 def test_a_damaged_save_is_not_bundled_as_sound(run, tmp_path):

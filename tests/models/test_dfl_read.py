@@ -307,6 +307,10 @@ def test_how_large_the_optimiser_s_file_may_be_follows_from_the_net(tmp_path):
     sizes = sizes_of("saehd", largest).values()
     weights_bytes = 4 * sum(size.numel() for size in sizes)
     assert memory_limit(sizes) > 2 * weights_bytes > 4 << 30, "AdaBelief keeps two arrays of each weight"
+    named = sizes_of("saehd", largest)
+    weights = {name: torch.empty(size, device="meta") for name, size in named.items()}
+    assert dfl_read._limit_of(named, weights) > 2 * weights_bytes
+    assert dfl_read._limit_of(named, {}) < (4 << 30) + (8 << 20), "options alone allow no more than before"
     folder = write(tmp_path, "saehd", data={"iter": 1, "options": options_of("saehd")})
     file = folder / "ada_SAEHD_src_dst_opt.npy"
     memory = read_pickle_file(file)

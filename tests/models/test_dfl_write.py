@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import torch
@@ -92,6 +93,28 @@ def test_a_name_that_reads_as_a_pattern_is_not_written_over(tmp_path):
     with pytest.raises(DiskRefused, match="already"):
         write_dfl(family, files, {"iter": 2})
     assert read_pickle_file(family.data) == {"iter": 1}
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_a_failure_takes_away_what_it_renamed_and_nothing_else(tmp_path, monkeypatch, step):
+    files = to_dfl(tiny("saehd").named_parameters())
+    family = Family(tmp_path / "out", "ada", "SAEHD")
+    others, real, renamed = family.part("src_dst_opt"), os.replace, []
+
+    def enter(digests: dict[str, str]) -> None:
+        others.write_bytes(b"of another process")
+
+    def failing(part, final):
+        if len(renamed) == step:
+            raise OSError("full")
+        renamed.append(final)
+        real(part, final)
+
+    monkeypatch.setattr("facewright.core.files.os.replace", failing)
+    with pytest.raises(DiskRefused, match="Cannot write"):
+        write_dfl(family, files | {"src_dst_opt": {}}, {"iter": 1}, enter)
+    assert len(renamed) == step
+    assert {f.name: f.read_bytes() for f in family.folder.iterdir()} == {others.name: b"of another process"}
 
 
 def test_data_dat_comes_last_and_a_failure_leaves_nothing(tmp_path, monkeypatch):

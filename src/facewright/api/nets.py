@@ -164,11 +164,15 @@ def _run(place: Path, s: MergeSettings) -> Swapper | MaskNet:
 
 
 def _swap_file(place: Path, s: MergeSettings) -> Swapper:
-    from facewright.merge.dfm import open_dfm
+    from facewright.merge.dfm import held, open_dfm
 
     _as_it_is(place, s)
-    _ask(place)
-    found = open_dfm(place, s)
+    file = held(place)
+    try:
+        _ask(place)
+        found = open_dfm(place, s)
+    finally:
+        del file  # a refusal's traceback would keep it
     return Swapper(found, found.net, s.batch_size)
 
 

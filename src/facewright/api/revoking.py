@@ -2,56 +2,71 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facewright.api.trust import ledger_of, store_of, trust_at
-from facewright.core.errors import FacewrightError
+from facewright.core.errors import FacewrightError, FileRefused, SettingRefused
 from facewright.project import find
 
 if TYPE_CHECKING:
-    from facewright.provenance.ledger import Ledger
+    from facewright.provenance.ledger import Entry, Ledger
 
 
 def consent_revoke(record: str, reason: str) -> dict[str, Any]:
-    """Deny every use from now on. The private half of the record's binding is set aside, and identity vectors in the
-    project's facesets that hold faces under it are erased; what else stands on it is named, and stays.
+    """Deny every use from now on. The private half of the record's binding is set aside, and the identity vectors of
+    faces under it in the project's facesets are erased; what else stands on it is named, and stays.
 
-    facesets, models: names in this project, [] outside of one. films: digests of those that its ledger signed. unread:
-    names of facesets and models that could not be looked at. Asked again, it ends what was killed on its way.
+    facesets, models: names in this project, [] outside of one; trashed: folders in the trash of its models; unread:
+    names of those that could not be looked at. films: digests of those that the ledger signed. copies: what the ledger
+    knows of models that were handed out (exports, bundles) or brought here: entry, deed (exported or imported), name,
+    files (names). Asked again, it ends what was killed on its way.
+
+    Raises ConsentRefused, SettingRefused; when all else is done, TraceBroken and DiskRefused (of the ledger).
     """
     from facewright.provenance.binding import set_aside
+    from facewright.provenance.consent import is_reason_code
     from facewright.provenance.keys import machine_key
     from facewright.provenance.moment import utc_now
 
     trust = trust_at(Path.cwd())
     store, ledger = store_of(trust), ledger_of(trust)
     found = store.get(record)
-    if not any(entry.revoked for entry in store.list() if entry.record.reference == found.reference):
-        found = store.revoke(record, reason, machine_key(), utc_now())
+    if not is_reason_code(reason):
+        raise SettingRefused(f"{reason!r} cannot be a reason.", why="It stands in a signed text as a short plain word.",
+                             remedy="Say withdrawn, expired, mistake or dispute.", where="--reason")
+    if not store.revoked(found):
+        store.revoke(found.reference, reason, machine_key(), utc_now())
+    # Before the ledger: one that is damaged or locked must not keep a person's data in reach.
+    try:
+        if found.binding is not None:
+            set_aside(found.binding, store.bindings)
+    finally:
+        standing = _standing_on(found.reference)
     if not ledger.find(lambda entry: entry.type == "consent.revoked" and entry.body["record"] == found.reference):
-        ledger.append("consent.revoked", {"record": found.reference, "reason": reason})
-    if found.binding is not None:
-        set_aside(found.binding, store.bindings)
+        # The reason that was signed: that of a later call may be another.
+        ledger.append("consent.revoked", {"record": found.reference, "reason": store.revoked(found)})
     return {
         "id": found.id,
         "person": found.name,
         "state": "revoked",
-        **_standing_on(found.reference),
+        **standing,
         "films": _films(ledger, found.reference),
+        "copies": _copies(ledger, found.reference),
         "note": "Films already delivered are not touched; a trained model does not forget: retire it.",
     }
 
 
-def _standing_on(reference: str) -> dict[str, Any]:
+def _standing_on(reference: str) -> dict[str, list[str]]:
     from facewright.faceset.store import is_faceset
-    from facewright.models.shelf import runs_in
+    from facewright.models.shelf import runs_in, trashed
 
     project, unread = find(Path.cwd()), list[str]()
     if project is None:
-        return {"facesets": [], "models": [], "unread": unread}
-    sets = project.root / "facesets"
+        return {"facesets": [], "models": [], "trashed": [], "unread": unread}
+    sets, runs = project.root / "facesets", project.root / "runs"
     places = sorted(p for p in sets.iterdir() if is_faceset(p)) if sets.is_dir() else []
 
     def named(places: Iterable[Path], stands: Callable[[Path, str], bool]) -> list[str]:
@@ -60,35 +75,54 @@ def _standing_on(reference: str) -> dict[str, Any]:
             try:
                 if stands(place, reference):
                     found.append(place.name)
-            except FacewrightError:  # one that is damaged must not keep the others from being found
+            except (FacewrightError, OSError, sqlite3.Error):  # one that is damaged or locked must not spare the others
                 unread.append(place.name)
         return found
 
-    return {"facesets": named(places, _forgets), "models": named(runs_in(project.root / "runs"), _learned),
-            "unread": unread}
+    return {"facesets": named(places, _forgets), "models": named(runs_in(runs), _learned),
+            "trashed": named((one.folder for one in trashed(runs)), _learned), "unread": unread}
 
 
 def _forgets(place: Path, reference: str) -> bool:
-    """Whether a faceset holds faces under the record; its identity vectors are erased then."""
+    """Whether a faceset or faces in it name the record; the identity vectors of these faces are erased then."""
     from facewright.faceset.faceset import Faceset
 
     faces = Faceset.open(place)
-    holds = faces.consent == reference or any(row.consent == reference for row in faces.rows())
+    own, named = faces.consent, {row.face_id: row.consent for row in faces.rows()}
+    holds = reference in (own, *named.values())
     if holds:
-        faces.forget_identity()
+        # Others' stay; what no readable face accounts for goes.
+        faces.forget_identity(keep={face_id for face_id, consent in named.items() if (consent or own) != reference})
     return holds
 
 
 def _learned(place: Path, reference: str) -> bool:
     from facewright.models.run_folder import RunFolder
 
-    return any(entry.get("consent") == reference for entry in RunFolder.open(place).extra.get("likenesses", []))
+    people = RunFolder.open(place).extra.get("likenesses", [])
+    if not isinstance(people, list) or not all(isinstance(one, dict) for one in people):
+        raise FileRefused(f"It is not known whom {place.name} learned.", why="Its run.json does not list people.",
+                          remedy="Restore it from a backup.", where=place / "run.json")
+    return any(one.get("consent") == reference for one in people)
 
 
 def _films(ledger: Ledger, reference: str) -> list[str]:
     """Hex SHA-256 of the films that were signed with the record."""
-    signed = ledger.find(lambda entry: entry.type == "output.signed" and bool(entry.body.get("signed")))
+    signed = _permitted(ledger, reference, "output.signed")
+    return [str(entry.body["sha256"]) for entry in signed if entry.body.get("signed")]
+
+
+def _copies(ledger: Ledger, reference: str) -> list[dict[str, Any]]:
+    """What crossed the border: files that hold the net of a run, and models that were brought here."""
+    passed = _permitted(ledger, reference, "model.exported", "model.imported")
     return [
-        str(entry.body["sha256"]) for entry in signed
-        if any(grant["record"] == reference for grant in entry.body["permit"]["grants"])
+        {"entry": entry.id, "deed": entry.type.removeprefix("model."), "name": str(entry.body.get("name", "")),
+         "files": [name for name, _ in entry.body.get("files", [])]}
+        for entry in passed
     ]
+
+
+def _permitted(ledger: Ledger, reference: str, *types: str) -> list[Entry]:
+    """Entries of these types whose permit rests on the record."""
+    return ledger.find(lambda entry: entry.type in types and any(
+        grant["record"] == reference for grant in entry.body.get("permit", {}).get("grants", [])))

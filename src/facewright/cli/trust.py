@@ -165,8 +165,9 @@ def consent_revoke(
 ) -> Shown:
     """Withdraw consent: every use is denied from now on.
 
-    Identity vectors of the person are put out of reach. Facesets, models and films of the project that stand on the
-    record are named; what becomes of them is yours to do.
+    The identity vectors of faces under the record are erased, and what its binding compares with is set aside. What
+    stands on the record is named: facesets, films and models of the project, also models in the trash, handed out
+    or brought here. What becomes of it is yours to do.
     """
     from facewright import api
 
@@ -174,13 +175,19 @@ def consent_revoke(
 
     def text() -> None:
         show.result(f"Revoked: the record of {done['person'] or done['id']}. {done['note']}")
-        names = {"  facesets": done["facesets"], "  models": done["models"], "  not readable": done["unread"]}
+        names = {"  facesets": done["facesets"], "  models": done["models"], "  in the trash": done["trashed"],
+                 "  handed out or brought here": _names(done["copies"]), "  not readable": done["unread"]}
         show.facts({what: ", ".join(found) for what, found in names.items() if found})
         if done["films"]:
             show.result(f"  {made.count(len(done['films']), 'film')} signed with it (--json has the digests)")
-        made.following(*(f"facewright model delete {made.quoted(name)}" for name in done["models"]))
+        made.following(*(f"facewright model delete {made.quoted(name)}" for name in done["models"]),
+                       *(f"facewright model trash empty {made.quoted(name)}" for name in done["trashed"]))
 
     return Shown(done, text)
+
+
+def _names(copies: list[dict[str, Any]]) -> list[str]:
+    return [f"{one['name']} ({one['deed']}{': ' if one['files'] else ''}{', '.join(one['files'])})" for one in copies]
 
 
 def ledger_show(last: Annotated[int, typer.Option(help="How many entries from the end; 0 = all.")] = 20) -> Shown:

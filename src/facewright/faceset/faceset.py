@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,10 @@ class Faceset:
         """The same for one person's faces; "": everybody's."""
         name = self.namer()
         return (row for row in self.rows(**query) if not person or name(row) == person)
+
+    def damaged(self) -> dict[str, str]:
+        """Path -> reason of the files that no row and no face comes from, because they cannot be read."""
+        return dict(self.index.select("SELECT path, trouble FROM faces WHERE trouble <> '' ORDER BY path"))
 
     def where(self, **query: Any) -> list[Face]:
         """Faces by ranges (`yaw_deg=(-30, 30)`, both ends included) and values (`person="Ada"`, `source_sha256=...`).
@@ -224,11 +228,13 @@ class Faceset:
         found = self.vectors(limit=limit)
         return None if found is None else (found.matrix, found.net_sha256)
 
-    def forget_identity(self) -> int:
-        """Erase every identity vector; returns how many there were. The bytes are overwritten, not only unlinked."""
-        count = int(self.index.select("SELECT count(*) FROM vectors")[0][0])
+    def forget_identity(self, keep: Collection[str] = ()) -> int:
+        """Erase every identity vector but those of the faces `keep`; returns how many there were. The bytes are
+        overwritten, not only unlinked."""
         with self.index.connect() as db:
-            db.execute("DELETE FROM vectors")
+            db.execute("CREATE TEMP TABLE kept (face_id TEXT PRIMARY KEY)")
+            db.executemany("INSERT OR IGNORE INTO kept VALUES (?)", ((face_id,) for face_id in keep))
+            count = db.execute("DELETE FROM vectors WHERE face_id NOT IN (SELECT face_id FROM kept)").rowcount
         with self.index.connect() as db:
             db.commit()
             db.execute("VACUUM")

@@ -172,14 +172,15 @@ class ApplyStep:
         }
 
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
-        """Count, and bring the index in step."""
-        Faceset.open(self.folder)
+        """Count, and bring the index in step. refused: [path, why] of files that cannot be read, whoever they show."""
+        refused = Faceset.open(self.folder).damaged()
+        refused.update((path, why) for r in records.values() for path, why in r["refused"])
         doubts = Counter(word for r in records.values() for _, words in r["doubtful"] for word in words)
         total = {name: sum(r[name] for r in records.values()) for name in ("faces", "changed", "kept", "replaced")}
         return {
             "faceset": str(self.folder), "masker": self.inputs()["masker"], **total,
             "doubtful": sum(len(r["doubtful"]) for r in records.values()), "doubts": dict(doubts),
-            "refused": [list(pair) for r in records.values() for pair in r["refused"]],
+            "refused": [list(pair) for pair in refused.items()],
         }
 
     def _read(self, todo: list[Item]) -> Generator[tuple[Item, Result, bool], None, None]:

@@ -58,13 +58,13 @@ def doubtful(
 ) -> dict[str, Any]:
     """Look at every stored mask. `rows`: the doubtful ones, worst first. sheet_file: a PNG with the worst 60.
 
-    `refused`: [path, why] of files that could not be read; the others are looked at.
+    `refused`: [path, why] of files that could not be read, whoever they show; the others are looked at.
 
     Raises NothingFound: no face of the set has a mask.
     """
     faceset = Faceset.open(folder)
     found: dict[str, Doubtful] = {}
-    looked, makers, refused = 0, Counter[str](), dict[str, str]()
+    looked, makers, refused = 0, Counter[str](), faceset.damaged()
     rows, name = list(faceset.rows_of(person)), faceset.namer()
     if not any(row.has_mask for row in rows):
         raise no_masks(folder)

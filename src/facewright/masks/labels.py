@@ -43,7 +43,7 @@ def change(
     changed = 0
     with Writer(faceset.path) as writer, undo.operation(faceset.path, kind, *operation) as entry:
         writer.sweep()
-        begun = max((int(part.stem) for part in entry.glob("*.json")), default=-1) + 1
+        begun = max((int(part.stem) for part in entry.glob(f"{'[0-9]' * 6}.json")), default=-1) + 1
         for number, batch in enumerate(_batches(changes), begun):
             different = [(face, _drawable(face, new)) for face, new in batch if not label.same(face.polygons, new)]
             if different:
@@ -95,8 +95,12 @@ def restore(folder: Path) -> dict[str, Any]:
     faceset = Faceset.open(folder)
     kept = undo.newest(folder, undo.LABELS)
     here = {row.face_id: row.path for row in faceset.rows()}
-    # An operation that went on after a kill may have kept a face twice: what it had last is the user's.
-    before = {one.face_id: part for part in sorted(kept.glob("*.json")) for one in labelfile.read(part)}
+    # An operation that went on after a kill, with its input changed, kept a face twice: first the user's labels, then
+    # what it had written itself.
+    before: dict[str, Path] = {}
+    for part in sorted(kept.glob("*.json")):
+        for one in labelfile.read(part):
+            before.setdefault(one.face_id, part)
     missing = sum(face_id not in here for face_id in before)
 
     def wanted() -> Iterator[tuple[Face, tuple[Polygon, ...]]]:
@@ -207,6 +211,8 @@ def fetch(folder: Path, out: Path, person: str = "") -> dict[str, Any]:
         )
     head, copied, renewed = faceset.header, 0, 0
     with Writer(out) as writer:
+        # What comes here is the user's: an operation that was killed here and is asked again must keep it as such.
+        undo.end(out, undo.LABELS)
         there = writer.update_header(lambda stored: _shared(head, rows) if stored == Header() else stored)
         if there.face_type and there.face_type != rows[0].face_type:
             raise Mismatch(f"{out.name} holds {there.face_type} faces, not {rows[0].face_type}.",

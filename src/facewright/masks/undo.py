@@ -52,24 +52,44 @@ def folder_of(faceset: Path, name: str, kind: str) -> Path:
 @contextmanager
 def operation(faceset: Path, kind: str, *what: Any) -> Iterator[Path]:
     """The folder for what an operation replaces. The same one (`what`: JSON-able) that was killed or failed before goes
-    on in its folder, unless another came after it; one that replaced nothing leaves none."""
+    on in its folder, unless another came after it and replaced something; one that replaced nothing leaves none."""
     known = json.dumps(what, sort_keys=True).encode()
-    others = sorted((faceset / PRIVATE / "undo").glob(f"*-{kind}"))
+    others = [folder for folder in _entries(faceset, kind) if _holds(folder)]
     mark = others[-1] / _UNFINISHED if others else None
     goes_on = mark is not None and mark.is_file() and read_file(mark) == known
     folder = others[-1] if goes_on else make_folder(folder_of(faceset, new_ulid(), kind))
     try:
         write_atomic(folder / _UNFINISHED, known)
         yield folder
-        if _holds(folder):
-            (folder / _UNFINISHED).unlink()
+        if folder.is_dir() and _holds(folder):
+            _finished(folder / _UNFINISHED)
     finally:
-        if not _holds(folder):
+        if folder.is_dir() and not _holds(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def end(faceset: Path, kind: str) -> None:
+    """No operation goes on in an entry that there is: for writers that add none of their own."""
+    for folder in _entries(faceset, kind):
+        if (folder / _UNFINISHED).is_file():
+            _finished(folder / _UNFINISHED)
+
+
+def _entries(faceset: Path, kind: str) -> list[Path]:
+    """Oldest first. Of this very kind: `masks-replaced` ends like `replaced`."""
+    found = (faceset / PRIVATE / "undo").glob(f"*-{kind}")
+    return sorted(folder for folder in found if folder.name.partition("-")[2] == kind and folder.is_dir())
+
+
+def _finished(mark: Path) -> None:
+    try:
+        mark.unlink()
+    except OSError as error:
+        raise disk_error(error, mark) from error
+
+
 def _holds(folder: Path) -> bool:
-    return folder.is_dir() and any(file.suffix in (".json", ".zip") for file in folder.iterdir())
+    return any(file.suffix in (".json", ".zip") for file in folder.iterdir())
 
 
 def save_masks(folder: Path, name: str, before: Sequence[Before]) -> None:
@@ -108,8 +128,7 @@ def read_masks(folder: Path) -> Iterator[Before]:
 
 def newest(faceset: Path, kind: str) -> Path:
     """The folder of the latest operation that can be undone. Raises NothingFound."""
-    root = faceset / PRIVATE / "undo"
-    found = sorted(p for p in root.glob(f"*-{kind}") if _holds(p)) if root.is_dir() else []
+    found = [folder for folder in _entries(faceset, kind) if _holds(folder)]
     if not found:
         raise NothingFound(
             f"There are no earlier {kind} to bring back in {faceset.name}.",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class DfmSwapper:
 def open_dfm(run: Path | str, settings: MergeSettings) -> DfmSwapper:
     """The swapper of a .dfm file. Raises FileRefused: no such file, no DFM, or it is not known which part of the head
     its faces show."""
-    file = _read(Path(run), last=True)
+    file = _read(Path(run))
     if file.face_type is None:
         raise FileRefused(
             f"{file.path.name} does not say which part of the head its faces show.",
@@ -70,19 +71,27 @@ def dfm_record(file: Path) -> dict[str, Any]:
     return _read(file).facts
 
 
-_kept: dict[tuple[object, ...], OnnxFile] = {}
-"""The file that was read last, by place and moment, until its net is opened or another is read: the gate asks first,
-and some have 2 GB."""
+def held(file: Path) -> object:
+    """The file is read once for all that is asked of it, and for its net, as long as the caller keeps the answer: some
+    have 2 GB. Raises FileRefused."""
+    return _bytes_of(file)
 
 
-def _read(path: Path, *, last: bool = False) -> OnnxFile:
-    """A note beside the file comes before what the file says itself. last: it is not asked for again."""
+_held: WeakValueDictionary[tuple[object, ...], OnnxFile] = WeakValueDictionary()
+"""Files that somebody holds, by place and moment."""
+
+
+def _bytes_of(path: Path) -> OnnxFile:
     facts = path.stat() if path.is_file() else None  # of no file, reading says it in the house's words
     key = (path.absolute(), facts and (facts.st_ino, facts.st_size, facts.st_mtime_ns))
-    file = _kept.pop(key, None) or read_onnx(path, "DFM")
-    _kept.clear()
-    if not last:
-        _kept[key] = file
+    file = _held.get(key) or read_onnx(path, "DFM")
+    _held[key] = file
+    return file
+
+
+def _read(path: Path) -> OnnxFile:
+    """A note beside the file comes before what the file says itself."""
+    file = _bytes_of(path)
     return replace(file, facts={**file.facts, **read_note(path, file.sha256)})
 
 

@@ -10,6 +10,16 @@ from facewright.merge.predict import is_dfm
 from facewright.merge.result import likeness_from
 
 
+def held(run: Path) -> object:
+    """What a .dfm file's people and its net are both read from, once, while the caller keeps it; None of a RUN. Raises
+    FileRefused."""
+    if not is_dfm(run):
+        return None
+    from facewright.merge.dfm import held as held_file
+
+    return held_file(run)
+
+
 def people_of(run: Path) -> list[Likeness]:
     """Everybody whose face a RUN or a .dfm file learned, in the role that it learned them in.
 

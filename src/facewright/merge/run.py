@@ -20,7 +20,7 @@ from facewright.media.reader import count_frames, open_video
 from facewright.merge import result
 from facewright.merge.cast import Cast, cast
 from facewright.merge.line import Line
-from facewright.merge.people import people_of
+from facewright.merge.people import held, people_of
 from facewright.merge.predict import NULL, Swapper, predictor
 from facewright.merge.settings import MergeSettings
 from facewright.merge.summary import summarise
@@ -38,6 +38,8 @@ class MergeStep:
     out: str
     settings: MergeSettings = field(default_factory=MergeSettings)
     person: str = ""
+    _held: object = field(default=None, init=False, repr=False, compare=False)
+    """What the gate's question read of a DFM file, until the net is open; gone with the step where it is refused."""
 
     stage = "merge"
 
@@ -64,7 +66,9 @@ class MergeStep:
     @cached_property
     def swapper(self) -> Swapper:
         """The net, loaded once per process."""
-        return predictor(self.run, self.settings)
+        net = predictor(self.run, self.settings)
+        self._held = None
+        return net
 
     @property
     def is_null(self) -> bool:
@@ -73,6 +77,11 @@ class MergeStep:
 
     def likenesses(self) -> list[Likeness]:
         """The source as the run recorded it, and the person who is replaced. Raises ConsentRefused (none recorded)."""
+        return list(self._people)
+
+    @cached_property
+    def _people(self) -> list[Likeness]:
+        """Asked once: merge.json names those whom the gate saw."""
         who = self.cast
         ids = who.face_ids()
         target = [
@@ -85,7 +94,11 @@ class MergeStep:
 
     def _sources(self) -> list[Likeness]:
         """The film's own people stand for the target; of the net's, the source alone is seen in it."""
-        return [] if self.is_null else [one for one in people_of(Path(self.run)) if one.role == "source_likeness"]
+        if self.is_null:
+            return []
+        if "swapper" not in self.__dict__:
+            self._held = held(Path(self.run))
+        return [one for one in people_of(Path(self.run)) if one.role == "source_likeness"]
 
     def inputs(self) -> dict[str, str]:
         """Digests of film, faces and weights."""

@@ -29,6 +29,9 @@ _SLOTS, _VALUE_BYTES, _KEY_BYTES, _SPARE_BYTES = 3, 8, 512, 1 << 20
 """Arrays that an optimiser's file may keep of each weight (of both kinds, where the user went from one to the other),
 bytes of a value (old protocols spell float32 longer), of a name, and of the rest."""
 
+_UNSEEN_BYTES = 4 << 30
+"""The most that an optimiser's file may keep of weights that no file holds."""
+
 _LAST_ITERATION = 999_999_999
 _KINDS = {frozenset({"acc"}): "RMSprop", frozenset({"ms", "vs"}): "AdaBelief"}
 _SLOT = re.compile(r"(?P<slot>acc|ms|vs)_(?P<scope>[^/]+)/(?P<rest>.+)_0:0")
@@ -86,8 +89,7 @@ def read_dfl(folder: Path, name: str = "", *, archi: str = "", face_type: str = 
         for part in parts for key, array in arrays.get(part, {}).items()
     }
     is_near(family.net, settings, weights)
-    # Of the whole net: the memory of a part whose weights are not there any more may still be.
-    limit_bytes = memory_limit(sizes_of(family.net, settings).values())
+    limit_bytes = _limit_of(sizes_of(family.net, settings), weights)
     optimiser = _read_optimiser(family.part(OPTIMISER), limit_bytes, whole=family.net == "xseg")
     iteration = content["iter"] or (optimiser.iterations if optimiser is not None and not family.data.is_file() else 0)
     return ForeignModel(
@@ -204,6 +206,14 @@ def _tensor(array: np.ndarray) -> Tensor:
 def memory_limit(sizes: Iterable[torch.Size]) -> int:
     """The most bytes that the file of an optimiser can honestly have, for weights of these sizes."""
     return sum(_SLOTS * (_VALUE_BYTES * size.numel() + _KEY_BYTES) for size in sizes) + _SPARE_BYTES
+
+
+def _limit_of(sizes: Mapping[str, torch.Size], weights: Mapping[str, Tensor]) -> int:
+    """The same for a net whose files hold these weights. The memory of a part whose weights are not there any more may
+    still be; what nothing but the options speaks for gets no more than `_UNSEEN_BYTES`."""
+    seen = {name for name, size in sizes.items() if name in weights and weights[name].numel() == size.numel()}
+    unseen_bytes = memory_limit(size for name, size in sizes.items() if name not in seen)
+    return memory_limit(sizes[name] for name in seen) + min(unseen_bytes, _UNSEEN_BYTES)
 
 
 def _read_optimiser(file: Path, limit_bytes: int, *, whole: bool = False) -> OptimiserState | None:

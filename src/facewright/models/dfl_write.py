@@ -86,15 +86,17 @@ def write_dfl(
             remedy="Give another folder or another --name.", where=family.folder,
         )
     contents = {family.part(name): content for name, content in files.items()} | {family.data: data}
-    parts = [(path.with_name(f".{path.name}{PART}"), path) for path in contents]
+    parts, written = [(path.with_name(f".{path.name}{PART}"), path) for path in contents], set[Path]()
     try:
         for part, path in parts:
             _write(part, contents[path])
+            written.add(part)
         enter({path.name: sha256_of(part) for part, path in parts})
         replace_files(parts)
     except BaseException as error:
-        for path in (path for pair in parts for path in pair):
-            path.unlink(missing_ok=True)  # ours, of this very call: a half model would only be in the way
+        for part, path in parts:
+            # A half model would only be in the way; what this call did not rename is another's.
+            (path if part in written and not part.exists() else part).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise disk_error(error, family.data) from error
         raise

@@ -19,7 +19,7 @@ _LIMIT_BYTES = 2 << 30
 _LARGEST_SIDE = 2048
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class OnnxFile:
     """A file that was looked through. `facts`: what our metadata say of it, {} in a file of others; `kind`: what it is
     taken for, for refusals."""

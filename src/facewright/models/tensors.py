@@ -70,18 +70,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_sizes(path: Path) -> dict[str, torch.Size]:
-    """Name -> size of every tensor of a file, from its header alone. Raises FileRefused."""
+    """Name -> size of every tensor of a file, from its header alone. Raises FileRefused, also for a type of numbers
+    that `write_tensors` does not write."""
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
-            return {name: torch.Size(file.get_slice(name).get_shape()) for name in names}
+            slices = {name: file.get_slice(name) for name in names}
+            odd = {found.get_dtype() for found in slices.values()} - set(_DTYPES.values())
+            sizes = {name: torch.Size(found.get_shape()) for name, found in slices.items()}
     except (OSError, SafetensorError) as error:
         raise _unreadable(path, error) from error
+    if odd:
+        raise _unreadable(path, f"It holds numbers of the type {min(odd)}.")
+    return sizes
 
 
-def _unreadable(path: Path, error: Exception) -> FileRefused:
+def _unreadable(path: Path, why: object) -> FileRefused:
     return FileRefused(
-        f"Cannot read {path.name}.", why=str(error), remedy="Use an earlier checkpoint of this run.", where=path
+        f"Cannot read {path.name}.", why=str(why), remedy="Use an earlier checkpoint of this run.", where=path
     )
 
 

@@ -103,7 +103,7 @@ class ConsentStore:
     def list(self) -> list[Listed]:
         """Every readable record, oldest first, shipped ones first. A damaged file is no record: see `damaged`."""
         places = ((True, self._shipped), (False, self.folder))
-        return [Listed(r, shipped, self._revoked(r)) for shipped, folder in places for r in _read(folder)[0]]
+        return [Listed(r, shipped, self.revoked(r)) for shipped, folder in places for r in _read(folder)[0]]
 
     def damaged(self) -> dict[Path, str]:
         """Envelopes that cannot be used at all, each with the reason."""
@@ -141,6 +141,16 @@ class ConsentStore:
         open_revocation(envelope, record)
         write_atomic(self._revocation_file(record), envelope)
         return record
+
+    def revoked(self, record: Record) -> str:
+        """The reason code that was signed, or ""; a revocation that cannot be read counts: consent fails closed."""
+        path = self._revocation_file(record)
+        if not path.exists():
+            return ""
+        try:
+            return str(open_revocation(read_file(path, limit_bytes=LIMIT_BYTES), record)["reason_code"])
+        except (ConsentRefused, TraceBroken, FileRefused):
+            return "a damaged revocation lies beside it"
 
     def find(self, role: str, footage_sha256: Iterable[str], now: datetime, project: str, use: str) -> Record | None:
         """The first usable record of these films (shipped people, test clips) that fits the role, or None.
@@ -181,7 +191,7 @@ class ConsentStore:
                        "Wait until then, or set this machine's clock.")
         if now >= after:
             return _no(f"The record of {record.name} has expired.", record, f"It ended at {stamp(after)}.", renew)
-        if revoked := self._revoked(record):
+        if revoked := self.revoked(record):
             return _no(f"The record of {record.name} was revoked.", record, f"Reason: {revoked}.", renew)
         return _scope(record, role, use, project, footage)
 
@@ -215,16 +225,6 @@ class ConsentStore:
 
     def _revocation_file(self, record: Record) -> Path:
         return self.folder / f"{record.id}.revocation.json"
-
-    def _revoked(self, record: Record) -> str:
-        """The reason code, or ""; a revocation that cannot be read counts: consent fails closed."""
-        path = self._revocation_file(record)
-        if not path.exists():
-            return ""
-        try:
-            return str(open_revocation(read_file(path, limit_bytes=LIMIT_BYTES), record)["reason_code"])
-        except (ConsentRefused, TraceBroken, FileRefused):
-            return "a damaged revocation lies beside it"
 
 
 def _scope(record: Record, role: str, use: str, project: str, footage: set[str]) -> ConsentRefused | None:

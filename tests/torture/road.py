@@ -137,12 +137,14 @@ def jobs_of(stage: str, folder: Path) -> list[Job]:
     return [job for job in (Job.open(p.parent) for p in roots) if job.stage == stage]
 
 
-def check_books(stage: str, folder: Path, home: Path) -> None:
-    """One job that is done, every item recorded once, a whole ledger."""
-    (job,) = jobs_of(stage, folder)
-    assert job.state() == "done"
-    ids = [r["id"] for r in scan(job.journal)[0] if r["kind"] == "item"]
-    assert len(ids) == len(set(ids)), "an acknowledged item was done twice"
+def check_books(stage: str, folder: Path, home: Path, jobs: int = 1) -> None:
+    """So many jobs, all done, every item recorded once, a whole ledger."""
+    found = jobs_of(stage, folder)
+    assert len(found) == jobs
+    for job in found:
+        assert job.state() == "done"
+        ids = [r["id"] for r in scan(job.journal)[0] if r["kind"] == "item"]
+        assert len(ids) == len(set(ids)), "an acknowledged item was done twice"
     report = Ledger(home / "data" / "ledger.jsonl").verify()
     assert report.intact
     assert not report.torn_bytes

@@ -1,6 +1,6 @@
 """Weights that a new net may begin with: an encoder and a decoder that learned drawn heads. Their card: MODEL_CARDS.md.
 
-Whether they help was measured: docs/decisions/015-quick-begins-with-drawn-heads.md.
+Whether they help was measured: docs/decisions/015-weights-of-drawn-heads-are-an-option.md.
 """
 
 from __future__ import annotations

@@ -216,6 +216,36 @@ def test_a_failed_chunk_leaves_nothing(folder, monkeypatch):
     assert not list(folder.rglob("*.part"))
 
 
+def _embed(pictures, points):
+    return np.ones((len(pictures), 4), np.float32)
+
+
+def test_an_index_that_another_process_holds_is_not_thrown_away(folder, faces, monkeypatch):
+    Faceset.open(folder).vectors(embed=_embed, net_sha256="ab" * 32)
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, timeout=5.0: real(path, timeout=0.05))
+    holder = real(folder / "index.sqlite", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    for path in (folder / "faces").rglob("*.jpg"):
+        os.utime(path)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        Faceset.open(folder).index.refresh()
+    holder.execute("ROLLBACK")
+    assert holder.execute("SELECT COUNT(*) FROM vectors").fetchone()[0] == len(faces)
+    holder.close()
+
+
+def test_vectors_of_faces_that_are_gone_go_though_another_file_is_damaged(folder, faces):
+    faceset = Faceset.open(folder)
+    faceset.vectors(embed=_embed, net_sha256="ab" * 32)
+    faceset.file(faces[0]).unlink()
+    faceset.file(faces[1]).write_bytes(b"\0" * 100)
+    faceset.index.refresh()
+    with sqlite3.connect(folder / "index.sqlite") as db:
+        left = {row[0] for row in db.execute("SELECT face_id FROM vectors")}
+    assert left == {face.face_id for face in faces[2:]}
+
+
 def test_vectors_lie_in_the_index_alone_and_can_be_forgotten(folder, faces):
     calls = []
 

@@ -91,7 +91,9 @@ class Index:
         try:
             with self.connect() as db:
                 _refresh(db, self.folder)
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if _is_locked(error):
+                raise
             self._throw_away()
             with self.connect() as db:
                 _refresh(db, self.folder)
@@ -129,7 +131,7 @@ class Index:
         try:
             return _connected(path)
         except sqlite3.DatabaseError as error:
-            if _is_the_disk(error) or (isinstance(error, sqlite3.OperationalError) and "locked" in str(error)):
+            if _is_the_disk(error) or _is_locked(error):
                 raise
             self._throw_away()
             return _connected(path)
@@ -158,6 +160,11 @@ def _is_the_disk(error: sqlite3.DatabaseError) -> bool:
     code = getattr(error, "sqlite_errorcode", None) or 0
     kinds = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
     return code & 0xFF in kinds and code != sqlite3.SQLITE_IOERR_SHORT_READ
+
+
+def _is_locked(error: sqlite3.DatabaseError) -> bool:
+    """Whether another process holds it, longer than one waits: nothing is damaged."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _connected(path: Path) -> sqlite3.Connection:
@@ -232,7 +239,8 @@ def _refresh(db: sqlite3.Connection, folder: Path) -> None:
         # A copied file shows the same face twice: the first path counts.
         db.execute("UPDATE faces SET doubled = EXISTS (SELECT 1 FROM faces AS other "
                    "WHERE other.face_id = faces.face_id AND other.path < faces.path) WHERE trouble = ''")
-        db.execute("DELETE FROM vectors WHERE face_id NOT IN (SELECT face_id FROM faces)")
+        # Rows of damaged files name no face: compared with nothing, nothing would be deleted.
+        db.execute("DELETE FROM vectors WHERE face_id NOT IN (SELECT face_id FROM faces WHERE face_id IS NOT NULL)")
 
 
 def _refresh_folder(db: sqlite3.Connection, folder: Path, name: str) -> bool:

@@ -94,18 +94,7 @@ def test_one_undo_takes_back_an_operation_that_was_killed_and_begun_again(deed, 
     go = {"remove": lambda: labels.remove(faceset),
           "import": lambda: labels.take_in(faceset, tmp_path / "l.json", replace=True),
           "to-labels": lambda: labels.from_masks(faceset, TraceSettings(), replace=True)}[deed]
-    real, calls = Writer.write_faces, []
-
-    def killed(self, changes):
-        calls.append(1)
-        if len(calls) > 1:
-            raise Killed
-        return real(self, changes)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Writer, "write_faces", killed)
-        with pytest.raises(Killed):
-            go()
+    kill_in_batch(1, monkeypatch, go)
     between = stored(faceset)
     assert sum(i in between and same(between[i], before[i]) for i in before) == 70 - 64
     go()

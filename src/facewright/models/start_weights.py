@@ -27,10 +27,10 @@ _PARTS = {"encoder": "encoder", "decoder_src": "decoder", "decoder_dst": "decode
 
 def stored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A df net's weights -> those that are kept, by the file's names: the decoder of the source stands for both."""
-    parts = {"encoder.": "encoder.", "decoder_src.": "decoder."}
+    parts = {name: name.partition(".") for name in tensors}
     return {
-        theirs + name.removeprefix(ours): tensor
-        for name, tensor in tensors.items() for ours, theirs in parts.items() if name.startswith(ours)
+        f"{_PARTS[part]}.{rest}": tensors[name]
+        for name, (part, _, rest) in parts.items() if part in _PARTS and part != "decoder_dst"
     }
 
 

@@ -84,8 +84,11 @@ def split(given: dict[str, Any], cls: type[Settings]) -> dict[str, Any]:
     return {k: v for k, v in given.items() if k in names}
 
 
-def group(app: typer.Typer, name: str, help: str) -> typer.Typer:
-    """A sub-command group that shows its help when called bare."""
+def group(app: typer.Typer, name: str, help: str = "") -> typer.Typer:
+    """A sub-command group that shows its help when called bare; the one of that name where several files fill it."""
+    for known in app.registered_groups:
+        if known.name == name and known.typer_instance is not None:
+            return known.typer_instance
     child = typer.Typer(
         no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
     )

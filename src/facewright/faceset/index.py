@@ -23,10 +23,10 @@ from facewright.faceset import record
 
 NAME = "index.sqlite"
 FACES = "faces"
-VERSION = 2
+VERSION = 3
 RANGES = ("yaw_deg", "pitch_deg", "roll_deg", "sharpness", "score", "presence_01", "frame_index", "side_px")
 """Columns that `where` takes as (low, high), both inclusive."""
-EQUALS = ("source_sha256", "source_file", "face_type", "track", "person", "face_id", "mask_by")
+EQUALS = ("source_sha256", "source_file", "face_type", "track", "person", "face_id", "mask_by", "shot")
 """Columns that `where` takes as one value."""
 
 _ORDER = "ORDER BY source_file, source_sha256, frame_index, ordinal, path"
@@ -63,6 +63,9 @@ class Row:
     labels: int
     has_mask: int
     mask_by: str
+    shot: int
+    edited: int
+    smoothed: int
 
 
 _COLUMNS = tuple(f.name for f in fields(Row))
@@ -76,6 +79,7 @@ CREATE INDEX faces_in_order ON faces (source_file, source_sha256, frame_index, o
 CREATE INDEX faces_by_folder ON faces (folder);
 CREATE INDEX faces_by_id ON faces (face_id);
 CREATE TABLE vectors (face_id TEXT, net_sha256 TEXT, vector BLOB, PRIMARY KEY (face_id, net_sha256)) WITHOUT ROWID;
+CREATE TABLE measures (face_id TEXT, name TEXT, value BLOB, PRIMARY KEY (face_id, name)) WITHOUT ROWID;
 PRAGMA user_version = {VERSION};
 """
 
@@ -216,7 +220,8 @@ def row_of(path: str, face: Face, has_mask: bool) -> Row:
         pitch_deg=face.pitch_deg, roll_deg=face.roll_deg, sharpness=face.sharpness, score=face.score,
         presence_01=face.presence_01, x0_px=x0, y0_px=y0, x1_px=x1, y1_px=y1, flags=" ".join(face.flags),
         track=face.track, person=face.person, consent=face.consent, labels=len(face.polygons), has_mask=int(has_mask),
-        mask_by=face.mask_by if has_mask else "",
+        mask_by=face.mask_by if has_mask else "", shot=face.source.shot, edited=int(face.edited_px is not None),
+        smoothed=int(face.smoothed_px is not None),
     )
 
 
@@ -240,7 +245,9 @@ def _refresh(db: sqlite3.Connection, folder: Path) -> None:
         db.execute("UPDATE faces SET doubled = EXISTS (SELECT 1 FROM faces AS other "
                    "WHERE other.face_id = faces.face_id AND other.path < faces.path) WHERE trouble = ''")
         # Rows of damaged files name no face: compared with nothing, nothing would be deleted.
-        db.execute("DELETE FROM vectors WHERE face_id NOT IN (SELECT face_id FROM faces WHERE face_id IS NOT NULL)")
+        for table in ("vectors", "measures"):
+            known = "SELECT face_id FROM faces WHERE face_id IS NOT NULL"
+            db.execute(f"DELETE FROM {table} WHERE face_id NOT IN ({known})")
 
 
 def _refresh_folder(db: sqlite3.Connection, folder: Path, name: str) -> bool:
@@ -266,7 +273,8 @@ def _put(db: sqlite3.Connection, folder: Path, name: str, path: str, stamp: tupl
     try:
         row = row_of(path, *record.read_head(folder / path))
         values |= {column: getattr(row, column) for column in _COLUMNS}
-        db.execute("DELETE FROM vectors WHERE face_id = ?", (row.face_id,))
+        for table in ("vectors", "measures"):
+            db.execute(f"DELETE FROM {table} WHERE face_id = ?", (row.face_id,))
     except FileRefused as error:
         values["trouble"] = error.why or error.what
     names = ", ".join(values)

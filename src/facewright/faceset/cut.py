@@ -108,7 +108,7 @@ def draw(image: np.ndarray, faces: list[Face], long_side_px: int = 1280) -> byte
     """JPEG of a frame with boxes (green), crops (blue) and points (red) drawn in, at most `long_side_px` wide."""
     plain = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
     factor = min(1.0, long_side_px / max(plain.shape[:2]))
-    size = (max(round(plain.shape[0] * factor), 1), max(round(plain.shape[1] * factor), 1))
+    size = (max(round(plain.shape[1] * factor), 1), max(round(plain.shape[0] * factor), 1))
     small = resize(plain, size, "area") if factor < 1 else plain
     picture = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2BGR)
     for face in faces:

@@ -87,8 +87,8 @@ def _averaged(
 
 
 def resize(image: np.ndarray, size_px: int | tuple[int, int], interpolation: Interpolation = "cubic") -> np.ndarray:
-    """Resample (H, W[, C]) to (height, width[, C]) by OpenCV's resize (half-pixel centres); "auto" is "area" when
-    shrinking and "cubic" when growing."""
+    """Resample (H, W[, C]) to `size_px` (a side, or width and height) by OpenCV's resize (half-pixel centres); "auto"
+    is "area" when shrinking and "cubic" when growing."""
     size = (size_px, size_px) if isinstance(size_px, int) else size_px
     if (image.shape[1], image.shape[0]) == size:
         return image

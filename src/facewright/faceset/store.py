@@ -23,7 +23,6 @@ from facewright.core.files import (
     read_file,
     replace_files,
     replace_folder,
-    to_trash,
     write_atomic,
 )
 from facewright.faces.face import Face
@@ -117,8 +116,11 @@ class Writer:
         return len(parts)
 
     def remove(self, path: Path) -> Path:
-        """Move a face file into the faceset's trash; returns its new place."""
-        return to_trash(path, self.faceset / PRIVATE / "trash")
+        """Move one file into the faceset's trash; returns its new place (several: trash.take_out)."""
+        from facewright.faceset.trash import TRASH, take_out  # it needs this class
+
+        taken = take_out(self, [path], "removed")
+        return self.faceset / PRIVATE / TRASH / taken.name / path.relative_to(self.faceset)
 
     def update_header(self, change: Callable[[Header], Header]) -> Header:
         """Read faceset.json, change it, replace it atomically (only when it differs)."""

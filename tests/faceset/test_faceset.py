@@ -20,6 +20,7 @@ from facewright.faceset import header, record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person, Source
 from facewright.faceset.store import Writer, chunk_folder
+from facewright.faceset.trash import take_out
 
 OTHER = "fedcba9876543210" * 4
 
@@ -128,7 +129,7 @@ def test_index_follows_the_files(folder, faces, picture):
     changed = dataclasses.replace(faces[2], person="Dora")
     with Writer(folder) as writer:
         writer.write_face(faceset.file(faces[2]), changed, None)
-        writer.remove(faceset.file(faces[6]))
+        take_out(writer, [faceset.file(faces[6])], "test")
     renamed = faceset.file(faces[3])
     renamed.rename(renamed.with_name("holiday.jpg"))
     copy = chunk_folder(folder, SHA, 32) / "zz copy.jpg"

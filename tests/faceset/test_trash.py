@@ -168,15 +168,6 @@ def test_a_full_disk_keeps_every_face(folder, monkeypatch):
     assert contents(folder) == before
 
 
-def test_the_writer_s_remove_is_undone_likewise(folder):
-    before = contents(folder)
-    with Writer(folder) as writer:
-        place = writer.remove(folder / next(iter(before)))
-    assert place.read_bytes() == next(iter(before.values()))
-    bring_back(folder)
-    assert contents(folder) == before
-
-
 _KILLED = """
 import os, sys
 from pathlib import Path

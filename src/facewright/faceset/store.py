@@ -115,13 +115,6 @@ class Writer:
                 part.unlink(missing_ok=True)
         return len(parts)
 
-    def remove(self, path: Path) -> Path:
-        """Move one file into the faceset's trash; returns its new place (several: trash.take_out)."""
-        from facewright.faceset.trash import TRASH, take_out  # it needs this class
-
-        taken = take_out(self, [path], "removed")
-        return self.faceset / PRIVATE / TRASH / taken.name / path.relative_to(self.faceset)
-
     def update_header(self, change: Callable[[Header], Header]) -> Header:
         """Read faceset.json, change it, replace it atomically (only when it differs)."""
         before = header_file.load(self.faceset)

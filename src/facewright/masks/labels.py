@@ -20,6 +20,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
 from facewright.faceset.store import Writer, foreign_files
+from facewright.faceset.trash import take_out
 from facewright.image.warp import resize
 from facewright.masks import dfl, label, labelfile, undo
 from facewright.masks.label import Polygon
@@ -222,7 +223,7 @@ def fetch(folder: Path, out: Path, person: str = "") -> dict[str, Any]:
             if target.exists() and target.read_bytes() == data:
                 continue
             if target.exists():
-                writer.remove(target)
+                take_out(writer, [target], "replaced")
                 renewed += 1
             write_atomic(make_folder(target.parent) / target.name, data)
             copied += 1

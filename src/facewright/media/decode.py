@@ -67,6 +67,7 @@ class _Wanted:
     start: int
     stop: int
     step: int
+    size_px: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,13 @@ class _Hurt:
 
 
 def film_frames(
-    video: Video, start: int, stop: int, step: int, on_damage: Damage | None
+    video: Video, start: int, stop: int, step: int, on_damage: Damage | None, size_px: tuple[int, int] | None = None
 ) -> Iterator[Frame]:
     """Frames start, start + step, ... below stop. Closing the iterator ends the thread."""
-    width, height = video.size_px
+    width, height = size_px or video.size_px
     bytes_each = width * height * 3 * (2 if video.bit_depth > 8 else 1)
     lane = Lane(max(2, min(DEPTH, QUEUE_BYTES // max(1, bytes_each))))
-    wanted = _Wanted(start, stop, step)
+    wanted = _Wanted(start, stop, step, (width, height))
     thread = threading.Thread(target=_work, args=(lane, video, wanted), name=f"decode {video.path.name}", daemon=True)
     thread.start()
     try:
@@ -117,8 +118,8 @@ def _work(lane: Lane, video: Video, wanted: _Wanted) -> None:
 def _items(video: Video, wanted: _Wanted) -> Iterator[Frame | _Hurt]:
     """Frames in order; a hole repeats the picture before it (at the very start: the one after it) and says so."""
     line = timeline(video.path, video.stream_index)
-    width, height = video.size_px
-    to_rgb = ToRgb(video.colour, (width, height) if video.rotation_deg % 180 == 0 else (height, width))
+    turn = 1 if video.rotation_deg % 180 == 0 else -1
+    to_rgb = ToRgb(video.colour, _pair(video.size_px[::turn]), _pair(wanted.size_px[::turn]))
     last: np.ndarray | VideoFrame | None = None
     holes: list[int] = []
     for index, raw, hurt in _pictures(video, line, wanted):
@@ -143,6 +144,10 @@ def _items(video: Video, wanted: _Wanted) -> Iterator[Frame | _Hurt]:
             f"Not one frame of {video.path.name} can be decoded.", why=f"Frames {holes[0]} to {holes[-1]} are damaged.",
             remedy="Use an undamaged copy of the file.", where=video.path,
         )
+
+
+def _pair(size: tuple[int, ...]) -> tuple[int, int]:
+    return size[0], size[1]
 
 
 def _pictures(video: Video, line: Timeline, wanted: _Wanted) -> Iterator[tuple[int, VideoFrame | None, str]]:

@@ -44,8 +44,10 @@ def is_rgb(raw: VideoFrame) -> bool:
 class ToRgb:
     """Raw picture -> upright (H, W, 3) RGB array. One per thread: it keeps the converter's tables."""
 
-    def __init__(self, colour: ColourTags, coded_size_px: tuple[int, int]) -> None:
-        self._size = coded_size_px
+    def __init__(
+        self, colour: ColourTags, coded_size_px: tuple[int, int], scaled_px: tuple[int, int] | None = None
+    ) -> None:
+        self._size = scaled_px or coded_size_px
         self._matrix = _MATRICES[matrix_of(colour, coded_size_px)]
         self._range = FULL if colour.full_range else LIMITED
         self._converter = VideoReformatter()

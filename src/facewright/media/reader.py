@@ -36,12 +36,14 @@ def frames(
     *,
     step: int = 1,
     on_damage: Callable[[int, str], None] | None = None,
+    size_px: tuple[int, int] | None = None,
 ) -> Iterator[Frame]:
     """Upright RGB frames start, start + step, ... below stop (None: the end), in order, as a generator.
 
     Decoding runs ahead on its own thread (8 frames, fewer when they are huge); closing the generator ends it.
     A film always yields each index once: a frame that cannot be decoded repeats the picture before it, and
     `on_damage(index, text)` is told (in the caller's thread). A damaged still is told and passed over.
+    size_px: (width, height) to which pictures are scaled down, for looking at many of them cheaply.
     """
     count = count_frames(video)
     if start < 0 or step < 1 or (stop is not None and stop < 0):
@@ -53,11 +55,11 @@ def frames(
     if start >= stop:
         return
     if video.stills:
-        yield from still_frames(video, start, stop, step, on_damage)
+        yield from still_frames(video, start, stop, step, on_damage, size_px)
         return
     from facewright.media.decode import film_frames
 
-    yield from film_frames(video, start, stop, step, on_damage)
+    yield from film_frames(video, start, stop, step, on_damage, size_px)
 
 
 def count_frames(video: Video) -> int:

@@ -138,8 +138,9 @@ def open_stills(path: Path) -> Video:
 
 
 def still_frames(
-    video: Video, start: int, stop: int, step: int, on_damage: Callable[[int, str], None] | None
-) -> Iterator[Frame]:
+    video: Video, start: int, stop: int, step: int, on_damage: Callable[[int, str], None] | None,
+    size_px: tuple[int, int] | None = None,
+) -> Iterator[Frame]:  # fmt: skip
     """Pictures start, start + step, ...; a damaged one is told and passed over."""
     folder = video.path if video.path.is_dir() else video.path.parent
     for index in range(start, stop, step):
@@ -149,6 +150,8 @@ def still_frames(
             if on_damage is not None:
                 on_damage(index, f"{error.what} {error.why}".strip())
             continue
+        if size_px is not None:
+            image = np.asarray(cv2.resize(image, size_px, interpolation=cv2.INTER_AREA))
         yield Frame(index, index, video.time_base, image)
 
 

@@ -1,0 +1,159 @@
+"""Where a film changes from one shot to the next. PySceneDetect judges; pictures and their numbers are our reader's.
+
+Its own video backends are not used: they count frames by rate, know no rotation, and turn FFmpeg's log on for the
+whole process. It is handed small pictures one by one, so that cuts are exact frame indices at any frame rate.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from facewright.media.frame import Video
+from facewright.media.reader import count_frames, frame_times, frames
+
+THRESHOLD = 3.0
+SIDE_PX = 256
+LEAST_CHANGE = 15.0
+LEAST_DIFFERENCE = 8.0
+"""Of two pictures, in grey levels. Hue and saturation, which it weighs too, leap where black gets a colour."""
+DARK = 12
+WINDOW = 2
+FLASH_FRAMES = 3
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """Frames first .. stop - 1, taken in one go. Seconds count from the film's first frame; end_s is that of `stop`."""
+
+    index: int
+    first: int
+    stop: int
+    start_s: float
+    end_s: float
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames."""
+        return self.stop - self.first
+
+
+def find_shots(
+    video: Video, threshold: float = THRESHOLD, *, on_progress: OnProgress | None = None
+) -> tuple[Shot, ...]:
+    """The shots of a film, which meet and cover every frame; of a folder of stills, each picture is one.
+
+    threshold: how many times more than its neighbours (two on each side) a change between frames must be (3 finds
+    hard cuts and leaves pans and handheld cameras whole; smaller finds more). A flash of up to three frames is no
+    cut; a fade through black is one, in its middle. on_progress(done, frames). Reads the film once, at 256 px.
+    Raises FileRefused when not one frame can be decoded.
+    """
+    count = count_frames(video)
+    if video.stills:
+        cuts: list[int] = list(range(1, count))
+    else:
+        cuts = find_cuts(_small(video, count, on_progress), threshold)
+    return _shots(video, [0, *cuts, count])
+
+
+def find_cuts(pictures: Iterable[np.ndarray], threshold: float = THRESHOLD) -> list[int]:
+    """Small pictures (H, W, 3) RGB uint8 in order -> ascending indices of those that begin a new shot (0 is not told).
+
+    Holds seven pictures at a time.
+    """
+    from scenedetect.common import FrameTimecode
+    from scenedetect.detectors import AdaptiveDetector, ThresholdDetector
+
+    hard = AdaptiveDetector(threshold, min_scene_len=0, window_width=WINDOW, min_content_val=LEAST_CHANGE)
+    fades = ThresholdDetector(DARK, min_scene_len=0)
+    cuts = _Cuts()
+    for at, picture in enumerate(_padded(pictures)):
+        # The detector needs neighbours on both sides: the film's first and last picture stand still at its ends.
+        now = FrameTimecode(at, 25.0)
+        bgr = np.ascontiguousarray(picture[..., ::-1])
+        cuts.see(at - WINDOW, picture)
+        for found in hard.process_frame(now, bgr):
+            cuts.add(found.frame_num - WINDOW)
+        for found in fades.process_frame(now, bgr):
+            cuts.fade(found.frame_num - WINDOW, at - WINDOW)
+    return cuts.all()
+
+
+class _Cuts:
+    """Cuts as they come in; takes back those that were a flash or the fade of a black card."""
+
+    def __init__(self) -> None:
+        self._hard: list[int] = []
+        self._fades: list[tuple[int, int, int]] = []
+        self._seen: deque[tuple[int, np.ndarray]] = deque(maxlen=WINDOW + FLASH_FRAMES + 2)
+
+    def see(self, index: int, picture: np.ndarray) -> None:
+        self._seen.append((index, picture))
+
+    def add(self, cut: int) -> None:
+        held = dict(self._seen)
+        if _difference(held[cut - 1], held[cut]) < LEAST_DIFFERENCE:
+            return
+        if self._hard and cut - self._hard[-1] <= FLASH_FRAMES:
+            before, flash, after = held[self._hard[-1] - 1], held[self._hard[-1]], held[cut]
+            if _difference(before, after) < _difference(before, flash) / 2:
+                self._hard.pop()
+                return
+        self._hard.append(cut)
+
+    def fade(self, cut: int, light: int) -> None:
+        """`cut` is the middle of the dark, `light` the first light picture."""
+        self._fades.append((2 * cut - light, cut, light))
+
+    def all(self) -> list[int]:
+        soft = [
+            cut for dark, cut, light in self._fades
+            # Dark from the beginning is a fade in; a black card between two hard cuts is a shot of its own.
+            if dark > 0 and not any(dark - WINDOW <= h <= light + WINDOW for h in self._hard)
+        ]
+        return sorted({*self._hard, *soft})
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a.astype(np.int16) - b).mean())
+
+
+def _padded(pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    last: np.ndarray | None = None
+    for picture in pictures:
+        if last is None:
+            yield from [picture] * WINDOW
+        yield picture
+        last = picture
+    if last is not None:
+        yield from [last] * WINDOW
+
+
+def _small(video: Video, count: int, on_progress: OnProgress | None) -> Iterator[np.ndarray]:
+    for frame in frames(video, size_px=small_size(video.size_px, SIDE_PX)):
+        yield frame.image if frame.image.dtype == np.uint8 else (frame.image >> 8).astype(np.uint8)
+        if on_progress is not None:
+            on_progress(frame.index + 1, count)
+
+
+def small_size(size_px: tuple[int, int], side_px: int) -> tuple[int, int]:
+    """(width, height) scaled so that the longer side is at most `side_px`; never enlarged, never below 1."""
+    scale = min(1.0, side_px / max(size_px))
+    return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
+
+
+def _shots(video: Video, edges: list[int]) -> tuple[Shot, ...]:
+    pts = frame_times(video)
+    times = (pts - pts[0]) * float(video.time_base)
+    length = video.duration_s or float(times[-1]) + float(1 / video.rate)
+    ends = np.append(times, max(length, float(times[-1])))
+    return tuple(
+        Shot(number, first, stop, round(float(ends[first]), 6), round(float(ends[stop]), 6))
+        for number, (first, stop) in enumerate(pairwise(edges))
+    )

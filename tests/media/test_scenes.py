@@ -1,0 +1,121 @@
+"""Shots: exact on cuts made up, whole where a camera only moves."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from facewright.media.reader import open_video
+from facewright.media.scenes import find_cuts, find_shots, small_size
+from facewright.media.stills import encode_still
+
+SIZE = (160, 90)
+
+
+def world(seed: int) -> np.ndarray:
+    """(180, 320, 3) uint8: a place to film, unlike those of other seeds."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(30, 226, (6, 10, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(blocks, (320, 180), interpolation=cv2.INTER_CUBIC))
+
+
+def filmed(seed: int, count: int, speed: float = 1.0) -> list[np.ndarray]:
+    """Pictures of a camera that pans over one place."""
+    place = world(seed)
+    return [place[20:110, int(at * speed) : int(at * speed) + 160] for at in range(count)]
+
+
+def write(
+    path: Path, pictures: list[np.ndarray], pts: list[int] | None = None, base: Fraction = Fraction(1, 25)
+) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "18", "bf": "2", "g": "12"})
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.codec_context.time_base = base
+        for at, picture in enumerate(pictures):
+            raw = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            raw.pts, raw.time_base = (at if pts is None else pts[at]), base
+            container.mux(stream.encode(raw))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_cuts_are_exact_frames_wherever_they_lie(tmp_path: Path) -> None:
+    lengths = [1, 7, 20, 4, 33, 2]  # also a shot of one picture at the start and of two at the end
+    pictures = [p for seed, n in enumerate(lengths) for p in filmed(seed, n)]
+    seen: list[tuple[int, int]] = []
+    shots = find_shots(open_video(write(tmp_path / "a.mp4", pictures)), on_progress=lambda d, t: seen.append((d, t)))
+    assert [(s.first, s.stop) for s in shots] == [(0, 1), (1, 8), (8, 28), (28, 32), (32, 65), (65, 67)]
+    assert [s.index for s in shots] == list(range(6))
+    assert shots[2].start_s == pytest.approx(8 / 25)
+    assert shots[-1].end_s == pytest.approx(67 / 25)
+    assert shots[3].frame_count == 4
+    assert seen[-1] == (67, 67)
+
+
+def test_times_are_the_films_own_where_the_rate_varies(tmp_path: Path) -> None:
+    pictures = filmed(1, 10) + filmed(2, 10)
+    pts = [int(x) for x in np.cumsum([5, *([40, 20, 80] * 7)[:19]])]
+    video = open_video(write(tmp_path / "v.mp4", pictures, pts, Fraction(1, 1000)))
+    assert video.variable_rate
+    shots = find_shots(video)
+    assert [(s.first, s.stop) for s in shots] == [(0, 10), (10, 20)]
+    assert shots[0].end_s == shots[1].start_s == pytest.approx((pts[10] - pts[0]) / 1000)
+
+
+def test_a_moving_camera_a_flash_and_a_fade_in_are_no_cuts() -> None:
+    pan = filmed(3, 40, speed=4)
+    assert find_cuts(pan) == []
+    for length in (1, 2, 3):
+        flashed = [*pan[:20], *[np.full_like(pan[0], 255)] * length, *pan[20 + length :]]
+        assert find_cuts(flashed) == []
+    dark = [np.rint(p * min(1, at / 20)).astype(np.uint8) for at, p in enumerate(pan)]
+    assert find_cuts(dark) == []
+
+
+def test_a_fade_through_black_is_one_cut_and_a_black_card_a_shot() -> None:
+    first, second = filmed(4, 30, speed=0), filmed(5, 30, speed=0)
+    ramp = np.linspace(1, 0, 20)
+    faded = [
+        *first[:10], *(np.rint(p * f).astype(np.uint8) for p, f in zip(first[10:], ramp)),
+        *(np.rint(p * f).astype(np.uint8) for p, f in zip(second, ramp[::-1])), *second[20:],
+    ]
+    found = find_cuts(faded)
+    assert len(found) == 1
+    assert 28 <= found[0] <= 31
+    assert find_cuts([*first, *[np.zeros_like(first[0])] * 8, *second]) == [30, 38]
+
+
+def test_a_lower_threshold_finds_more() -> None:
+    restless = filmed(6, 12, speed=9)
+    pictures = restless + filmed(7, 12, speed=9)
+    assert find_cuts(pictures, 1000.0) == []
+    assert find_cuts(pictures, 2.0) == [12]
+
+
+def test_each_still_is_a_shot_and_none_is_read(tmp_path: Path) -> None:
+    for at in range(4):
+        (tmp_path / f"{at}.png").write_bytes(encode_still(filmed(8, 1)[0]))
+    video = open_video(tmp_path)
+    (tmp_path / "2.png").write_bytes(b"broken since")
+    assert [(s.first, s.stop) for s in find_shots(video)] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_nothing_to_look_at_and_sizes() -> None:
+    assert find_cuts([]) == []
+    assert find_cuts(filmed(1, 1)) == []
+    assert small_size((1920, 1080), 256) == (256, 144)
+    assert small_size((4000, 2), 256) == (256, 1)
+    assert small_size((100, 50), 256) == (100, 50)
+
+
+def test_rotated_films_are_looked_at_upright(make_clip) -> None:
+    from tests.media.conftest import Clip
+
+    path = make_clip(Clip("turned_scenes.mp4", "libx264", "yuv420p"), rotation=(90, False))
+    assert find_shots(open_video(path))[-1].stop == 18

@@ -6,9 +6,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-_BLOCK_PX = 64
+LEAST_SIDE_PX = _BLOCK_PX = 64
+"""CPBD looks at whole blocks of this side alone: a smaller picture has no value."""
 _EDGES_OF_A_BLOCK = 0.002 * _BLOCK_PX * _BLOCK_PX
-_LONGEST_WALK_PX = 100
+_LONGEST_WALK_PX, _RIM_PX = 100, 8
 _BETA, _JUST_NOTICEABLE = 3.6, 63
 _LOW_CONTRAST, _WIDTHS_PX = 50, (5.0, 3.0)
 _CANNY_SIGMA_PX, _CANNY_RADIUS_PX, _CANNY_LOW, _CANNY_HIGH = 1.0, 4, 0.1, 0.2
@@ -24,10 +25,12 @@ def cpbd(grey: np.ndarray) -> float:
 
     Only whole blocks of 64 px in which there are edges enough count.
     """
+    pixels = grey.size
+    grey = _lit(grey)
     rows, columns = grey.shape[0] // _BLOCK_PX, grey.shape[1] // _BLOCK_PX
     if not rows or not columns:
         return 0.0
-    widths = _blocks(_edge_widths(grey), rows, columns)
+    widths = _blocks(_edge_widths(grey, pixels), rows, columns)
     whole = _blocks(grey, rows, columns)
     contrast = np.ptp(whole, axis=-1)
     noticeable_px = np.where(contrast <= _LOW_CONTRAST, *_WIDTHS_PX)
@@ -38,15 +41,28 @@ def cpbd(grey: np.ndarray) -> float:
     return float(np.mean(np.rint(100 * blur_01) <= _JUST_NOTICEABLE))
 
 
+def _lit(grey: np.ndarray) -> np.ndarray:
+    """The part that is not black, with so much around it, cut between blocks, that nothing else is seen of an edge:
+    the same result, and much less to look at where all but a face is black."""
+    x, y, width, height = cv2.boundingRect(grey)
+    if not width:
+        return grey[:0]
+    rows, columns = (
+        slice(max(start - _RIM_PX, 0) // _BLOCK_PX * _BLOCK_PX, -(-(start + size + _RIM_PX) // _BLOCK_PX) * _BLOCK_PX)
+        for start, size in ((y, height), (x, width)))
+    return grey[rows, columns]
+
+
 def _blocks(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """(H, W) -> (blocks, pixels of a block), what does not fill a block cut off."""
     whole = values[: rows * _BLOCK_PX, : columns * _BLOCK_PX]
     return whole.reshape(rows, _BLOCK_PX, columns, _BLOCK_PX).swapaxes(1, 2).reshape(rows * columns, -1)
 
 
-def _edge_widths(grey: np.ndarray) -> np.ndarray:
-    """How far from each vertical edge its brightness goes on rising (or falling), both ways together; 0 elsewhere."""
-    edges = _vertical_edges(grey)
+def _edge_widths(grey: np.ndarray, pixels: int) -> np.ndarray:
+    """How far from each vertical edge its brightness goes on rising (or falling), both ways together; 0 elsewhere.
+    pixels: of the whole picture, which `grey` is the part of that is not black."""
+    edges = _vertical_edges(grey, pixels)
     y, x = np.nonzero(edges)
     values = grey.astype(np.int16)
     gx, gy = values[y, x + 1] - values[y, x - 1], values[y + 1, x] - values[y - 1, x]
@@ -73,11 +89,11 @@ def _walked(goes: np.ndarray, y: np.ndarray, x: np.ndarray, way: int) -> np.ndar
     return length
 
 
-def _vertical_edges(grey: np.ndarray) -> np.ndarray:
+def _vertical_edges(grey: np.ndarray, pixels: int) -> np.ndarray:
     """Where the horizontal gradient is large, and larger than at both neighbours of one axis; never at the rim."""
     power = cv2.Sobel(grey, cv2.CV_32F, 1, 0, borderType=cv2.BORDER_REFLECT)
     power *= power  # (8 times the gradient)^2: whole numbers, exact
-    power[power <= 16 * np.sqrt(power.mean(dtype=np.float64))] = 0
+    power[power <= 16 * np.sqrt(power.sum(dtype=np.float64) / pixels)] = 0
     found, here = np.zeros(grey.shape, bool), power[1:-1, 1:-1]
     beside = np.maximum(power[1:-1, :-2], power[1:-1, 2:])
     above = np.maximum(power[:-2, 1:-1], power[2:, 1:-1])
@@ -91,7 +107,7 @@ def _busy(grey: np.ndarray, rows: int, columns: int) -> np.ndarray:
     down, right = _slopes(_smoothed(grey))
     strength = cv2.magnitude(right, down)
     strength[[0, -1]] = strength[:, [0, -1]] = 0
-    around = cv2.dilate(strength, np.uint8([[1, 1, 1], [1, 0, 1], [1, 1, 1]]))
+    around = cv2.dilate(strength, np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8))
     sure = (strength > around) & (strength >= _CANNY_HIGH)
     busy, maybe = (_enough(x, rows, columns) for x in (sure, strength >= _CANNY_LOW))
     return _enough(_canny(strength, down, right), rows, columns) if (maybe & ~busy).any() else busy

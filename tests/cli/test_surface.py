@@ -42,6 +42,8 @@ SPELLED = {
     "mask_labels_remove": ["mask labels remove"], "mask_labels_restore": ["mask labels restore"],
     "model_trash_list": ["model trash list"], "model_trash_restore": ["model trash restore"],
     "model_trash_empty": ["model trash empty"],
+    "faces_trash_list": ["faces trash list"], "faces_trash_restore": ["faces trash restore"],
+    "faces_trash_empty": ["faces trash empty"],
     "faces_forget_identity": ["faces forget-identity"], "demo": ["demo"], "new": ["new"],
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ import pytest
 
 from facewright.core.errors import Mismatch, NothingFound
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.marks import PARKED, mark
 from facewright.merge.cast import cast
 
 
@@ -16,6 +17,16 @@ def test_a_set_of_one_unnamed_person(world):
     assert all(len(p.targets) == 1 and not p.reason for p in plan.values())
     assert plan[10].targets[0].motion_px == 0
     assert len(who.face_ids()) == 100
+
+
+def test_parked_faces_are_replaced_as_ever(world):
+    faceset = Faceset.open(world.fill("parked"))
+    before = cast(faceset, world.sha256, "drawn.mkv").plan(0, 20)
+    mark(faceset, list(faceset.rows(frame_index=(5, 9))), add=[PARKED])
+    assert faceset.info().flags["parked"] == 5
+    assert cast(Faceset.open(faceset.path), world.sha256, "drawn.mkv").plan(0, 20).keys() == before.keys()
+    after = cast(faceset, world.sha256, "drawn.mkv").plan(5, 10)
+    assert [len(after[i].targets) for i in range(5, 10)] == [1] * 5
 
 
 def test_motion_between_the_neighbours(world):

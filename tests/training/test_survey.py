@@ -65,6 +65,18 @@ def test_several_people_need_a_name(drawn, write, tmp_path):
     assert [f.stem[-9:-2] for f in files] == ["0000000", "0000002", "0000004"]
 
 
+def test_parked_faces_are_left_out(drawn, write, tmp_path):
+    some = drawn(6)
+    some.faces[2] = dataclasses.replace(some.faces[2], flags=("parked", "profile"), yaw_deg=80.0)
+    some.faces[3] = dataclasses.replace(some.faces[3], flags=("unparked",))
+    folder = write(tmp_path / "some", some, person="Ada")
+    found = look(folder)
+    assert found.count == 5
+    assert found.yaw_deg[1] < 80
+    names = [f.stem for f in survey.files_of(Faceset.open(folder), "Ada")]
+    assert names == [f.face_id for i, f in enumerate(some.faces) if i != 2]
+
+
 def test_one_name_is_taken_by_itself(drawn, write, tmp_path):
     folder = write(tmp_path / "one", drawn(3), person="Ada")
     assert look(folder).person == "Ada"

@@ -3,6 +3,14 @@
 Stages are imported inside the functions, so that asking for help loads none of them.
 """
 
+from facewright.api.cleaning import (
+    faces_park,
+    faces_tag,
+    faces_trash_empty,
+    faces_trash_list,
+    faces_trash_restore,
+    faces_unpark,
+)
 from facewright.api.exchange import model_export_dfl, model_export_dfm, model_import_dfl, model_import_dfm
 from facewright.api.machine import doctor, weights_fetch, weights_list, weights_verify
 from facewright.api.masks import (
@@ -81,6 +89,12 @@ __all__ = [
     "faces_consent",
     "faces_forget_identity",
     "faces_info",
+    "faces_park",
+    "faces_tag",
+    "faces_trash_empty",
+    "faces_trash_list",
+    "faces_trash_restore",
+    "faces_unpark",
     "jobs_list",
     "jobs_request",
     "jobs_resume",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from facewright.cli import show
-from facewright.core.errors import FacewrightError
+from facewright.core.errors import FacewrightError, SettingRefused
 
 MARKS = {
     "PREVIEW": (
@@ -84,6 +87,15 @@ def in_project(path: Any) -> bool:
     except FacewrightError:
         return False
     return project is not None and project.root in Path(str(path)).resolve().parents
+
+
+def sure(question: str, yes: bool, as_json: bool) -> None:
+    """Ask at a terminal; elsewhere --yes must have been said. Raises SettingRefused."""
+    if yes:
+        return
+    if as_json or not sys.stdin.isatty():
+        raise SettingRefused("This must be confirmed.", why=question, remedy="Give --yes.", where="--yes")
+    typer.confirm(question, abort=True, err=True)
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,6 @@ import typer
 
 from facewright.cli import exchange, made, runs, show
 from facewright.cli.bind import Shown, command, group
-from facewright.core.errors import SettingRefused
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the model, or its name in the project.")]
 AnyRun = Annotated[
@@ -162,7 +160,7 @@ def reset(
     from facewright import api
 
     parts = "all" if network == "all" else ", ".join(api.model_parts(run, network))
-    _sure(f"Start {parts} of {show.name_of(run)} afresh? What is there is kept as a snapshot.", yes, as_json)
+    made.sure(f"Start {parts} of {show.name_of(run)} afresh? What is there is kept as a snapshot.", yes, as_json)
     done = api.model_reset(run, network, seed=seed)
 
     def text() -> None:
@@ -262,7 +260,7 @@ def trash_empty(
     there = [r for r in api.model_trash_list(folder) if name in ("", r["name"], r["id"])]
     if there:
         size = sum(r["bytes"] for r in there) / 1e6
-        _sure(f"Delete {made.count(len(there), 'model')} ({size:.1f} MB) for good?", yes, as_json)
+        made.sure(f"Delete {made.count(len(there), 'model')} ({size:.1f} MB) for good?", yes, as_json)
     done = api.model_trash_empty(name, folder=folder)
     said = ", ".join(done["deleted"])
     return Shown(done, lambda: show.result(f"Deleted for good: {said}." if said else "The trash was empty."))
@@ -309,12 +307,3 @@ def unbundle(
             show.result(f"  the record {reference[:19]}... is not kept here: merging and training need it")
 
     return Shown(done, text)
-
-
-def _sure(question: str, yes: bool, as_json: bool) -> None:
-    """Ask at a terminal; elsewhere --yes must have been said."""
-    if yes:
-        return
-    if as_json or not sys.stdin.isatty():
-        raise SettingRefused("This must be confirmed.", why=question, remedy="Give --yes.", where="--yes")
-    typer.confirm(question, abort=True, err=True)

@@ -13,6 +13,7 @@ _FLAGS = {
     "crop_leaves_frame": "the crop reaches beyond the picture's edge",
     "five_points": "points placed by the detector's five; coarse",
     "low_presence": "the landmark net doubts that it is a face; points not to be relied on",
+    "parked": "training leaves it out, merging uses it (`faces unpark` undoes it)",
     "profile": "turned so far that the far side is unsure",
     "profile_unaligned": "turned too far to be aligned; passes unchanged in the merge",
     "second_look": "found by the second look only",

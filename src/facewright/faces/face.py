@@ -67,7 +67,8 @@ class Face:
     mesh_px (468, 3) int16 = frame px * mesh_scale (z likewise, negative toward the camera); points_px (68, 2)
     float32 raw iBUG-order points *after* the landmark correction; edited_px, smoothed_px the same when set: the
     last set one counts (`points`). face_from_frame (3, 3) float64 maps frame px to crop px of side `side_px`.
-    flags: quality words such as "profile", "low_presence", "second_look", "crop_leaves_frame".
+    flags: quality words such as "profile", "low_presence", "second_look", "crop_leaves_frame"; words of people and of
+    cleaning (faceset/marks.py): "parked" (training leaves it out), "good", "keep", "blurry" and so on.
     polygons: tuple of (kind, (N,2) float32) in crop px, kind 1 include, 0 exclude. mask_by: what made the stored
     mask (identity of the masker), "" when none is stored or nobody noted it.
     """

@@ -76,7 +76,7 @@ def bring_back(faceset: Path, name: str = "", only: Collection[str] = ()) -> lis
     DiskRefused.
     """
     with Writer(faceset):
-        found = _find(faceset, name) if name else _latest(faceset)
+        found = find(faceset, name) if name else _latest(faceset)
         chosen = [path for path in found.paths if not only or path in only or Path(path).stem in only]
         folder = faceset / PRIVATE / TRASH / found.name
         free = [path for path in chosen if not (faceset / path).exists()]
@@ -105,13 +105,26 @@ def held(faceset: Path) -> list[Held]:
     return sorted((one for one in found if one.paths), key=lambda one: (one.when, one.name))
 
 
+def find(faceset: Path, name: str) -> Held:
+    """The operation of that name, of that ULID, or of one that ends so. Raises NothingFound."""
+    there = held(faceset)
+    found = [one for one in there if name == one.name or one.name.partition("-")[0].endswith(name.upper())]
+    if len(found) != 1:
+        names = ", ".join(one.name for one in there)
+        raise NothingFound(
+            f"The trash of {faceset.name} holds nothing called {name!r}.", where=faceset,
+            remedy=f"It holds: {names}." if names else "It is empty.",
+        )
+    return found[0]
+
+
 def empty(faceset: Path, name: str = "") -> list[Held]:
     """Delete for good what lies in the trash (or one operation of it); returns what it was. Raises NothingFound."""
     trash = faceset / PRIVATE / TRASH
     if not trash.is_dir():
         return []
     with Writer(faceset):
-        gone = [_find(faceset, name)] if name else held(faceset)
+        gone = [find(faceset, name)] if name else held(faceset)
         for one in gone:
             # First the name, then the deed: killed in between, half of it is not offered to be brought back.
             os.replace(trash / one.name, trash / (one.name + PART))
@@ -168,11 +181,11 @@ def _move(moves: Iterable[tuple[Path, Path]]) -> None:
         except OSError as error:
             raise disk_error(error, new) from error
         folders[new.parent] = folders[old.parent] = None
-    try:
-        for folder in folders:
+    for folder in folders:
+        try:
             sync_folder(folder)
-    except OSError as error:
-        raise disk_error(error, folder) from error
+        except OSError as error:
+            raise disk_error(error, folder) from error
 
 
 def _read(folder: Path) -> Held:
@@ -194,18 +207,6 @@ def _latest(faceset: Path) -> Held:
     if not there:
         raise NothingFound(f"The trash of {faceset.name} is empty.", remedy="There is nothing to undo.", where=faceset)
     return there[-1]
-
-
-def _find(faceset: Path, name: str) -> Held:
-    there = held(faceset)
-    found = [one for one in there if name == one.name or one.name.partition("-")[0].endswith(name.upper())]
-    if len(found) != 1:
-        names = ", ".join(one.name for one in there)
-        raise NothingFound(
-            f"The trash of {faceset.name} holds nothing called {name!r}.", where=faceset,
-            remedy=f"It holds: {names}." if names else "It is empty.",
-        )
-    return found[0]
 
 
 def _tidy(folder: Path) -> None:

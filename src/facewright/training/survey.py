@@ -18,6 +18,7 @@ from facewright.faces.face import Face, FaceType
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
+from facewright.faceset.marks import is_parked
 
 _REACH_DEG = 5.0
 """A target that turns further than the source by this much is shown poses that were never learned."""
@@ -30,8 +31,8 @@ Counts = Callable[[Row], bool]
 
 
 def all_count(row: Row) -> bool:
-    """Every face."""
-    return True
+    """Every face but those that are parked: what one cannot see is not to be learned."""
+    return not is_parked(row)
 
 
 @dataclass(frozen=True, slots=True)

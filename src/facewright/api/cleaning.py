@@ -1,0 +1,94 @@
+"""Verbs that clean facesets: park, tag, the trash; nothing is deleted but by emptying the trash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+
+def faces_park(
+    faceset: Path, faces: Sequence[str] = (), *, flags: Sequence[str] = (), person: str = ""
+) -> dict[str, Any]:
+    """Training leaves these faces out, merging uses them as ever. faces: ids or file names; flags: all that have one.
+
+    Raises SettingRefused (neither is given), NothingFound.
+    """
+    from facewright.faceset.marks import PARKED
+
+    return _marked(faceset, faces, flags, person, add=(PARKED,))
+
+
+def faces_unpark(
+    faceset: Path, faces: Sequence[str] = (), *, flags: Sequence[str] = (), person: str = ""
+) -> dict[str, Any]:
+    """Training sees these faces again; without names and flags all of them. Raises NothingFound."""
+    from facewright.faceset.marks import PARKED
+
+    return _marked(faceset, faces, flags or (() if faces else (PARKED,)), person, remove=(PARKED,))
+
+
+def faces_tag(
+    faceset: Path, word: str, faces: Sequence[str] = (), *, flags: Sequence[str] = (), person: str = "",
+    remove: bool = False,
+) -> dict[str, Any]:
+    """Give a category of cleaning to faces, or take it away. Raises SettingRefused (no such word), NothingFound."""
+    from facewright.core.errors import SettingRefused
+    from facewright.faceset.marks import TAGS
+
+    name = word.replace("-", "_")
+    if name not in TAGS:
+        raise SettingRefused(f"There is no tag {word!r}.", remedy=f"The tags are: {', '.join(TAGS)}.", where="WORD")
+    words = (name,)
+    return _marked(faceset, faces, flags, person, **({"remove": words} if remove else {"add": words}))
+
+
+def faces_trash_list(faceset: Path, name: str = "") -> list[dict[str, Any]]:
+    """What was taken out of a faceset and can come back, oldest first; `name`: that operation. Raises NothingFound."""
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.trash import find, held
+
+    Faceset.open(faceset, refresh=False)
+    found = [find(faceset, name)] if name else held(faceset)
+    return [asdict(one) | {"faces": len(one.paths)} for one in found]
+
+
+def faces_trash_restore(faceset: Path, name: str = "", *, faces: Sequence[str] = ()) -> dict[str, Any]:
+    """Undo the latest operation, or the one called `name`; of it these faces alone. Raises NothingFound, Mismatch."""
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.trash import bring_back, held
+
+    Faceset.open(faceset, refresh=False)
+    before = {one.name: len(one.paths) for one in held(faceset)}
+    back = bring_back(faceset, name, faces)
+    after = {one.name: len(one.paths) for one in held(faceset)}
+    whole = next((n for n, count in before.items() if after.get(n, 0) != count), name)
+    return {"faceset": str(faceset), "from": whole, "restored": len(back), "left": after.get(whole, 0), "paths": back}
+
+
+def faces_trash_empty(faceset: Path, name: str = "") -> dict[str, Any]:
+    """Delete for good what lies in the trash, or one operation of it. Raises NothingFound."""
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.trash import empty
+
+    Faceset.open(faceset, refresh=False)
+    gone = empty(faceset, name)
+    return {"faceset": str(faceset), "deleted": [one.name for one in gone], "faces": sum(len(o.paths) for o in gone),
+            "bytes": sum(one.bytes for one in gone)}
+
+
+def _marked(
+    faceset: Path, faces: Sequence[str], flags: Sequence[str], person: str, *, add: Sequence[str] = (),
+    remove: Sequence[str] = (),
+) -> dict[str, Any]:
+    from facewright.core.errors import SettingRefused
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.marks import chosen, mark
+
+    if not faces and not flags:
+        raise SettingRefused(
+            "Which faces are meant?", remedy="Name them by their file names, or by a flag with --flag.", where=faceset)
+    found = Faceset.open(faceset)
+    rows = chosen(found, faces, flags, person)
+    return {"faceset": str(faceset), "faces": len(rows), "changed": mark(found, rows, add=add, remove=remove)}

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from facewright.faceset.faceset import Faceset
+from facewright.faceset.store import Writer
+from facewright.faceset.trash import take_out
+
+
+@pytest.fixture
+def dst(world, tmp_path):
+    shutil.copytree(world.dst, tmp_path / "dst")
+    return tmp_path / "dst"
+
+
+def test_park_tag_and_back(cli, dst):
+    face = next(iter(Faceset.open(dst).rows())).face_id
+    assert cli("faces", "park", dst, face, "--json").json() == {"faceset": str(dst), "faces": 1, "changed": 1}
+    assert "1 face of" in cli("faces", "park", dst, face).out
+    assert cli("faces", "tag", dst, "other-person", "--flag", "parked").code == 0
+    assert cli("faces", "info", dst, "--json").json()["flags"].items() >= {"parked": 1, "other_person": 1}.items()
+    assert "training leaves it out" in cli("faces", "info", dst).out
+    assert cli("faces", "unpark", dst).code == 0
+    assert cli("faces", "tag", dst, "other-person", face, "--remove").code == 0
+    assert not {"parked", "other_person"} & set(cli("faces", "info", dst, "--json").json()["flags"])
+
+
+@pytest.mark.parametrize("words", [("park",), ("tag", "good"), ("tag", "pretty", "x"), ("park", "nobody"),
+                                   ("trash", "restore")])
+def test_what_is_not_meant_is_refused(cli, dst, words):
+    group = words[:2] if words[0] == "trash" else words[:1]
+    said = cli("faces", *group, dst, *words[len(group) :])
+    assert said.code == 2
+    assert said.err.count("\n") >= 2
+
+
+def test_the_trash_is_listed_restored_and_emptied_when_told(cli, dst):
+    rows = list(Faceset.open(dst).rows())
+    with Writer(dst) as writer:
+        taken = take_out(writer, [row.path for row in rows[:3]], "blurry")
+    listed = cli("faces", "trash", "list", dst)
+    assert "blurry" in listed.out
+    assert taken.name in listed.out
+    assert cli("faces", "trash", "restore", dst, "--face", rows[1].face_id).out.startswith("1 face")
+    refused = cli("faces", "trash", "empty", dst)
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert len(cli("faces", "trash", "list", dst, "--json").json()[0]["paths"]) == 2
+    done = cli("faces", "trash", "empty", dst, "--yes", "--json").json()
+    assert (done["deleted"], done["faces"]) == ([taken.name], 2)
+    assert cli("faces", "trash", "empty", dst, "--yes").code == 0
+    assert len(Faceset.open(dst)) == len(rows) - 2

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewright.faceset.selection import Chunk, chunks, runs, select
+from facewright.faceset.selection import Chunk, chunks, runs, select, stretches
 from facewright.faceset.settings import CHUNK_FRAMES
 
 SHA = "ab" * 32
@@ -64,3 +64,9 @@ def test_runs_follow_each_other():
     todo = [made[0], made[1], made[3], made[4], made[7], made[8]]
     assert [[c.id for c in run] for run in runs(todo, made)] == [
         [made[0].id, made[1].id], [made[3].id, made[4].id], [made[7].id, made[8].id]]
+
+
+def test_stretches_give_the_frames_back():
+    for frames in ([], [4], [0, 1, 2, 3], [5, 10, 15, 16, 17, 30], [0, 2, 5, 7, 10]):
+        assert [n for run in stretches(frames) for n in range(*run)] == frames
+    assert stretches(list(range(0, 900, 3))) == [[0, 898, 3]]

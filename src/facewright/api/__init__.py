@@ -47,6 +47,7 @@ from facewright.api.models import (
     model_unbundle,
 )
 from facewright.api.planning import train_plan
+from facewright.api.review import faces_accept, faces_redo, faces_review, faces_sheet, faces_skip, faces_undo
 from facewright.api.revoking import consent_revoke
 from facewright.api.road import (
     demo,
@@ -86,14 +87,20 @@ __all__ = [
     "doctor",
     "extract",
     "extractions",
+    "faces_accept",
     "faces_consent",
     "faces_forget_identity",
     "faces_info",
     "faces_park",
+    "faces_redo",
+    "faces_review",
+    "faces_sheet",
+    "faces_skip",
     "faces_tag",
     "faces_trash_empty",
     "faces_trash_list",
     "faces_trash_restore",
+    "faces_undo",
     "faces_unpark",
     "jobs_list",
     "jobs_request",

@@ -30,7 +30,7 @@ from facewright.faceset.ahead import ahead
 from facewright.faceset.cut import Cut, Cutting, draw, finish_face, frame_side_px, plan_face
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
-from facewright.faceset.selection import Chunk, runs
+from facewright.faceset.selection import Chunk, runs, stretches
 from facewright.faceset.settings import CHUNK_FRAMES, MAX_SIDE_PX, MIN_SIDE_PX, ExtractSettings
 from facewright.faceset.sources import ExtractArguments, Footage, check_header, open_footage
 from facewright.faceset.store import DEBUG, Writer, chunk_folder, foreign_files, is_faceset, writing
@@ -354,6 +354,7 @@ def _facts(one: Footage, records: Mapping[str, dict[str, Any]]) -> dict[str, Any
         "left_out": sum(record["left_out"] for record in mine), "frames_without_face": len(missed),
         "reasons": reasons, "no_face": [list(pair) for pair in missed],
         "damaged": [list(pair) for record in mine for pair in record["damaged"]],
+        "looked": stretches([index for chunk in one.chunks for index in chunk.frames]),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,20 @@ def select(times_s: np.ndarray, fps: float, start_s: float, end_s: float) -> np.
     ticks = np.floor((times[inside] - times[inside[0]]) * fps + 1e-3)
     first = np.concatenate([[True], ticks[1:] > ticks[:-1]])
     return inside[first]
+
+
+def stretches(frames: Sequence[int]) -> list[list[int]]:
+    """Ascending frame indices -> [start, stop, step] of even runs, as `range` takes them: short in a file."""
+    found: list[list[int]] = []
+    at = 0
+    while at < len(frames):
+        step = frames[at + 1] - frames[at] if at + 1 < len(frames) else 1
+        end = at + 1
+        while end < len(frames) and frames[end] - frames[end - 1] == step:
+            end += 1
+        found.append([int(frames[at]), int(frames[end - 1]) + 1, int(step)])
+        at = end
+    return found
 
 
 def chunks(source_sha256: str, frames: np.ndarray) -> list[Chunk]:

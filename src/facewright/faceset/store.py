@@ -33,6 +33,8 @@ from facewright.faceset.header import Header
 FACES = "faces"
 DEBUG = "debug"
 PRIVATE = ".facewright"
+REVIEW = "review.jsonl"
+"""What a person decided about frames (decisions.py): user data, as the faces are."""
 
 
 def chunk_folder(faceset: Path, source_sha256: str, start: int, kind: str = FACES) -> Path:
@@ -139,7 +141,7 @@ def is_faceset(folder: Path) -> bool:
 
 def foreign_files(folder: Path) -> list[str]:
     """Names in a folder that no faceset has (so that nobody extracts into a folder of holiday pictures)."""
-    ours = {FACES, DEBUG, PRIVATE, header_file.NAME, header_file.NAME + PART}
+    ours = {FACES, DEBUG, PRIVATE, REVIEW, REVIEW + PART, header_file.NAME, header_file.NAME + PART}
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:

@@ -1,0 +1,148 @@
+"""Verbs of the review queue: what every frame's state is, a person's word about it, contact sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facewright.api.steering import OnEvent
+from facewright.core.errors import FacewrightError, Mismatch, NothingFound
+
+
+def _silent(event: Mapping[str, Any]) -> None:
+    """Nobody listens."""
+
+
+def faces_review(
+    faceset: Path, *, state: str = "", film: str = "", person: str = "", after: int = -1, limit: int = 0,
+    sheet: Path | None = None, on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """Every frame's state, counted; the frames of one state (or `open`, `unaccepted`, `all`) as rows.
+
+    film: a name, the beginning of a digest, or the path of a film (also where frames are read from). after, limit: the
+    next so many frames behind a frame number. sheet: a PNG to draw the rows on; more pages lie beside it.
+    """
+    from facewright.faceset import decisions, review
+    from facewright.faceset.faceset import Faceset
+
+    wanted = review.wanted_states(state)
+    faces = Faceset.open(faceset)
+    name, given = _film(faceset, film)
+    decided = decisions.read(faceset)
+    found, counts = review.counted(review.states(faces, film=name, person=person, decided=decided), wanted)
+    found = [one for one in found if one.frame > after]
+    shown = found[:limit] if limit else found
+    answer: dict[str, Any] = {
+        "faceset": str(faceset), "states": list(wanted), "films": counts, "frames": sum(
+            n for count in counts.values() for n in count.values()),
+        "matching": len(found), "rows": [one.as_dict() for one in shown],
+        "decisions": len(decided.deeds), "decisions_lost": decided.lost, "refused": [
+            list(pair) for pair in faces.damaged().items()],
+    }
+    if sheet is not None and shown:
+        from facewright.faceset.review_sheet import frame_sheets
+
+        films = _films(faceset, given)
+        head = f"{faceset.name}: {len(shown):,} of {answer['frames']:,} frames ({', '.join(wanted).replace('_', ' ')})"
+        written = frame_sheets(faceset, shown, films, sheet, head, _telling(on_event, "frame"))
+        answer |= {"sheets": [str(path) for path in written],
+                   "from_film": sorted({one.film for one in shown if films.find(one.sha256) is not None})}
+    return answer
+
+
+def faces_accept(
+    faceset: Path, frames: Sequence[str] = (), *, film: str = "", all_doubtful: bool = False, all_several: bool = False
+) -> dict[str, Any]:
+    """The faces of these frames (7, 120-130) are right. `faces_undo` takes it back."""
+    from facewright.faceset.verdicts import accept, parse_frames
+
+    every = "doubtful" if all_doubtful else "several" if all_several else None
+    return accept(faceset, parse_frames(frames), film=_film(faceset, film)[0], every=every)
+
+
+def faces_skip(
+    faceset: Path, frames: Sequence[str] = (), *, film: str = "", all_no_face: bool = False
+) -> dict[str, Any]:
+    """These frames stay as they are and are asked about no more. `faces_undo` takes it back."""
+    from facewright.faceset.verdicts import parse_frames, skip
+
+    return skip(faceset, parse_frames(frames), film=_film(faceset, film)[0], every="no_face" if all_no_face else None)
+
+
+def faces_undo(faceset: Path) -> dict[str, Any]:
+    """Take the latest decision or edit of the review back. Raises NothingFound."""
+    from facewright.faceset.verdicts import undo
+
+    return undo(faceset)
+
+
+def faces_redo(faceset: Path) -> dict[str, Any]:
+    """What was undone last holds again. Raises NothingFound."""
+    from facewright.faceset.verdicts import redo
+
+    return redo(faceset)
+
+
+def faces_sheet(
+    faceset: Path, out: Path, *, person: str = "", flag: str = "", points: bool = False, limit: int = 0,
+    side_px: int = 160, on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """Aligned faces as contact sheets: OUT.png, OUT-2.png and so on. flag: only faces that carry this word.
+
+    limit: at most so many, spread evenly over the set. points: with landmarks, mask edges and an arrow toward the top.
+    """
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.review_sheet import face_sheets
+
+    rows = [row for row in Faceset.open(faceset).rows_of(person) if not flag or flag in row.flags.split()]
+    if not rows:
+        raise NothingFound(f"No face of {faceset.name} is asked for.", remedy="Choose others.", where=faceset)
+    if limit and len(rows) > limit:
+        rows = [rows[round(i * (len(rows) - 1) / max(limit - 1, 1))] for i in range(limit)]
+    written, refused = face_sheets(
+        faceset, rows, out, f"{faceset.name}: {len(rows):,} faces", points=points, side_px=side_px,
+        progress=_telling(on_event, "face"))
+    return {"faceset": str(faceset), "faces": len(rows), "sheets": [str(path) for path in written],
+            "refused": [list(pair) for pair in refused.items()]}
+
+
+def _film(faceset: Path, film: str) -> tuple[str, list[Path]]:
+    """(name or digest that the faceset knows, paths that the user gave): `film` may be either.
+
+    Raises Mismatch: a film at that path that the faceset holds no frame of; FileRefused.
+    """
+    path = Path(film)
+    if not film or not path.exists() or not (path.is_file() or path.is_absolute() or len(path.parts) > 1):
+        return film, []
+    from facewright.faceset.faceset import Faceset
+    from facewright.media.reader import open_video
+
+    sha256, known = open_video(path).sha256, Faceset.open(faceset, refresh=False).footage()
+    if sha256 not in known:
+        raise Mismatch(
+            f"{path.name} is no film of {faceset.name}.", why="Its content is another's, whatever its name.",
+            remedy=f"Films of the faceset: {', '.join(known.values()) or 'none'}.", where=path)
+    return sha256, [path]
+
+
+def _films(faceset: Path, given: Sequence[Path] = ()) -> Any:
+    """The films that are at hand: those given, and those that extractions of this faceset were made from."""
+    from facewright.faceset import header
+    from facewright.faceset.films import Films
+    from facewright.jobs.job import list_jobs
+
+    places: list[Path] = []
+    try:
+        home = faceset.resolve()
+        for job in reversed(list_jobs(faceset, everywhere=True)):
+            inputs = job.data["args"].get("inputs") or job.data["args"].get("films")
+            if job.home == home and isinstance(inputs, list):
+                places += [Path(str(path)) for path in inputs]
+    except FacewrightError:  # jobs that cannot be read: then only what the user gave is at hand
+        places = []
+    return Films(header.load(faceset) or header.Header(), places, given)
+
+
+def _telling(on_event: OnEvent, unit: str) -> Callable[[int, int], None]:
+    return lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": unit})

@@ -1,0 +1,178 @@
+"""Commands of the review queue, in the group `faces`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from facewright.cli import made, show
+from facewright.cli.bind import Shown, command, group
+
+Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
+Frames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FRAME ...]", help="Frame numbers (7), ranges (120-130), every so many (0-300/25)."),
+]
+Film = Annotated[
+    str, typer.Option(metavar="NAME|PATH", help="Which film, where the faceset has several; a path is read from.")
+]
+Person = Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")]
+
+_ROWS = 40
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    faces = group(app, "faces")
+    command(faces, "review")(review)
+    command(faces, "accept")(accept)
+    command(faces, "skip")(skip)
+    command(faces, "undo")(undo)
+    command(faces, "redo")(redo)
+    command(faces, "sheet")(sheet)
+
+
+def review(
+    faceset: Faceset,
+    state: Annotated[
+        str,
+        typer.Option(metavar="STATE", help="no-face, doubtful, several, accepted, skipped, damaged; open (the first "
+                     "three), unaccepted (frames without an accepted face) or all."),
+    ] = "open",
+    film: Film = "",
+    person: Person = "",
+    after: Annotated[int, typer.Option(metavar="FRAME", help="Only frames behind this one.")] = -1,
+    number: Annotated[int, typer.Option("--number", "-n", min=0, help="At most so many frames; 0 = all.")] = 0,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Also draw these frames on contact sheets.")
+    ] = None,
+    as_json: bool = False,
+) -> Shown:
+    """List frames by their state: which still need a look, and why.
+
+    The next doubtful frame behind frame 120: --state doubtful --after 120 -n 1. Sheets show the frames themselves where
+    the film is at hand, else the crops.
+    """
+    from facewright import api
+
+    with show.Bar("faces review", quiet=as_json) as bar:
+        done = api.faces_review(faceset, state=state, film=film, person=person, after=after, limit=number, sheet=sheet,
+                                on_event=bar.event)
+
+    def text() -> None:
+        from facewright.faceset.doubts import WORDS
+
+        for name, counts in done["films"].items():
+            words = ", ".join(f"{word.replace('_', ' ')} {n:,}" for word, n in counts.items())
+            show.result(f"{name}: {made.count(sum(counts.values()), 'frame')}: {words}")
+        rows = done["rows"][:_ROWS]
+        if rows:
+            several = len(done["films"]) > 1
+            show.table(
+                [[*([r["film"]] if several else []), r["frame"], "-" if r["time_s"] is None else f"{r['time_s']:.2f}",
+                  r["state"].replace("_", " "), len(r["faces"]), ", ".join(WORDS.get(w, w) for w in r["reasons"])]
+                 for r in rows],
+                [*(["film"] if several else []), "frame", "seconds", "state", "faces", "why"])
+        if len(done["rows"]) > _ROWS:
+            show.result(f"and {len(done['rows']) - _ROWS:,} more (--json lists them)")
+        _sheets(done)
+        if done["decisions_lost"]:
+            show.result(f"{made.count(done['decisions_lost'], 'line')} of review.jsonl damaged and passed over")
+        for name, why in done["refused"][:10]:
+            show.result(f"  passed over: {name}: {why}")
+
+    return Shown(done, text)
+
+
+def accept(
+    faceset: Faceset,
+    frames: Frames = None,
+    film: Film = "",
+    all_doubtful: Annotated[bool, typer.Option("--all-doubtful", help="Every doubtful frame.")] = False,
+    all_several: Annotated[bool, typer.Option("--all-several", help="Every frame with several faces.")] = False,
+) -> Shown:
+    """Say that the faces of these frames are right as they are.
+
+    It holds through later extractions; only a face that comes new to a frame opens it again. `faces undo` takes it
+    back.
+    """
+    from facewright import api
+
+    done = api.faces_accept(faceset, frames or [], film=film, all_doubtful=all_doubtful, all_several=all_several)
+
+    def text() -> None:
+        show.result(f"Accepted: {made.count(done['frames'], 'frame')} with {made.count(done['faces'], 'face')}.")
+        if done["without_face"]:
+            show.result(f"  {made.count(len(done['without_face']), 'frame')} without a face left as they are.")
+
+    return Shown(done, text)
+
+
+def skip(
+    faceset: Faceset,
+    frames: Frames = None,
+    film: Film = "",
+    all_no_face: Annotated[bool, typer.Option("--all-no-face", help="Every frame without a face.")] = False,
+) -> Shown:
+    """Leave these frames as they are, and ask about them no more.
+
+    Nothing is removed. `faces undo` takes it back.
+    """
+    from facewright import api
+
+    done = api.faces_skip(faceset, frames or [], film=film, all_no_face=all_no_face)
+    return Shown(done, lambda: show.result(f"Skipped: {made.count(done['frames'], 'frame')}."))
+
+
+def undo(faceset: Faceset) -> Shown:
+    """Take the latest accept, skip, place or again back, with its files."""
+    from facewright import api
+
+    done = api.faces_undo(faceset)
+    return Shown(done, lambda: show.result(
+        f"Undone: {done['undo']} of {made.count(done['frames'], 'frame')} ({done['left']:,} before it)."))
+
+
+def redo(faceset: Faceset) -> Shown:
+    """Do again what `faces undo` took back last."""
+    from facewright import api
+
+    done = api.faces_redo(faceset)
+    return Shown(done, lambda: show.result(
+        f"Done again: {done['redo']} of {made.count(done['frames'], 'frame')} ({done['left']:,} more undone)."))
+
+
+def sheet(
+    faceset: Faceset,
+    out: Annotated[Path, typer.Argument(metavar="OUT.png", help="The first page; OUT-2.png and so on follow.")],
+    person: Person = "",
+    flag: Annotated[str, typer.Option("--where", metavar="FLAG", help="Only faces that carry this flag.")] = "",
+    points: Annotated[bool, typer.Option("--points", help="Draw landmarks, mask edges and the way up.")] = False,
+    number: Annotated[
+        int, typer.Option("--number", "-n", min=0, help="At most so many, spread evenly over the set; 0 = all.")
+    ] = 0,
+    side: Annotated[int, typer.Option(min=48, max=512, help="Width of a face on the sheet, px.")] = 160,
+    as_json: bool = False,
+) -> Shown:
+    """Draw the aligned faces on contact sheets; the faceset stays as it is."""
+    from facewright import api
+
+    with show.Bar("faces sheet", quiet=as_json) as bar:
+        done = api.faces_sheet(faceset, out, person=person, flag=flag, points=points, limit=number, side_px=side,
+                               on_event=bar.event)
+
+    def text() -> None:
+        show.result(made.count(done["faces"], "face"))
+        _sheets(done)
+
+    return Shown(done, text)
+
+
+def _sheets(done: Mapping[str, Any]) -> None:
+    for path in (done.get("sheets") or [])[:3]:
+        show.result(f"sheet: {show.name_of(path)}")
+    if len(done.get("sheets") or []) > 3:
+        show.result(f"and {len(done['sheets']) - 3} more pages beside it")

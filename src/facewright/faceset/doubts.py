@@ -1,0 +1,84 @@
+"""Why a face needs a look: its flags in words, and jumps against the frames around it in its track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from facewright.faceset.index import Row
+from facewright.image.geometry import iou
+
+WORDS = {
+    "low_presence": "the landmark net is unsure",
+    "five_points": "placed by five points alone",
+    "profile_unaligned": "turned too far to be aligned",
+    "profile": "turned beyond 60 degrees",
+    "second_look": "found on the second look only",
+    "jump": "jumps against its track",
+    "double": "one head found twice",
+    "new_face": "came after it was accepted",
+    "interpolated": "put in between its neighbours",
+}
+"""Reason -> what a person reads. The keys that are flags of a face make its frame doubtful."""
+ROLLS_DEG, TURNS_DEG, MOVES, GROWS = 12.0, 25.0, 0.22, 0.20
+"""A face jumps when it differs by this from the middle of its two neighbours: roll, yaw or pitch (degrees), place and
+size (shares of its size)."""
+SAME_HEAD_IOU = 0.5
+_REACH = 7
+"""Frames between neighbours of a track, at most."""
+
+
+def flag_doubts(row: Row) -> list[str]:
+    """The flags of a face that ask for a look. What a person placed or moved is in no doubt."""
+    words = row.flags.split()
+    if row.edited or "placed" in words:
+        return []
+    return [word for word in words if word in WORDS]
+
+
+def jumps(rows: Iterable[Row]) -> set[str]:
+    """Ids of faces that are out of line with the faces before and after them in their track: one of two neighbours'
+    middle by a jump, and both neighbours nearer to each other than to it."""
+    ordered = sorted((row for row in rows if row.track), key=lambda row: (row.track, row.frame_index, row.ordinal))
+    if len(ordered) < 3:
+        return set()
+    tracks = np.array([row.track for row in ordered])
+    frames = np.array([row.frame_index for row in ordered])
+    boxes = np.array([(row.x0_px, row.y0_px, row.x1_px, row.y1_px) for row in ordered], np.float64)
+    turns = np.array([(row.roll_deg, row.yaw_deg, row.pitch_deg) for row in ordered], np.float64)
+    centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, np.maximum((boxes[:, 2:] - boxes[:, :2]).max(-1), 1e-6)
+    logs = np.log(sizes)
+    limits = np.array([ROLLS_DEG, TURNS_DEG, TURNS_DEG])
+    before, here, after = slice(None, -2), slice(1, -1), slice(2, None)
+    one_track = (tracks[before] == tracks[here]) & (tracks[here] == tracks[after])
+    near = (frames[here] - frames[before] <= _REACH) & (frames[after] - frames[here] <= _REACH)
+    near &= (frames[before] < frames[here]) & (frames[here] < frames[after])
+    share = ((frames[here] - frames[before]) / np.maximum(frames[after] - frames[before], 1))[:, None]
+    place = centres[before] * (1 - share) + centres[after] * share
+    size = logs[before] * (1 - share[:, 0]) + logs[after] * share[:, 0]
+    turned = turns[before] + _around(turns[after] - turns[before]) * share
+    moved = np.linalg.norm(centres[here] - place, axis=-1) / sizes[here]
+    alone = np.linalg.norm(centres[after] - centres[before], axis=-1) / sizes[here]
+    grown, steady = np.abs(logs[here] - size), np.abs(logs[after] - logs[before])
+    off, drift = np.abs(_around(turns[here] - turned)), np.abs(_around(turns[after] - turns[before]))
+    out = (moved > MOVES) & (moved > alone)
+    out |= (grown > GROWS) & (grown > steady)
+    out |= ((off > limits) & (off > drift)).any(-1)
+    found = np.flatnonzero(one_track & near & out) + 1
+    return {ordered[i].face_id for i in found if not ordered[i].edited and "placed" not in ordered[i].flags.split()}
+
+
+def doubles(rows: Sequence[Row]) -> set[str]:
+    """Ids of the faces of one frame that lie on another of it."""
+    boxes = [(row.x0_px, row.y0_px, row.x1_px, row.y1_px) for row in rows]
+    found = set[str]()
+    for i, a in enumerate(boxes):
+        for j in range(i + 1, len(boxes)):
+            if iou(a, boxes[j]) > SAME_HEAD_IOU:
+                found |= {rows[i].face_id, rows[j].face_id}
+    return found
+
+
+def _around(degrees: np.ndarray) -> np.ndarray:
+    return (degrees + 180.0) % 360.0 - 180.0

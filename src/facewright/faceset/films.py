@@ -1,0 +1,79 @@
+"""Films of a faceset that are at hand: found by their content among places that may hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, cast
+
+from facewright.core.errors import FacewrightError, FileRefused, NothingFound
+from facewright.faceset.header import Header
+from facewright.media.frame import Frame, Video
+from facewright.media.reader import frames as read_frames
+from facewright.media.reader import open_video
+
+
+class Films:
+    """Opens films when they are asked for; each place is read (and its digest taken) once.
+
+    places: files or folders of pictures that may be films of the set; those of the same name are tried first.
+    given: those that the user named: an error about one of them is told, and they are tried before all others.
+    """
+
+    def __init__(self, header: Header, places: Iterable[Path] = (), given: Iterable[Path] = ()) -> None:
+        self._names = {source.sha256: source.file for source in header.sources}
+        self._given = [Path(place) for place in given]
+        self._left = [Path(place) for place in dict.fromkeys(places) if Path(place) not in self._given]
+        self._open: dict[str, Video] = {}
+
+    def find(self, sha256: str) -> Video | None:
+        """The film of that content, or None. Raises FileRefused: a place that the user named cannot be read."""
+        while self._given and sha256 not in self._open:
+            video = open_video(self._given.pop(0))
+            self._open[video.sha256] = video
+        name = self._names.get(sha256, "")
+        for place in sorted(self._left, key=lambda p: p.name != name):
+            if sha256 in self._open:
+                break
+            self._left.remove(place)
+            try:
+                video = open_video(place)
+            except FacewrightError:  # moved, deleted or damaged since: then it is not at hand
+                continue
+            self._open[video.sha256] = video
+        return self._open.get(sha256)
+
+    def need(self, sha256: str) -> Video:
+        """The film of that content. Raises NothingFound: it is not at hand; FileRefused."""
+        video = self.find(sha256)
+        if video is None:
+            name = self._names.get(sha256, sha256[:8])
+            raise NothingFound(
+                f"The film {name} is not at hand.", why="A faceset remembers films by content, not where they lie.",
+                remedy=f"Name it: --film /path/to/{name}", where=name)
+        return video
+
+    def frame(self, sha256: str, index: int) -> Frame | None:
+        """One frame, or None: the film is not at hand, or that frame cannot be read."""
+        video = self.find(sha256)
+        return None if video is None else frame_of(video, index)
+
+
+def frame_of(video: Video, index: int) -> Frame | None:
+    """One frame of a film, or None when it is damaged or beyond the end."""
+    damage: dict[int, str] = {}
+    reading = read_frames(video, index, index + 1, on_damage=damage.__setitem__)
+    with closing(cast(Any, reading)):
+        frame = next(reading, None)
+    return None if damage else frame
+
+
+def need_frame(video: Video, index: int) -> Frame:
+    """The same. Raises FileRefused."""
+    frame = frame_of(video, index)
+    if frame is None:
+        raise FileRefused(
+            f"Frame {index} of {video.path.name} cannot be read.", where=video.path,
+            remedy="Choose another frame, or another copy of the film.")
+    return frame

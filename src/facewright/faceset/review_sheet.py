@@ -1,0 +1,125 @@
+"""Contact sheets of frames under review, and of aligned faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from facewright.core.errors import FileRefused
+from facewright.faces.face import Face
+from facewright.faceset import record
+from facewright.faceset.doubts import WORDS
+from facewright.faceset.drawing import crop_picture, frame_picture, with_inset
+from facewright.faceset.films import Films
+from facewright.faceset.index import Row
+from facewright.faceset.review import FrameState, State
+from facewright.faceset.sheet import AMBER, BLUE, GREEN, GREY, RED, Colour, pages, save
+
+COLOURS: dict[State, Colour] = {
+    "no_face": RED, "doubtful": AMBER, "several": BLUE, "accepted": GREEN, "skipped": GREY, "damaged": RED,
+}
+_FRAME_PX, _FACE_PX, _SMALL_PX = 320, 160, 70
+
+OnTile = Callable[[int, int], None]
+
+
+def frame_sheets(
+    folder: Path, found: Sequence[FrameState], films: Films, out: Path, headline: str,
+    progress: OnTile = lambda done, total: None,
+) -> list[Path]:
+    """Write the frames as pages: from the film where it is at hand, else their first face's crop; what is seen of them
+    drawn in. The frame around each picture has its state's colour."""
+    captions = [f"{one.film}  frame {one.frame}{_clock(one.time_s)}\n{said(one)}" for one in found]
+    wide = any(films.find(sha256) is not None for sha256 in dict.fromkeys(one.sha256 for one in found))
+
+    def tiles() -> Iterator[np.ndarray | None]:
+        for place, one in enumerate(found):
+            progress(place, len(found))
+            yield _frame_tile(folder, one, films)
+
+    sheets = pages(tiles(), captions, 0, _FRAME_PX if wide else _FACE_PX, headline=headline, tall=_tall(found, films),
+                   edges=[COLOURS[one.state] for one in found], per_page=60 if wide else 120)
+    return save(sheets, out)
+
+
+def face_sheets(
+    folder: Path, rows: Sequence[Row], out: Path, headline: str, *, points: bool = False, side_px: int = _FACE_PX,
+    captions: Sequence[str] = (), progress: OnTile = lambda done, total: None,
+) -> tuple[list[Path], dict[str, str]]:
+    """Write aligned faces as pages, in the order of `rows`; returns the pages and path -> why of those that could not
+    be read. points: with points, mask edge and arrow drawn in."""
+    refused: dict[str, str] = {}
+
+    def tiles() -> Iterator[np.ndarray | None]:
+        for place, row in enumerate(rows):
+            progress(place, len(rows))
+            try:
+                yield _drawn(folder / row.path) if points else record.read_image(folder / row.path)
+            except FileRefused as error:
+                refused[row.path] = error.why or error.what
+                yield None
+
+    words = captions or [f"{row.source_file}  {row.frame_index}\n{row.flags.replace('_', ' ')}".strip() for row in rows]
+    return save(pages(tiles(), words, 0, side_px, headline=headline), out), refused
+
+
+def said(one: FrameState) -> str:
+    """State and reasons in words."""
+    state = one.state.replace("_", " ") + (f" ({len(one.rows)} faces)" if one.state == "several" else "")
+    reasons = ", ".join(WORDS.get(word, word) for word in one.reasons if word != state)
+    return state + (f": {reasons}" if reasons else "") + (" (by hand)" if one.by and one.state == "accepted" else "")
+
+
+def _clock(time_s: float) -> str:
+    return "" if np.isnan(time_s) else f"  {int(time_s // 60)}:{time_s % 60:05.2f}"
+
+
+def _frame_tile(folder: Path, one: FrameState, films: Films) -> np.ndarray | None:
+    faces = list(_faces(folder, one.rows))
+    frame = films.frame(one.sha256, one.frame)
+    if frame is not None:
+        return _with_smallest(folder, one, faces, frame_picture(frame.image, faces, 2 * _FRAME_PX), frame.image.shape)
+    for row in one.rows:
+        try:
+            return _drawn(folder / row.path)
+        except FileRefused:
+            continue
+    return None
+
+
+def _with_smallest(
+    folder: Path, one: FrameState, faces: Sequence[Face], picture: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Where the frame's first face is too small to be judged there, its crop is put into a corner."""
+    if not faces or faces[0].face_id != one.rows[0].face_id:
+        return picture
+    factor = picture.shape[1] / shape[1]
+    x0, y0, x1, y1 = (value * factor for value in faces[0].box_px)
+    if max(x1 - x0, y1 - y0) > _SMALL_PX:
+        return picture
+    try:
+        return with_inset(picture, _drawn(folder / one.rows[0].path), (x0, y0, x1, y1))
+    except FileRefused:
+        return picture
+
+
+def _faces(folder: Path, rows: Iterable[Row]) -> Iterator[Face]:
+    for row in rows:
+        try:
+            yield record.read_face(folder / row.path)
+        except FileRefused:  # the listing names it as damaged; the frame is still worth a look
+            continue
+
+
+def _drawn(path: Path) -> np.ndarray:
+    face, image, mask = record.read_face(path), record.read_image(path), record.read_mask(path)
+    return crop_picture(image, face, mask, 2 * _FACE_PX if image.shape[0] > 2 * _FACE_PX else 0)
+
+
+def _tall(found: Sequence[FrameState], films: Films) -> float:
+    """Height over width that suits most films; crops are square."""
+    shapes = [video.size_px for sha256 in dict.fromkeys(one.sha256 for one in found)
+              if (video := films.find(sha256)) is not None]
+    return float(np.median([height / width for width, height in shapes])) if shapes else 1.0

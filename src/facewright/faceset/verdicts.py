@@ -1,0 +1,135 @@
+"""Accept, skip, undo, redo: a person's word about frames, written down at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facewright.core.errors import NothingFound, SettingRefused
+from facewright.faceset import decisions, edits
+from facewright.faceset.decisions import Decisions, Deed, Do
+from facewright.faceset.faceset import Faceset
+from facewright.faceset.review import Film, FrameState, State, one_film, states
+
+MOST_FRAMES = 10_000_000
+"""Of one command: a slip of the finger in a range is refused, not obeyed."""
+
+_RANGE = re.compile(r"(\d{1,12})(?:-(\d{1,12}))?(?:/(\d{1,12}))?")
+
+
+def parse_frames(words: Iterable[str]) -> list[int]:
+    """`["7", "120-130", "0-300/25"]` -> frame numbers, ascending, both ends inside. Raises SettingRefused."""
+    found = set[int]()
+    for word in (part for text in words for part in text.replace(",", " ").split()):
+        match = _RANGE.fullmatch(word)
+        if match is None:
+            raise _no_frames(word, "Frames are numbers (7), ranges (120-130) or every so many of one (0-300/25).")
+        first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+        if last < first or step == 0:
+            raise _no_frames(word, "A range goes from the lower number to the higher, in steps of 1 or more.")
+        if (last - first) // step + len(found) > MOST_FRAMES:
+            raise _no_frames(word, f"That is more than {MOST_FRAMES:,} frames.")
+        found.update(range(first, last + 1, step))
+    return sorted(found)
+
+
+def known_frames(film: Film, frames: Sequence[int]) -> list[int]:
+    """Those frames, if the film has them. Raises NothingFound: none of them was looked at."""
+    known = np.intersect1d(np.asarray(frames, np.int64), film.looked).tolist()
+    if not known:
+        last = f"0 to {int(film.looked[-1])}" if len(film.looked) else "none"
+        raise NothingFound(
+            f"None of these frames of {film.name} was looked at.", why=f"Frames here: {last}.",
+            remedy="List them with `facewright faces review FACESET --state all`.", where=film.name)
+    return known
+
+
+def accept(folder: Path, frames: Sequence[int], *, film: str = "", every: State | None = None) -> dict[str, Any]:
+    """The faces of these frames are right as they are; faces that come later make them doubtful again.
+
+    every: all frames of that state instead, of all films or the named one. Frames without a face are not accepted
+    (they are skipped): `without_face` lists them. Raises NothingFound, SettingRefused, DiskRefused.
+    """
+    faceset = Faceset.open(folder)
+    chosen = _chosen(faceset, frames, film, every)
+    with_face = [one for one in chosen if one.rows]
+    without = [one.frame for one in chosen if not one.rows]
+    if chosen and not with_face:
+        raise NothingFound(
+            f"There is no face to accept in {_named(without)}.", where=folder,
+            remedy="Skip them (`faces skip`), place a face (`faces place`) or look again (`faces again`).")
+    faces = [row.face_id for one in with_face for row in one.rows]
+    return _decide(faceset, "accept", with_face, faces) | {"faces": len(faces), "without_face": without}
+
+
+def skip(folder: Path, frames: Sequence[int], *, film: str = "", every: State | None = None) -> dict[str, Any]:
+    """These frames stay as they are and are asked about no more. Their faces, where there are any, stay too."""
+    faceset = Faceset.open(folder)
+    return _decide(faceset, "skip", _chosen(faceset, frames, film, every), [])
+
+
+def undo(folder: Path) -> dict[str, Any]:
+    """Take the latest decision or edit back, with its files. Raises NothingFound."""
+    return _turn(folder, "undo", lambda now: now.deeds, edits.undo)
+
+
+def redo(folder: Path) -> dict[str, Any]:
+    """Let the latest one that was undone hold again; a new decision ends this. Raises NothingFound."""
+    return _turn(folder, "redo", lambda now: now.undone, edits.redo)
+
+
+def _turn(
+    folder: Path, word: str, pile: Callable[[Decisions], Sequence[Deed]], files: Callable[[Path, Deed], None]
+) -> dict[str, Any]:
+    Faceset.open(folder, refresh=False)
+    with decisions.deciding(folder) as desk:
+        found = pile(desk.now)
+        if not found:
+            raise NothingFound(
+                f"There is nothing to {word} in {folder.name}.", where=folder,
+                remedy="Deletions are undone by `facewright faces trash restore`." if word == "undo" else
+                       "Only what was undone since the latest decision can be done again.")
+        deed = found[-1]
+        # Files first, and so that doing it twice does no harm: killed in between, the same command goes on.
+        files(folder, deed)
+        (desk.undo if word == "undo" else desk.redo)(deed)
+        left = len(pile(desk.now))
+    return {"faceset": str(folder), word: deed.do, "at": deed.at, "frames": deed.count, "left": left}
+
+
+def _chosen(faceset: Faceset, frames: Sequence[int], film: str, every: State | None) -> list[FrameState]:
+    if every is not None:
+        if frames:
+            raise SettingRefused("Frames are named, and all of a state as well.", remedy="Do either.", where=film)
+        return [one for one in states(faceset, film=film) if one.state == every]
+    if not frames:
+        raise SettingRefused("No frame is named.", remedy="Name frames (7, 120-130), or all of a state.", where=film)
+    one = one_film(faceset, film)
+    wanted = set(known_frames(one, frames))
+    return [state for state in states(faceset, film=one.sha256) if state.frame in wanted]
+
+
+def _decide(faceset: Faceset, do: Do, chosen: list[FrameState], faces: list[str]) -> dict[str, Any]:
+    frames: dict[str, list[int]] = {}
+    for one in chosen:
+        frames.setdefault(one.sha256, []).append(one.frame)
+    if chosen:
+        with decisions.deciding(faceset.path) as desk:
+            desk.add(do, frames, faces)
+    films = {one.sha256: one.film for one in chosen}
+    return {"faceset": str(faceset.path), "did": do, "frames": len(chosen),
+            "films": {films[sha256]: len(numbers) for sha256, numbers in frames.items()}}
+
+
+def _named(frames: Sequence[int]) -> str:
+    runs = decisions.spans(frames)
+    words = [f"{a}" if a == b else f"{a}-{b}" for a, b in runs[:8]]
+    return ("frame " if len(frames) == 1 else "frames ") + ", ".join(words) + (" ..." if len(runs) > 8 else "")
+
+
+def _no_frames(word: str, remedy: str) -> SettingRefused:
+    return SettingRefused(f"{word[:60]!r} names no frames.", remedy=remedy, where=word[:60])

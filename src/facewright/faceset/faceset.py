@@ -12,8 +12,9 @@ import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.faces.face import Face
+from facewright.faceset import files, record
 from facewright.faceset import header as header_file
-from facewright.faceset import record
+from facewright.faceset.files import Files, FolderFiles
 from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Index, Row
 from facewright.faceset.info import FacesetInfo, collect
@@ -36,6 +37,7 @@ class Faceset:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.files: Files = FolderFiles(path)
         self.index = Index(path)
 
     @classmethod
@@ -62,7 +64,7 @@ class Faceset:
 
     def __iter__(self) -> Iterator[Face]:
         for row in self.index.rows():
-            yield record.read_face(self.path / row.path)
+            yield self._read(row.path)
 
     @property
     def header(self) -> Header:
@@ -101,23 +103,32 @@ class Faceset:
 
         TypeError for a name that faces do not have.
         """
-        return [record.read_face(self.path / row.path) for row in self.index.rows(**query)]
+        return [self._read(row.path) for row in self.index.rows(**query)]
 
     def face(self, face_id: str) -> Face:
         """One face. Raises NothingFound."""
-        return record.read_face(self.path / self._row_path(face_id))
+        return self._read(self._row_path(face_id))
 
     def file(self, face: Face | str) -> Path:
         """The file of a face (or face id). Raises NothingFound."""
-        return self.path / self._row_path(face if isinstance(face, str) else face.face_id)
+        return self.path / self._path_of(face)
+
+    def load(self, face: Face | Row | str) -> tuple[Face, np.ndarray, np.ndarray | None]:
+        """A face (or row, or face id) read once: face, (S, S, 3) uint8 RGB, stored (m, m) uint8 mask or None.
+
+        Raises NothingFound, FileRefused.
+        """
+        return files.load(self.files, face.path if isinstance(face, Row) else self._path_of(face))
 
     def image(self, face: Face | str) -> np.ndarray:
         """(S, S, 3) uint8 RGB."""
-        return record.read_image(self.file(face))
+        path = self._path_of(face)
+        return record.decode_image(self.files.read(path), self.path / path)
 
     def mask(self, face: Face | str) -> np.ndarray | None:
         """The stored mask, (m, m) float32 0..1, or None when none is stored."""
-        mask = record.read_mask(self.file(face))
+        path = self._path_of(face)
+        mask = record.decode_mask(self.files.read(path), self.path / path)
         return None if mask is None else mask.astype(np.float32) / np.float32(255)
 
     def by_frame(self, source_sha256: str, start: int = 0, stop: int | None = None) -> dict[int, list[Face]]:
@@ -125,7 +136,7 @@ class Faceset:
         found: dict[int, list[Face]] = {}
         last = (1 << 62) if stop is None else stop - 1
         for row in self.index.rows(source_sha256=source_sha256, frame_index=(start, last)):
-            found.setdefault(row.frame_index, []).append(record.read_face(self.path / row.path))
+            found.setdefault(row.frame_index, []).append(self._read(row.path))
         return found
 
     def footage(self) -> dict[str, str]:
@@ -251,6 +262,12 @@ class Faceset:
                                   [net_sha256, *some])
                 found.update((face_id, np.frombuffer(blob, np.float32)) for face_id, blob in rows)
         return found
+
+    def _read(self, path: str) -> Face:
+        return files.read_head(self.files, path)[0]
+
+    def _path_of(self, face: Face | str) -> str:
+        return self._row_path(face if isinstance(face, str) else face.face_id)
 
     def _row_path(self, face_id: str) -> str:
         found = self.index.select(

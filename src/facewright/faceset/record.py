@@ -5,6 +5,7 @@ Pixels are encoded once, by `encode_face`; `replace_metadata` copies them as byt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -20,7 +21,9 @@ MAX_FILE_BYTES = 128 << 20
 LOSSLESS = 0
 """A quality of 0 writes PNG."""
 
-_HEAD_BYTES = 48 << 10
+HEAD_BYTES = 48 << 10
+"""Of a file's beginning: holds the metadata of nearly every face."""
+
 _JSON, _MASK = b"J", b"M"
 
 
@@ -89,15 +92,28 @@ def read_face(path: Path) -> Face:
 
 def read_head(path: Path) -> tuple[Face, bool]:
     """(face, whether a mask is stored). Raises FileRefused."""
-    head = _beginning(path)
+    return head_of(beginning_of(path), lambda: read_file(path, limit_bytes=MAX_FILE_BYTES), path)
+
+
+def head_of(beginning: bytes, whole: Callable[[], bytes], where: object = None) -> tuple[Face, bool]:
+    """The same for a file of which the first HEAD_BYTES are at hand; `whole` reads all of it where they are too few."""
     try:
-        pieces = cut(head, path)
-        return _face(pieces, path), any(payload[12:13] == _MASK for payload in pieces.ours)
+        pieces = cut(beginning, where)
+        return _face(pieces, where), any(payload[12:13] == _MASK for payload in pieces.ours)
     except FileRefused:
-        if len(head) < _HEAD_BYTES:  # there is no more of it
+        if len(beginning) < HEAD_BYTES:  # there is no more of it
             raise
-    pieces = cut(read_file(path, limit_bytes=MAX_FILE_BYTES), path)
-    return _face(pieces, path), any(payload[12:13] == _MASK for payload in pieces.ours)
+    pieces = cut(whole(), where)
+    return _face(pieces, where), any(payload[12:13] == _MASK for payload in pieces.ours)
+
+
+def beginning_of(path: Path) -> bytes:
+    """The first HEAD_BYTES of a file, or all of a shorter one. Raises FileRefused."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return read_file(path)  # says why, in the house's words
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -108,14 +124,6 @@ def read_image(path: Path) -> np.ndarray:
 def read_mask(path: Path) -> np.ndarray | None:
     """(m, m) uint8, or None when the file holds no mask. Raises FileRefused."""
     return decode_mask(read_file(path, limit_bytes=MAX_FILE_BYTES), path)
-
-
-def _beginning(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
-    except OSError:
-        return read_file(path)  # says why, in the house's words
 
 
 def _face(pieces: Pieces, where: object) -> Face:

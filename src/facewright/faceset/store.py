@@ -23,6 +23,7 @@ from facewright.core.files import (
     read_file,
     replace_files,
     replace_folder,
+    sync_folder,
     write_atomic,
 )
 from facewright.faces.face import Face
@@ -112,6 +113,29 @@ class Writer:
             replace_files(parts)
         except OSError as error:
             raise disk_error(error, parts[-1][1]) from error
+        finally:
+            for part, _ in parts:
+                part.unlink(missing_ok=True)
+        return len(parts)
+
+    def add_files(self, files: Iterable[tuple[str, bytes]]) -> int:
+        """Write whole files of the faceset (path in it, content) together: aside, synced, then renamed; what lies there
+        is replaced. Returns how many. A full disk leaves every place as it was. Raises DiskRefused."""
+        parts: list[tuple[Path, Path]] = []
+        fresh: dict[Path, None] = {}
+        try:
+            for name, data in files:
+                final = self.faceset / name
+                missing = [place for place in (final.parent, *final.parent.parents) if not place.exists()]
+                final.parent.mkdir(parents=True, exist_ok=True)
+                fresh |= dict.fromkeys(place.parent for place in missing)
+                parts.append((final.with_name(final.name + PART), final))
+                parts[-1][0].write_bytes(data)
+            replace_files(parts)
+            for folder in fresh:  # a new folder's own entry must last as well
+                sync_folder(folder)
+        except OSError as error:
+            raise disk_error(error, parts[-1][1] if parts else self.faceset) from error
         finally:
             for part, _ in parts:
                 part.unlink(missing_ok=True)

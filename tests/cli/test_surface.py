@@ -44,6 +44,10 @@ SPELLED = {
     "model_trash_empty": ["model trash empty"],
     "faces_trash_list": ["faces trash list"], "faces_trash_restore": ["faces trash restore"],
     "faces_trash_empty": ["faces trash empty"],
+    "faces_people": ["faces people list"], "faces_people_tracks": ["faces people tracks"],
+    "faces_people_sheet": ["faces people sheet"], "faces_people_link": ["faces people link"],
+    "faces_people_rename": ["faces people rename"], "faces_people_merge": ["faces people merge"],
+    "faces_people_split": ["faces people split"], "faces_people_move_out": ["faces people move-out"],
     "faces_forget_identity": ["faces forget-identity"], "demo": ["demo"], "new": ["new"],
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facewright.faces.face import Detection
-from facewright.faces.track import MAX_GAP, Track, likeness, link, people, shot_breaks, track_ids
+from facewright.faces.track import MAX_GAP, likeness, link, shot_breaks, track_ids
 
 
 def _box(x, y=50.0, side=20.0):
@@ -60,70 +60,6 @@ def test_likeness_is_symmetric_and_in_range(a, b):
     assert np.allclose(there, back.T)
     assert 0 <= there.item() <= 1
     assert likeness(np.array([a]), np.array([a])).item() == 1
-
-
-def _track(name, first, last, x=10.0, source="film", count=10):
-    return Track(name, source, first, last, _box(x), _box(x), count)
-
-
-A, B, C = (np.eye(3, dtype=np.float32)[i] for i in range(3))
-
-
-def test_tracks_that_follow_each_other_are_one_person():
-    tracks = [_track("a0", 0, 31), _track("a1", 32, 63), _track("b0", 0, 31, 100), _track("b1", 32, 63, 100, count=5)]
-    assert people(tracks) == {"person-1": ("a0", "a1"), "person-2": ("b0", "b1")}
-
-
-def test_without_vectors_a_return_after_long_is_not_believed():
-    assert len(people([_track("a", 0, 31), _track("b", 400, 431)])) == 2
-
-
-def test_vectors_find_people_again_in_another_film():
-    tracks = [_track("a", 0, 31), _track("b", 0, 31, 100), _track("c", 0, 31, 100, "other", 3)]
-    assert people(tracks, {"a": A, "b": B, "c": A}) == {"person-1": ("a", "c"), "person-2": ("b",)}
-
-
-def test_seen_together_are_never_one_person():
-    tracks = [_track("a", 0, 31), _track("b", 20, 50, 100)]
-    assert len(people(tracks, {"a": A, "b": A})) == 2
-
-
-def test_a_cut_at_the_same_place_is_seen_by_the_vectors():
-    tracks = [_track("a", 0, 31), _track("b", 32, 63)]
-    assert len(people(tracks, {"a": A, "b": B})) == 2
-    assert len(people(tracks, {"a": A, "b": A})) == 1
-    assert len(people(tracks, {"a": A})) == 1  # nothing speaks against it
-
-
-def test_nobody():
-    assert people([]) == {}
-
-
-def _films(draw):
-    count = draw(st.integers(1, 8))
-    tracks = []
-    for i in range(count):
-        first = draw(st.integers(0, 200))
-        tracks.append(Track(f"t{i}", draw(st.sampled_from(["x", "y"])), first, first + draw(st.integers(0, 60)),
-                            draw(boxes), draw(boxes), draw(st.integers(1, 40))))
-    vectors = {t.id: draw(st.sampled_from([A, B, C])) for t in tracks if draw(st.booleans())}
-    return tracks, vectors
-
-
-@given(st.composite(lambda draw: _films(draw))(), st.randoms(use_true_random=False))
-def test_people_do_not_depend_on_the_order_of_tracks(film, random):
-    tracks, vectors = film
-    found = people(tracks, vectors)
-    assert sorted(t for group in found.values() for t in group) == sorted(t.id for t in tracks)
-    by_id = {t.id: t for t in tracks}
-    for group in found.values():
-        for i, a in enumerate(group):
-            for b in group[i + 1 :]:
-                x, y = by_id[a], by_id[b]
-                assert x.source != y.source or x.last_frame < y.first_frame or y.last_frame < x.first_frame
-    shuffled = list(tracks)
-    random.shuffle(shuffled)
-    assert people(shuffled, vectors) == found
 
 
 def test_shot_breaks():

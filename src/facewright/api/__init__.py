@@ -46,6 +46,16 @@ from facewright.api.models import (
     model_trash_restore,
     model_unbundle,
 )
+from facewright.api.people import (
+    faces_people,
+    faces_people_link,
+    faces_people_merge,
+    faces_people_move_out,
+    faces_people_rename,
+    faces_people_sheet,
+    faces_people_split,
+    faces_people_tracks,
+)
 from facewright.api.planning import train_plan
 from facewright.api.review import faces_accept, faces_redo, faces_review, faces_sheet, faces_skip, faces_undo
 from facewright.api.revoking import consent_revoke
@@ -92,6 +102,14 @@ __all__ = [
     "faces_forget_identity",
     "faces_info",
     "faces_park",
+    "faces_people",
+    "faces_people_link",
+    "faces_people_merge",
+    "faces_people_move_out",
+    "faces_people_rename",
+    "faces_people_sheet",
+    "faces_people_split",
+    "faces_people_tracks",
     "faces_redo",
     "faces_review",
     "faces_sheet",

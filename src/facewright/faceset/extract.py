@@ -194,13 +194,12 @@ class ExtractStep:
         with Writer(self.folder) as writer:
             writer.sweep()
             faceset = Faceset.open(self.folder)
-            linked = people.link(faceset) if len(known) < len(notes) else stored.people
+            linked = people.link(faceset) if len(known) < len(notes) else people.Linked(stored.people, stored.tracks)
             # One write: killed before it, the film is not done yet; after it, its people are known.
-            head = writer.update_header(
-                lambda before: dataclasses.replace(self._ended(before, notes), people=linked))
+            head = writer.update_header(lambda before: linked.into(self._ended(before, notes)))
         return {
             "faceset": str(self.folder), "faces": len(faceset), "side_px": head.side_px, "face_type": head.face_type,
-            "people": [person.name for person in linked],
+            "people": [person.name for person in linked.people],
             "films": {one.name: (known[one.sha256].facts if one.sha256 in known else notes[one.sha256])
                       for one in self.footage},
             "already_there": [one.name for one in self.footage if one.sha256 in known],

@@ -146,12 +146,14 @@ class Faceset:
         return dict(sorted({**dict(rows), **named}.items(), key=lambda pair: pair[::-1]))
 
     def people(self) -> dict[str, list[str]]:
-        """Name -> tracks. One entry holding every track when the whole set is named; {} when nobody is."""
+        """Name -> tracks. One entry holding every track when the whole set is named; {} when nobody is. People whose
+        faces have all left the set are not told, though faceset.json remembers them."""
         header = self.header
         if header.person:
             rows = self.index.select("SELECT DISTINCT track FROM faces WHERE trouble = '' ORDER BY track")
             return {header.person: [track for (track,) in rows]}
-        return {person.name: list(person.tracks) for person in header.people}
+        here = {track for (track,) in self.index.select("SELECT DISTINCT track FROM faces WHERE trouble = ''")}
+        return {person.name: list(person.tracks) for person in header.people if here.intersection(person.tracks)}
 
     def person_of(self, face: Face) -> str:
         """The face's own name, else the set's, else the name of the person whose track it belongs to, else ""."""
@@ -286,9 +288,10 @@ class Faceset:
 
 
 def _renamed(people: tuple[Person, ...], old: str, new: str) -> tuple[Person, ...]:
-    """Rename; two persons of one name become one."""
+    """Rename; two persons of one name become one, which is settled then."""
     tracks: dict[str, tuple[str, ...]] = {}
+    settled = {new} | {person.name for person in people if person.settled}
     for person in people:
         name = new if person.name == old else person.name
         tracks[name] = (*tracks.get(name, ()), *person.tracks)
-    return tuple(Person(name, found) for name, found in tracks.items())
+    return tuple(Person(name, found, name in settled) for name, found in tracks.items())

@@ -36,15 +36,23 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Tracks that belong to one head; `name` is the user's, or `person-1` and so on."""
+    """Tracks that belong to one head; `name` is the user's, or `person-1` and so on.
+
+    settled: a user said so (named, merged, split); then its tracks stay together and apart from other settled people.
+    """
 
     name: str
     tracks: tuple[str, ...]
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The content of faceset.json. `consent` and `person` hold for every face that names none itself."""
+    """The content of faceset.json. `consent` and `person` hold for every face that names none itself.
+
+    tracks: those of chunks (as faces carry them) that are one head over a whole shot, in the order of time; the first
+    names the whole. Tracks that end with their chunk are not listed.
+    """
 
     face_type: str = ""
     side_px: int = 0
@@ -52,6 +60,12 @@ class Header:
     consent: str = ""
     person: str = ""
     people: tuple[Person, ...] = ()
+    tracks: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def whole_tracks(self) -> dict[str, str]:
+        """Track of a chunk -> id of the whole that it is part of, for those in `tracks`; others are whole."""
+        return {part: whole[0] for whole in self.tracks for part in whole}
 
     def source(self, sha256: str) -> Source | None:
         """The source with that digest, or None."""
@@ -102,8 +116,13 @@ def _header(record: dict[str, Any]) -> Header:
         )
         for s in record.get("sources", [])
     )
-    people = tuple(Person(str(p["name"]), tuple(map(str, p["tracks"]))) for p in record.get("people", []))
+    people = tuple(
+        Person(str(p["name"]), tuple(map(str, p["tracks"])), bool(p.get("settled", False)))
+        for p in record.get("people", [])
+    )
+    tracks = tuple(tuple(map(str, parts)) for parts in record.get("tracks", []) if parts)
     return Header(
         face_type=str(record.get("face_type", "")), side_px=int(record.get("side_px", 0)), sources=sources,
         consent=str(record.get("consent", "")), person=str(record.get("person", "")), people=people,
+        tracks=tracks,
     )

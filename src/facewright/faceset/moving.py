@@ -284,4 +284,8 @@ def _joined(stored: Header, source: Header, films: set[str], names: dict[str, st
     for track, name in names.items():
         if track not in named and not head.person:
             tracks.setdefault(name, []).append(track)
-    return dataclasses.replace(head, people=tuple(Person(name, tuple(found)) for name, found in tracks.items()))
+    settled = {person.name for person in (*source.people, *head.people) if person.settled}
+    people = tuple(Person(name, tuple(found), name in settled) for name, found in tracks.items())
+    parts, begins = {part for whole in head.tracks for part in whole}, tuple(film[:8] for film in films)
+    wholes = tuple(w for w in source.tracks if w[0].startswith(begins) and parts.isdisjoint(w))
+    return dataclasses.replace(head, people=people, tracks=(*head.tracks, *wholes))

@@ -1,0 +1,73 @@
+"""Verbs about people and tracks of a faceset: who is who, steadier landmarks, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from facewright.api.steering import OnEvent
+
+
+def _silent(event: Mapping[str, Any]) -> None:
+    """Nobody listens."""
+
+
+def faces_people(faceset: Path) -> dict[str, Any]:
+    """Everybody in a faceset: name, faces, tracks, films, share, the path of a good face."""
+    from facewright.faceset.persons import listed
+
+    return listed(faceset)
+
+
+def faces_people_tracks(faceset: Path, name: str) -> list[dict[str, Any]]:
+    """The tracks of one person: a head over one shot each. Raises NothingFound."""
+    from facewright.faceset.persons import tracks_of
+
+    return tracks_of(faceset, name)
+
+
+def faces_people_sheet(faceset: Path, out: Path, *, person: str = "", across: int = 8) -> list[str]:
+    """A row of faces for everybody, or for each track of one `person`, as PNG. Returns the pages."""
+    from facewright.faceset.persons import people_sheet
+
+    return [str(page) for page in people_sheet(faceset, out, person, across)]
+
+
+def faces_people_link(faceset: Path) -> dict[str, Any]:
+    """Find tracks and people anew; what a user settled stays. Returns what `faces_people` does."""
+    from facewright.faceset.persons import tell_apart
+
+    return tell_apart(faceset)
+
+
+def faces_people_rename(faceset: Path, old: str, new: str) -> dict[str, Any]:
+    """Give a person another name. Raises NothingFound, Mismatch."""
+    from facewright.faceset.persons import rename
+
+    return rename(faceset, old, new)
+
+
+def faces_people_merge(faceset: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Several people are one, called as the first. Raises NothingFound, Mismatch."""
+    from facewright.faceset.persons import merge
+
+    return merge(faceset, names)
+
+
+def faces_people_split(faceset: Path, name: str, tracks: Sequence[str], *, into: str = "") -> dict[str, Any]:
+    """Some tracks of a person are somebody else's. Raises NothingFound, Mismatch."""
+    from facewright.faceset.persons import split
+
+    return split(faceset, name, tracks, into)
+
+
+def faces_people_move_out(faceset: Path, name: str, out: Path, *, on_event: OnEvent = _silent) -> dict[str, Any]:
+    """One person's faces into a faceset of their own; here they lie in the trash then."""
+    from facewright.faceset.persons import move_out
+
+    return move_out(faceset, name, out, _telling(on_event))
+
+
+def _telling(on_event: OnEvent) -> Callable[[int, int], None]:
+    return lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": "face"})

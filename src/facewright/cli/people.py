@@ -1,0 +1,168 @@
+"""Commands about people and tracks: the group `faces people`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from facewright.cli import made, show
+from facewright.cli.bind import Shown, command, group
+
+Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A person, as `faces people FACESET` lists them.")]
+
+
+class _ListsWhenBare(typer.core.TyperGroup):
+    """`faces people FACESET` means `faces people list FACESET`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        known = not args or args[0].startswith("-") or args[0] in self.commands
+        return super().resolve_command(ctx, args if known else ["list", *args])
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    faces = group(app, "faces")
+    people = typer.Typer(cls=_ListsWhenBare, no_args_is_help=True, rich_markup_mode=None,
+                         pretty_exceptions_enable=False, add_completion=False)
+    faces.add_typer(people, name="people", help="Who is who: list, name, merge, split, move out.")
+    command(people, "list")(listed)
+    command(people, "tracks")(tracks)
+    command(people, "sheet")(sheet)
+    command(people, "rename")(rename)
+    command(people, "merge")(merge)
+    command(people, "split")(split)
+    command(people, "move-out")(move_out)
+    command(people, "link")(link)
+
+
+def listed(faceset: Faceset) -> Shown:
+    """List everybody in a faceset; `faces people FACESET` says the same.
+
+    A star: named, merged or split by a user, and left so by later extractions. Inside a shot a head is one track.
+    """
+    from facewright import api
+
+    found = api.faces_people(faceset)
+    return Shown(found, lambda: _people(found, faceset))
+
+
+def _people(found: Mapping[str, Any], faceset: Path) -> None:
+    rows = found["people"]
+    show.table(
+        [[(one["name"] or "(nobody)") + ("*" if one["settled"] else ""), f"{one['faces']:,}", f"{one['share']:.0%}",
+          f"{one['tracks']:,}", _films(one["films"]), one["sample"]] for one in rows],
+        ["person", "faces", "share", "tracks", "films", "a good face"])
+    if any(not one["name"] for one in rows):
+        made.following(f"facewright faces people link {made.quoted(faceset)}")
+    elif any(not one["settled"] for one in rows):
+        made.following(f"facewright faces people sheet {made.quoted(faceset)} PEOPLE.png",
+                       f"facewright faces people rename {made.quoted(faceset)} {rows[0]['name']} NAME")
+
+
+def _films(films: Mapping[str, int]) -> str:
+    names = sorted(films, key=lambda name: -films[name])
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
+def tracks(faceset: Faceset, name: Name) -> Shown:
+    """List the tracks of a person: film, shot, frames, faces.
+
+    A track that shows somebody else: `faces people split`.
+    """
+    from facewright import api
+
+    rows = api.faces_people_tracks(faceset, name)
+
+    def text() -> None:
+        show.table([[r["track"], r["film"], str(r["shot"]), f"{r['first_frame']}-{r['last_frame']}", f"{r['faces']:,}",
+                     str(len(r["parts"]))] for r in rows], ["track", "film", "shot", "frames", "faces", "parts"])
+
+    return Shown(rows, text)
+
+
+def sheet(
+    faceset: Faceset,
+    out: Annotated[Path, typer.Argument(metavar="FILE.png", help="The picture to write; more pages lie beside it.")],
+    person: Annotated[str, typer.Option(help="A row for each track of this person instead.")] = "",
+    across: Annotated[int, typer.Option(min=1, max=24, help="Faces in a row.")] = 8,
+) -> Shown:
+    """Draw a row of faces for everybody, spread over their tracks."""
+    from facewright import api
+
+    pages = api.faces_people_sheet(faceset, out, person=person, across=across)
+    return Shown({"pages": pages}, lambda: show.result("Drawn: " + ", ".join(show.name_of(page) for page in pages)))
+
+
+def rename(
+    faceset: Faceset, name: Name, new: Annotated[str, typer.Argument(metavar="NEW", help="The name from now on.")],
+) -> Shown:
+    """Give a person a name. Later extractions keep it."""
+    from facewright import api
+
+    done = api.faces_people_rename(faceset, name, new)
+    return Shown(done, lambda: show.result(f"{name} is {new} now: {made.count(done['faces'], 'face')}."))
+
+
+def merge(
+    faceset: Faceset,
+    names: Annotated[list[str], typer.Argument(metavar="NAME NAME ...", help="Who is one; the first name stays.")],
+) -> Shown:
+    """Several people are one and the same.
+
+    Heads in one picture are told apart by themselves (mirrors, split screens); merged by hand, they are all replaced.
+    """
+    from facewright import api
+
+    done = api.faces_people_merge(faceset, names)
+    return Shown(done, lambda: show.result(
+        f"{', '.join(done['merged'])} went into {done['name']}: {made.count(done['faces'], 'face')}."))
+
+
+def split(
+    faceset: Faceset, name: Name,
+    which: Annotated[
+        list[str], typer.Argument(metavar="TRACK ...", help="Tracks (or parts of one) that show somebody else.")
+    ],
+    into: Annotated[str, typer.Option(metavar="NAME", help="Whose they are; left out: a new person.")] = "",
+) -> Shown:
+    """Some tracks of a person show somebody else; said once, it holds for the whole track and stays."""
+    from facewright import api
+
+    done = api.faces_people_split(faceset, name, which, into=into)
+    return Shown(done, lambda: show.result(
+        f"{made.count(done['faces'], 'face')} of {name} are {done['name']}'s now."))
+
+
+def move_out(
+    faceset: Faceset, name: Name,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Their faceset: a new folder, or one to add to.")],
+    as_json: bool = False,
+) -> Shown:
+    """Give a person a faceset of their own. Here their faces lie in the trash then and can come back."""
+    from facewright import api
+
+    with show.Bar("move out", quiet=as_json) as bar:
+        done = api.faces_people_move_out(faceset, name, out, on_event=bar.event)
+
+    def text() -> None:
+        show.result(f"{made.count(done['faces'], 'face')} of {name} moved to {show.name_of(out)}.")
+        for path, why in done["refused"]:
+            show.result(f"  stayed here: {path}: {why}")
+
+    return Shown(done, text, show.EXIT_EXPECTED if done["refused"] else show.EXIT_DONE)
+
+
+def link(faceset: Faceset) -> Shown:
+    """Find tracks and people anew: after an import, or when faces came back from the trash.
+
+    What was named, merged or split by hand stays as it is.
+    """
+    from facewright import api
+
+    found = api.faces_people_link(faceset)
+    return Shown(found, lambda: _people(found, faceset))

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from tests.faceset.conftest import SHA, make_face
+from tests.faceset.test_moving import contents, head_of, make_set
+
+from facewright.core.errors import Mismatch, NothingFound
+from facewright.faceset import people, persons, record
+from facewright.faceset.faceset import Faceset, Vectors
+from facewright.faceset.header import Person
+from facewright.faceset.store import Writer
+from facewright.faceset.trash import bring_back
+from facewright.media.stills import read_still
+
+OTHER = "fedcba9876543210" * 4
+PLACES = {"a": 10.0, "b": 200.0, "c": 400.0}
+"""Three heads beside each other, each of which has its own vector."""
+
+
+def _face(frame: int, who: str, *, sha256: str = SHA, track: str = "", **more):
+    x = PLACES[who] + frame * 0.5
+    name = track or f"{sha256[:8]}_{frame // 32 * 32:07d}_{who}"
+    return make_face(frame, list(PLACES).index(who), sha256=sha256, track=name, yaw_deg=0.0,
+                     box_px=(x, 50.0, x + 80, 140.0), **more)
+
+
+def _film(frames, who="ab", **more):
+    return [_face(frame, one, **more) for frame in frames for one in who]
+
+
+def _vectors(ids):
+    heads = np.eye(3, dtype=np.float32)
+    return Vectors(tuple(ids), np.stack([heads[int(i.rpartition("_")[2])] for i in ids]), "net")
+
+
+@pytest.fixture
+def faceset(tmp_path, picture) -> Faceset:
+    """Two heads over three chunks of one film; one of them in a second film."""
+    faces = _film(range(0, 96, 4)) + _film(range(0, 64, 8), "a", sha256=OTHER)
+    made = make_set(tmp_path / "set", faces, picture, head_of(SHA, OTHER))
+    persons.tell_apart(made.path, _vectors)
+    return Faceset.open(made.path)
+
+
+def _by_name(faceset):
+    rows = persons.listed(faceset.path)["people"]
+    return {one["name"]: (one["faces"], one["tracks"], one["settled"]) for one in rows}
+
+
+def test_tracks_go_over_chunks_and_people_over_films(faceset):
+    assert _by_name(faceset) == {"person-1": (32, 2, False), "person-2": (24, 1, False)}
+    assert [len(whole) for whole in faceset.header.tracks] == [3, 3, 2]
+    row = persons.listed(faceset.path)["people"][0]
+    assert row["films"] == {"film.mp4": 32}
+    assert row["share"] == round(32 / 56, 4)
+    assert (faceset.path / row["sample"]).is_file()
+    tracks = persons.tracks_of(faceset.path, "person-1")
+    assert [(t["first_frame"], t["last_frame"], t["faces"], len(t["parts"])) for t in tracks] == [
+        (0, 92, 24, 3), (0, 56, 8, 2)]
+
+
+def test_a_new_shot_ends_a_track(tmp_path, picture):
+    faces = _film(range(0, 64, 4), "a")
+    cut = [f if f.source.frame_index < 32 else _shot(f, 1) for f in faces]
+    made = make_set(tmp_path / "set", cut, picture, head_of(SHA))
+    assert people.link(made, _vectors).tracks == ()
+    assert len(people.link(made, _vectors).people) == 1
+
+
+def _shot(face, shot):
+    return dataclasses.replace(face, source=dataclasses.replace(face.source, shot=shot))
+
+
+def test_pictures_of_a_folder_make_no_track(tmp_path, picture):
+    faces = [dataclasses.replace(f, source=dataclasses.replace(f.source, file=f"photos/{f.face_id}.jpg"))
+             for f in (_face(frame, "a", track=f"t{frame}") for frame in range(6))]
+    made = make_set(tmp_path / "set", faces, picture, head_of(SHA))
+    linked = people.link(made, _vectors)
+    assert linked.tracks == ()
+    assert len(linked.people) == 1
+
+
+def test_linking_again_and_in_another_order_changes_nothing(faceset, tmp_path, picture):
+    before = faceset.header
+    persons.tell_apart(faceset.path, _vectors)
+    assert faceset.header == before
+    faces = list(faceset)
+    other = make_set(tmp_path / "other", faces[::-1], picture, head_of(SHA, OTHER))
+    persons.tell_apart(other.path, _vectors)
+    assert other.header.tracks == before.tracks
+    assert other.header.people == before.people
+
+
+def test_names_and_merges_and_splits_outlive_another_film(faceset, picture):
+    folder = faceset.path
+    persons.rename(folder, "person-1", "Ada")
+    other = next(t for t in persons.tracks_of(folder, "Ada") if t["faces"] == 8)
+    persons.split(folder, "Ada", [other["track"]], "Twin")
+    assert _by_name(faceset) == {"Ada": (24, 1, True), "person-2": (24, 1, False), "Twin": (8, 1, True)}
+    third = "1111111111111111" * 4
+    with Writer(folder) as writer:
+        for face in _film(range(0, 40, 4), "abc", sha256=third):
+            writer.add_files([(f"faces/{third[:8]}/0000000/{face.face_id}.jpg", record.encode_face(face, picture))])
+    persons.tell_apart(folder, _vectors)
+    found = _by_name(faceset)
+    assert found["Ada"][0] + found["Twin"][0] == 32 + 10  # vectors cannot tell twins apart: the new one goes to one
+    assert found["person-2"] == (34, 2, False)
+    assert len(found) == 4
+    names = Faceset.open(folder).namer()
+    for face in Faceset.open(folder).where(source_sha256=OTHER):
+        assert names(face) == "Twin"
+    persons.merge(folder, ["Ada", "Twin"])
+    persons.tell_apart(folder, _vectors)
+    assert _by_name(faceset)["Ada"] == (42, 3, True)
+
+
+def test_heads_seen_together_may_be_merged_by_hand_and_stay_so(faceset):
+    persons.merge(faceset.path, ["person-2", "person-1"])
+    persons.tell_apart(faceset.path, _vectors)
+    assert _by_name(faceset) == {"person-2": (56, 3, True)}
+
+
+def test_one_part_of_a_track_can_be_split_off(faceset):
+    whole = persons.tracks_of(faceset.path, "person-2")[0]
+    done = persons.split(faceset.path, "person-2", [whole["parts"][1]])
+    assert done["name"] == "person-3"
+    assert done["faces"] == 8
+    assert all(whole["parts"][1] not in parts for parts in faceset.header.tracks)
+    persons.tell_apart(faceset.path, _vectors)
+    assert _by_name(faceset)["person-3"] == (8, 1, True)
+    assert _by_name(faceset)["person-2"][0] == 16
+
+
+def test_names_that_faces_carry_themselves(tmp_path, picture):
+    faces = _film(range(0, 64, 4), "ab", person="Ada", mask_by="hull")
+    made = make_set(tmp_path / "set", faces, picture, head_of(SHA, person="Ada"))
+    persons.tell_apart(made.path, _vectors)
+    tracks = persons.tracks_of(made.path, "Ada")
+    assert len(tracks) == 2
+    persons.split(made.path, "Ada", [tracks[1]["track"]], "Bea")
+    persons.rename(made.path, "Ada", "Adele")
+    found = Faceset.open(made.path)
+    assert {one["name"]: one["faces"] for one in persons.listed(made.path)["people"]} == {"Adele": 16, "Bea": 16}
+    assert {face.person for face in found} == {"Adele", "Bea"}
+    assert found.header.person == "Adele"
+    assert all(found.mask(face) is not None for face in found)
+
+
+def test_a_person_gets_a_set_of_their_own_and_can_come_back(faceset, tmp_path):
+    persons.rename(faceset.path, "person-2", "Bea")
+    before = contents(faceset)
+    done = persons.move_out(faceset.path, "Bea", tmp_path / "bea")
+    assert done["faces"] == 24
+    assert Faceset.open(tmp_path / "bea").people().keys() == {"Bea"}
+    assert len(Faceset.open(tmp_path / "bea")) == 24
+    left = Faceset.open(faceset.path)
+    assert left.people().keys() == {"person-1"}
+    assert {**contents(left), **contents(Faceset.open(tmp_path / "bea"))} == before
+    persons.tell_apart(faceset.path, _vectors)
+    bring_back(faceset.path, done["trash"])
+    assert contents(Faceset.open(faceset.path)) == before
+    assert _by_name(faceset)["Bea"] == (24, 1, True)
+
+
+def test_what_cannot_be_done_says_why(faceset):
+    folder = faceset.path
+    with pytest.raises(NothingFound, match="Nobody in set is called 'Zoe'"):
+        persons.rename(folder, "Zoe", "Ada")
+    with pytest.raises(Mismatch, match="called person-2 already"):
+        persons.rename(folder, "person-1", "person-2")
+    with pytest.raises(Mismatch, match="no name"):
+        persons.rename(folder, "person-1", " ")
+    with pytest.raises(Mismatch):
+        persons.merge(folder, ["person-1", "person-1"])
+    with pytest.raises(NothingFound, match="no track 'x'"):
+        persons.split(folder, "person-1", ["x"])
+    with pytest.raises(Mismatch, match="all tracks"):
+        persons.split(folder, "person-2", [t["track"] for t in persons.tracks_of(folder, "person-2")])
+
+
+def test_sheets(faceset, tmp_path):
+    (page,) = persons.people_sheet(faceset.path, tmp_path / "people.png")
+    assert read_still(page).shape[0] > 2 * 128
+    (page,) = persons.people_sheet(faceset.path, tmp_path / "tracks.png", "person-1", across=4)
+    assert read_still(page).shape[1] == 4 * 136 + 8
+
+
+def test_old_files_say_nothing_of_tracks(faceset):
+    path = faceset.path / "faceset.json"
+    stored = json.loads(path.read_text())
+    del stored["tracks"]
+    stored["people"] = [{"name": one["name"], "tracks": one["tracks"]} for one in stored["people"]]
+    path.write_text(json.dumps(stored))
+    assert faceset.header.tracks == ()
+    assert not any(person.settled for person in faceset.header.people)
+    persons.tell_apart(faceset.path, _vectors)
+    assert [len(whole) for whole in faceset.header.tracks] == [3, 3, 2]
+
+
+def test_people_who_left_are_not_told(faceset):
+    with Writer(faceset.path) as writer:
+        writer.update_header(lambda h: persons._settled(h, set(), "Ghost", []))
+        writer.update_header(lambda h: people.Linked((*h.people, Person("Ghost", ("gone",), True)), h.tracks).into(h))
+    assert "Ghost" not in faceset.people()
+    persons.tell_apart(faceset.path, _vectors)
+    assert Person("Ghost", ("gone",), True) in faceset.header.people

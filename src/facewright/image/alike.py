@@ -1,26 +1,40 @@
 """Which pictures look alike, by histogram or pixel by pixel; orders in which each picture is followed by the one most
-like it. data-formats-and-merging.md 7.2 and table 7; each step of an order is one operation over all that are left."""
+like it (or least). data-formats-and-merging.md 7.2 and table 7.
+
+Chains are exact: a cheap bound over all that are left says which must be compared whole, mostly few.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
 BINS = 256
-_ROWS_AT_ONCE = 1024
+MOST_OF_A_CHAIN = 20_000
+"""The work of a chain grows with the square of its length: longer sets are chained in slices, as the original does."""
+
+_ROWS_AT_ONCE, _COMPARED_AT_ONCE = 256, 64
+_MOST_PICKED = 0.6
+"""Where the bound leaves more than this share, all are compared: rows that lie together are faster than picked ones."""
+_ROWS_OF_A_THREAD, _MOST_THREADS = 1024, 4
+_COARSE = 8
 _CELL_PX = 8
+Places = slice | np.ndarray
+"""Which of the rows that are left."""
+
+_FLOAT32_OFF = 4e-6
+"""How far a sum of at most 32 products of float32 shares may lie from the truth."""
 
 
-def colour_roots(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 -> (768,) float64: square roots of each channel's shares of 256 values."""
-    return np.concatenate([grey_roots(image[..., channel]) for channel in range(3)])
-
-
-def grey_roots(grey: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 -> (256,) float64. The product of two such is their Bhattacharyya coefficient."""
-    return np.sqrt(np.bincount(grey.ravel(), minlength=BINS) / grey.size)
+def roots_of(counts: np.ndarray) -> np.ndarray:
+    """(..., 256) histograms -> square roots of their shares, float64. The product of two such is their Bhattacharyya
+    coefficient; an empty histogram gives zeros."""
+    total = counts.sum(-1, keepdims=True, dtype=np.float64)
+    return np.sqrt(counts / np.maximum(total, 1))
 
 
 def strangeness(roots: np.ndarray) -> np.ndarray:
@@ -34,73 +48,121 @@ def strangeness(roots: np.ndarray) -> np.ndarray:
 
 
 def histogram_chain(roots: np.ndarray) -> np.ndarray:
-    """(N, 768) of `colour_roots` -> order (N,): from the first one on, always the most alike of those left, by the
-    sum of the channels' Bhattacharyya distances."""
-    left = roots.copy()
+    """(N, C, 256) -> order (N,): from the first one on, always the most alike of those left, by the sum of the
+    channels' Bhattacharyya distances. Takes `roots` over: its rows change places.
 
-    def farness(last: int) -> np.ndarray:
-        rest, channels = left[last + 1 :], len(roots[0]) // BINS
-        parts = [slice(c * BINS, (c + 1) * BINS) for c in range(channels)]
-        return sum(_distances(rest[:, part] @ left[last, part]) for part in parts)  # type: ignore[return-value]
+    Merged bins make histograms more alike, never less: eight in one give the bound.
+    """
+    count, channels = roots.shape[:2]
+    merged = (roots**2).reshape(count, channels, -1, _COARSE).sum(-1)
+    coarse = [np.ascontiguousarray(np.sqrt(merged[:, c]), np.float32) for c in range(channels)]
 
-    return _chained(left, lambda last: int(np.argmin(farness(last))))
+    def least(last: int) -> np.ndarray:
+        return sum(  # type: ignore[return-value]
+            np.sqrt(np.maximum(1 - _FLOAT32_OFF - part[last + 1 :] @ part[last], 0)) for part in coarse)
+
+    def exact(last: int, places: Places) -> np.ndarray:
+        return _distances(np.einsum("ncb,cb->nc", roots[last + 1 :][places], roots[last])).sum(1)
+
+    return _chained(count, least, exact, roots, *coarse)
 
 
-def _chained(left: np.ndarray, choose: Callable[[int], int], *beside: np.ndarray) -> np.ndarray:
-    """Order of a greedy chain. choose(last): which of the rows after `last` follows it; that one and the next change
-    places in `left` and in every array `beside`."""
-    order = np.arange(len(left))
-    for last in range(len(left) - 1):
-        there, here = last + 1 + choose(last), last + 1
+def pixel_chain(pictures: np.ndarray, *, alike: bool = True) -> np.ndarray:
+    """(N, S, S, 3) uint8, S a multiple of 8 -> order (N,): from the first one on, always the one of those left with
+    the least (not `alike`: the greatest) sum of absolute differences. Takes `pictures` over: they change places.
+
+    Bounds come from cells of 8 x 8 pixels: with D the difference of two cells' sums and Q their pixels' deviations
+    from the means, the cells' difference is at least |D|, and at most hypot(D, Q + Q') (Cauchy and Schwarz).
+    """
+    flat = pictures.reshape(len(pictures), -1)
+    sums, deviations = _cells(pictures)
+    buffer, other = np.empty_like(sums), np.empty_like(sums)
+    ones = np.ones(sums.shape[1], np.float32)
+
+    def bound(last: int) -> np.ndarray:
+        off = np.subtract(sums[last + 1 :], sums[last], out=buffer[: len(sums) - last - 1])
+        if alike:
+            return np.abs(off, out=off) @ ones  # whole numbers below 2^24: exact
+        far = np.add(deviations[last + 1 :], deviations[last], out=other[: len(off)])
+        return -(cv2.magnitude(off, far, off) @ ones) * np.float32(1.0001)
+
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
+
+        def exact(last: int, places: Places) -> np.ndarray:
+            rows, one = flat[last + 1 :][places], flat[last : last + 1]
+            parts = np.array_split(rows, threads) if len(rows) >= threads * _ROWS_OF_A_THREAD else [rows]
+            found = np.concatenate(list(pool.map(lambda some: _differences(some, one), parts)))
+            return found if alike else -found
+
+        return _chained(len(flat), bound, exact, flat, sums, deviations)
+
+
+def _differences(rows: np.ndarray, one: np.ndarray) -> np.ndarray:
+    """(M, P) and (1, P) uint8 -> (M,) int32 sums of absolute differences."""
+    # The nearest of one: the only door through which OpenCV compares many with one.
+    return cv2.batchDistance(rows, one, cv2.CV_32S, normType=cv2.NORM_L1, K=1)[0][:, 0]
+
+
+def in_slices(chain: Callable[[np.ndarray], np.ndarray], things: np.ndarray) -> np.ndarray:
+    """Order of (N, ...) by a chain of at most 20,000 at a time, one slice behind the other. Takes `things` over."""
+    starts = range(0, len(things), MOST_OF_A_CHAIN)
+    orders = [at + chain(things[at : at + MOST_OF_A_CHAIN]) for at in starts]
+    return np.concatenate(orders) if orders else np.zeros(0, int)
+
+
+def _chained(
+    count: int, least: Callable[[int], np.ndarray], exact: Callable[[int, Places], np.ndarray], *rows: np.ndarray
+) -> np.ndarray:
+    """Order of a greedy chain over arrays of `rows` that change places as it grows.
+
+    least(last): for each row after `last`, a lower bound of its distance; exact(last, places): distances of some.
+    Of equally near ones the first counts, as in the original.
+    """
+    order = np.arange(count)
+    for last in range(count - 1):
+        here = last + 1
+        there = here + _nearest(least(last), lambda some, last=last: exact(last, some))
         if there != here:
-            for rows in (left, order, *beside):
-                rows[[here, there]] = rows[[there, here]]
+            for array in (order, *rows):
+                array[[here, there]] = array[[there, here]]
     return order
+
+
+def _nearest(bound: np.ndarray, exact: Callable[[Places], np.ndarray]) -> int:
+    """Place of the least exact value, the first of equals; those whose bound is above it are not looked at."""
+    chosen = int(np.argmin(bound))
+    best = exact(slice(chosen, chosen + 1))[0]
+    near = np.flatnonzero(bound <= best)
+    if len(near) > _MOST_PICKED * len(bound):
+        return int(np.argmin(exact(slice(None))))
+    near = near[np.argsort(bound[near])]
+    for at in range(0, len(near), _COMPARED_AT_ONCE):
+        some = near[at : at + _COMPARED_AT_ONCE]
+        if bound[some[0]] > best:
+            break
+        values = exact(some)
+        least = values.min()
+        place = int(some[values == least].min())
+        if (least, place) < (best, chosen):
+            best, chosen = least, place
+    return chosen
 
 
 def _distances(coefficients: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(1 - coefficients, 0))
 
 
-def pixel_chain(pictures: np.ndarray, *, alike: bool = True) -> np.ndarray:
-    """(N, S, S, 3) uint8, S a multiple of 8 -> order (N,): from the first one on, always the one of those left with
-    the least (not `alike`: the greatest) sum of absolute differences.
-
-    That sum lies between bounds that the means of cells of 8 x 8 give, so few pictures are compared whole.
-    """
-    flat = pictures.reshape(len(pictures), -1).copy()
-    sums, spread = _cells(pictures)
-    sign = 1 if alike else -1
-
-    def choose(last: int) -> int:
-        here = last + 1
-        least = np.abs(sums[here:] - sums[last]).sum(1)
-        most = least + spread[here:] + spread[last]
-        bound = least if alike else -most
-        first = int(np.argmin(bound))
-        limit = sign * _difference(flat[last], flat[here + first])
-        near = np.flatnonzero(bound <= limit)
-        exact = [sign * _difference(flat[last], flat[here + n]) for n in near]
-        return int(near[np.argmin(exact)])
-
-    return _chained(flat, choose, sums, spread)
-
-
 def _cells(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, cells x 3) int32 sums over the cells, and (N,) int64 sums of what the pixels differ from their cell's mean,
-    rounded up: |a - b| summed over a cell is at least the difference of sums, and at most that and both spreads."""
+    """(N, cells x 3) float32: sums over the cells, whole numbers; and 8 times the root of the sum of their squared
+    deviations from the mean."""
     n, side = pictures.shape[:2]
     cells = side // _CELL_PX
     tiles = pictures.reshape(n, cells, _CELL_PX, cells, _CELL_PX, 3)
-    sums = np.empty((n, cells * cells * 3), np.int32)
-    spread = np.empty(n, np.int64)
+    sums, deviations = (np.empty((n, cells * cells * 3), np.float32) for _ in range(2))
     for i, one in enumerate(tiles):
-        total = one.sum((1, 3), dtype=np.int32)
+        total = one.sum((1, 3), dtype=np.int64)
+        squares = (one.astype(np.int64) ** 2).sum((1, 3))
         sums[i] = total.ravel()
-        off = np.abs(one.astype(np.int32) * _CELL_PX**2 - total[:, None, :, None])
-        spread[i] = -(-off.sum() // _CELL_PX**2)
-    return sums, spread
-
-
-def _difference(a: np.ndarray, b: np.ndarray) -> int:
-    return int(cv2.norm(a, b, cv2.NORM_L1))
+        deviations[i] = np.sqrt(_CELL_PX**2 * squares - total**2).ravel()
+    return sums, deviations

@@ -16,7 +16,7 @@ import facewright
 from facewright import api
 from facewright.cli.app import app
 from facewright.core.settings import Settings, options, to_markdown
-from facewright.faceset.settings import ExtractSettings
+from facewright.faceset.settings import ExtractSettings, SortSettings
 from facewright.masks.settings import CheckSettings, ExportSettings, MaskSettings, SuggestSettings, TraceSettings
 from facewright.merge.settings import MergeSettings
 from facewright.models.settings import AmpSettings, Quick96Settings, SaehdSettings, XSegSettings
@@ -25,6 +25,7 @@ from facewright.training.settings import AmpTrain, Quick96Train, SaehdTrain, XSe
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOBS: dict[str, tuple[type[Settings], ...]] = {
+    "faces sort": (SortSettings,),
     "extract": (ExtractSettings,), "train saehd": (SaehdTrain, SaehdSettings),
     "train amp": (AmpTrain, AmpSettings),
     "mask apply": (MaskSettings,), "mask check": (CheckSettings,), "mask suggest": (SuggestSettings,),

@@ -72,6 +72,7 @@ from facewright.api.road import (
     render_places,
 )
 from facewright.api.sets import faces_forget_identity, faces_info
+from facewright.api.sorting import faces_orders, faces_restore_names, faces_sort
 from facewright.api.steering import STEPS, jobs_list, jobs_request, jobs_resume, jobs_set, jobs_watch
 from facewright.api.training import train
 from facewright.api.trust import (
@@ -101,6 +102,7 @@ __all__ = [
     "faces_consent",
     "faces_forget_identity",
     "faces_info",
+    "faces_orders",
     "faces_park",
     "faces_people",
     "faces_people_link",
@@ -111,9 +113,11 @@ __all__ = [
     "faces_people_split",
     "faces_people_tracks",
     "faces_redo",
+    "faces_restore_names",
     "faces_review",
     "faces_sheet",
     "faces_skip",
+    "faces_sort",
     "faces_tag",
     "faces_trash_empty",
     "faces_trash_list",

@@ -1,7 +1,8 @@
 """Where a faceset's files lie, and the one writer that puts them there.
 
 FACESET/faces/<source sha 8>/<chunk start, 7 digits>/<face id>.jpg, FACESET/faceset.json, FACESET/index.sqlite (a
-cache), FACESET/debug/ (pictures with what was found drawn in), FACESET/.facewright/ (lock, jobs, trash).
+cache), FACESET/orders/ (what sorting found), FACESET/debug/ (pictures with what was found drawn in),
+FACESET/.facewright/ (lock, jobs, trash).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from facewright.faceset.header import Header
 
 FACES = "faces"
 DEBUG = "debug"
+ORDERS_FOLDER = "orders"
 PRIVATE = ".facewright"
 REVIEW = "review.jsonl"
 """What a person decided about frames (decisions.py): user data, as the faces are."""
@@ -165,7 +167,7 @@ def is_faceset(folder: Path) -> bool:
 
 def foreign_files(folder: Path) -> list[str]:
     """Names in a folder that no faceset has (so that nobody extracts into a folder of holiday pictures)."""
-    ours = {FACES, DEBUG, PRIVATE, REVIEW, REVIEW + PART, header_file.NAME, header_file.NAME + PART}
+    ours = {FACES, DEBUG, ORDERS_FOLDER, PRIVATE, REVIEW, REVIEW + PART, header_file.NAME, header_file.NAME + PART}
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:

@@ -42,9 +42,10 @@ def strangeness(roots: np.ndarray) -> np.ndarray:
     total = np.empty(len(roots))
     for at in range(0, len(roots), _ROWS_AT_ONCE):
         some = roots[at : at + _ROWS_AT_ONCE]
-        total[at : at + len(some)] = _distances(some @ roots.T).sum(1)
-    # A picture's distance to itself is rounding alone.
-    return total - _distances(np.einsum("ij,ij->i", roots, roots))
+        found = _distances(some @ roots.T)
+        found[np.arange(len(some)), at + np.arange(len(some))] = 0  # rounding alone
+        total[at : at + len(some)] = found.sum(1)
+    return total
 
 
 def histogram_chain(roots: np.ndarray) -> np.ndarray:

@@ -1,0 +1,95 @@
+"""Commands that put faces in order: of the group `faces`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from facewright.cli import made, show
+from facewright.cli.bind import Shown, command, group
+from facewright.faceset.settings import SortSettings
+
+Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    faces = group(app, "faces")
+    command(faces, "sort", SortSettings)(sort)
+    command(faces, "orders")(orders)
+    command(faces, "restore-names")(restore_names)
+
+
+def sort(
+    faceset: Faceset,
+    by: Annotated[str, typer.Option(metavar="ORDER", help="How; `facewright faces orders` lists them.")] = "hist",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    rename: Annotated[
+        bool, typer.Option("--rename", help="Also number the files; `faces restore-names` takes that back.")
+    ] = False,
+    person: Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")] = "",
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Also draw faces from all over the order.")
+    ] = None,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Put the faces in an order: a list with a score for each, in FACESET/orders. No face is moved or taken out.
+
+    What was measured is kept: a second order of the same faces takes seconds.
+    """
+    from facewright import api
+
+    with show.Bar(f"sort {faceset.name}", quiet=as_json) as bar:
+        done = api.faces_sort(faceset, by, settings=given or {}, reverse=reverse, rename=rename, person=person,
+                              sheet=sheet, on_event=bar.event)
+    return Shown(done, lambda: _sorted(done), show.EXIT_EXPECTED if done["refused"] else show.EXIT_DONE)
+
+
+def _sorted(done: Mapping[str, Any]) -> None:
+    way = " (reversed)" if done["reverse"] else ""
+    show.result(f"{made.count(done['faces'], 'face')} of {show.name_of(done['faceset'])} by {done['order']}{way}: "
+                f"{show.name_of(done['file'])}")
+    if done["score"]:
+        show.result(f"  score: {done['score']}")
+    if done["scores"]:
+        show.result("  " + ", ".join(f"{float(q):.0%} up to {v:.4g}" for q, v in done["scores"].items()))
+    if done["groups"]:
+        sizes = [f"{name or 'nobody named'} {n:,}" for name, n in done["groups"][:8]]
+        more = f" and {len(done['groups']) - 8:,} more" if len(done["groups"]) > 8 else ""
+        show.result(f"  groups: {', '.join(sizes)}{more}")
+    if done["rest"]:
+        show.result(f"  the last {done['rest']:,} are set aside by this order")
+    for word in ("first", "last"):
+        one = done[word][0 if word == "first" else -1]
+        score = "" if one["score"] is None else f"  ({one['score']:.4g})"
+        show.result(f"  {word}: {one['path']}{score}")
+    if done["renamed"]:
+        show.result(f"  {made.count(done['renamed'], 'file')} numbered; "
+                    f"`facewright faces restore-names {made.quoted(done['faceset'])}` takes that back.")
+    for path in done.get("sheet", []):
+        show.result(f"  sheet: {show.name_of(path)}")
+    for name, why in done["refused"][:10]:
+        show.result(f"  passed over: {name}: {why}")
+    if len(done["refused"]) > 10:
+        show.result(f"  and {len(done['refused']) - 10:,} more (--json lists them)")
+
+
+def orders() -> Shown:
+    """The orders that faces can be sorted by."""
+    from facewright import api
+
+    rows = api.faces_orders()
+    return Shown(rows, lambda: show.table([[row["name"], row["help"]] for row in rows], ["order", "meaning"]))
+
+
+def restore_names(faceset: Faceset) -> Shown:
+    """Take the numbers that `faces sort --rename` put before the files' names away again."""
+    from facewright import api
+
+    done = api.faces_restore_names(faceset)
+    return Shown(done, lambda: show.result(f"{made.count(done['renamed'], 'file')} of "
+                                           f"{show.name_of(done['faceset'])} have their names back."))

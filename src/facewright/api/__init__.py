@@ -57,7 +57,15 @@ from facewright.api.people import (
     faces_people_tracks,
 )
 from facewright.api.planning import train_plan
-from facewright.api.review import faces_accept, faces_redo, faces_review, faces_sheet, faces_skip, faces_undo
+from facewright.api.review import (
+    faces_accept,
+    faces_place,
+    faces_redo,
+    faces_review,
+    faces_sheet,
+    faces_skip,
+    faces_undo,
+)
 from facewright.api.revoking import consent_revoke
 from facewright.api.road import (
     demo,
@@ -112,6 +120,7 @@ __all__ = [
     "faces_people_sheet",
     "faces_people_split",
     "faces_people_tracks",
+    "faces_place",
     "faces_redo",
     "faces_restore_names",
     "faces_review",

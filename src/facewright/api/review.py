@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facewright.api.steering import OnEvent
-from facewright.core.errors import FacewrightError, Mismatch, NothingFound
+from facewright.core.errors import FacewrightError, Mismatch, NothingFound, SettingRefused
 
 
 def _silent(event: Mapping[str, Any]) -> None:
@@ -45,7 +45,7 @@ def faces_review(
 
         films = _films(faceset, given)
         head = f"{faceset.name}: {len(shown):,} of {answer['frames']:,} frames ({', '.join(wanted).replace('_', ' ')})"
-        written = frame_sheets(faceset, shown, films, sheet, head, _telling(on_event, "frame"))
+        written = frame_sheets(faces, shown, films, sheet, head, _telling(on_event, "frame"))
         answer |= {"sheets": [str(path) for path in written],
                    "from_film": sorted({one.film for one in shown if films.find(one.sha256) is not None})}
     return answer
@@ -84,6 +84,43 @@ def faces_redo(faceset: Path) -> dict[str, Any]:
     return redo(faceset)
 
 
+def faces_place(
+    faceset: Path, frame: int, *, points: Path | Sequence[Sequence[float]] | None = None,
+    rect: str | Sequence[float] | None = None, face: str = "", film: str = "", person: str = "", looks: int = 4,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Put a face into a frame, or (`face`) move the points of one. What it changed comes back with `faces_undo`.
+
+    points: 68, 5 or 3 of them in frame px, or a JSON file of them. rect: x0, y0, x1, y1 that the landmark net looks in.
+    """
+    import numpy as np
+
+    from facewright.faceset.place import Where, place, read_points
+
+    name, given = _film(faceset, film)
+    marks = read_points(points) if isinstance(points, Path) else None if points is None else np.array(points, float)
+    where = Where(marks, None if rect is None else _rect(rect), looks, force)
+    return place(faceset, frame, where, _films(faceset, given), film=name, face=face, person=person, nets=_nets)
+
+
+def _nets() -> Any:
+    from facewright.faces.detect import make_detector
+    from facewright.faces.landmark import make_landmarker
+    from facewright.faceset.place import Nets
+
+    return Nets(make_landmarker(), make_detector()[1])
+
+
+def _rect(rect: str | Sequence[float]) -> tuple[float, float, float, float]:
+    """Raises SettingRefused."""
+    try:
+        x0, y0, x1, y1 = (float(part) for part in (rect.split(",") if isinstance(rect, str) else rect))
+    except ValueError:
+        raise SettingRefused(
+            f"{str(rect)[:60]!r} is no rectangle.", remedy="Write x0,y0,x1,y1 in frame pixels.", where="rect") from None
+    return x0, y0, x1, y1
+
+
 def faces_sheet(
     faceset: Path, out: Path, *, person: str = "", flag: str = "", points: bool = False, limit: int = 0,
     side_px: int = 160, on_event: OnEvent = _silent,
@@ -95,13 +132,14 @@ def faces_sheet(
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.review_sheet import face_sheets
 
-    rows = [row for row in Faceset.open(faceset).rows_of(person) if not flag or flag in row.flags.split()]
+    faces = Faceset.open(faceset)
+    rows = [row for row in faces.rows_of(person) if not flag or flag in row.flags.split()]
     if not rows:
         raise NothingFound(f"No face of {faceset.name} is asked for.", remedy="Choose others.", where=faceset)
     if limit and len(rows) > limit:
         rows = [rows[round(i * (len(rows) - 1) / max(limit - 1, 1))] for i in range(limit)]
     written, refused = face_sheets(
-        faceset, rows, out, f"{faceset.name}: {len(rows):,} faces", points=points, side_px=side_px,
+        faces, rows, out, f"{faceset.name}: {len(rows):,} faces", points=points, side_px=side_px,
         progress=_telling(on_event, "face"))
     return {"faceset": str(faceset), "faces": len(rows), "sheets": [str(path) for path in written],
             "refused": [list(pair) for pair in refused.items()]}

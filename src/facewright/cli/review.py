@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     command(faces, "review")(review)
     command(faces, "accept")(accept)
     command(faces, "skip")(skip)
+    command(faces, "place")(place)
     command(faces, "undo")(undo)
     command(faces, "redo")(redo)
     command(faces, "sheet")(sheet)
@@ -125,6 +126,47 @@ def skip(
 
     done = api.faces_skip(faceset, frames or [], film=film, all_no_face=all_no_face)
     return Shown(done, lambda: show.result(f"Skipped: {made.count(done['frames'], 'frame')}."))
+
+
+def place(
+    faceset: Faceset,
+    frame: Annotated[int, typer.Argument(metavar="FRAME", min=0, help="Number of the frame.")],
+    points: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="68 points in iBUG order, 5 (eyes, nose, mouth corners) or 3 (eyes, "
+                     "mouth), in frame pixels."),
+    ] = None,
+    rect: Annotated[
+        str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Let the landmark net look in this rectangle.")
+    ] = None,
+    face: Annotated[str, typer.Option(metavar="ID", help="Move the points of this face instead of adding one.")] = "",
+    film: Film = "",
+    person: Annotated[str, typer.Option(help="Whose face it is; left out: that of the track it continues.")] = "",
+    looks: Annotated[
+        int, typer.Option(min=1, max=12, help="How often the net looks again until the points settle; 1 = quick.")
+    ] = 4,
+    force: Annotated[
+        bool, typer.Option("--force", help="Where the net sees no face, fill the rectangle with a neutral head.")
+    ] = False,
+) -> Shown:
+    """Put a face into a frame by hand, or correct one.
+
+    Points may lie on a face that is no human's (its mask must then be drawn). No later extraction changes such a face;
+    `faces undo` takes it back. A new face needs the film; one that is there keeps its crop without.
+    """
+    from facewright import api
+
+    done = api.faces_place(faceset, frame, points=points, rect=rect, face=face, film=film, person=person, looks=looks,
+                           force=force)
+
+    def text() -> None:
+        word = "Placed" if done["added"] else "Moved"
+        show.result(f"{word}: {done['face_id']} in frame {done['frame']} of {done['film']} (yaw {done['yaw_deg']:.0f}, "
+                    f"pitch {done['pitch_deg']:.0f}, roll {done['roll_deg']:.0f} degrees).")
+        if not done["crop_cut"]:
+            show.result("  Its film is not at hand: the crop stays as it was (--film PATH cuts it anew).")
+
+    return Shown(done, text)
 
 
 def undo(faceset: Faceset) -> Shown:

@@ -27,8 +27,17 @@ def landmarks_from_hint(detection: Detection, seen: Landmarks) -> Landmarks | No
     hint = detection.hint_px
     if hint is None or not np.isfinite(hint).all():
         return None
-    head = five_of_mesh(canonical_mesh())
-    target = np.asarray(hint, np.float64) * np.array([1.0, -1.0])  # y up, as the head has it
+    mesh = posed_head(five_of_mesh(canonical_mesh()), hint)
+    if mesh is None:
+        return None
+    roll = float(-np.degrees(np.arctan2(*(hint[1] - hint[0])[::-1])))
+    return Landmarks(mesh.astype(np.float32), corrected_points(mesh), seen.presence_01, seen.presence_logit, roll)
+
+
+def posed_head(head: np.ndarray, points_px: np.ndarray) -> np.ndarray | None:
+    """(468, 3) neutral mesh in frame px whose places `head` (N, 3) in the canonical head lie on `points_px` (N, 2) as
+    well as a turn, a shift and one scale allow; None when the points lie on one place."""
+    target = np.asarray(points_px, np.float64) * np.array([1.0, -1.0])  # y up, as the head has it
     a, b = head - head.mean(0), target - target.mean(0)
     affine = np.linalg.lstsq(a, b, rcond=None)[0].T  # (2, 3)
     u, s, vt = np.linalg.svd(affine, full_matrices=False)
@@ -42,6 +51,4 @@ def landmarks_from_hint(detection: Detection, seen: Landmarks) -> Landmarks | No
     scale = float((flat * b).sum() / max((flat * flat).sum(), 1e-9)) or scale
     mesh = (canonical_mesh() - head.mean(0)) @ rotation.T * scale
     mesh[:, :2] += target.mean(0)
-    mesh *= np.array([1.0, -1.0, -1.0])
-    roll = float(-np.degrees(np.arctan2(*(hint[1] - hint[0])[::-1])))
-    return Landmarks(mesh.astype(np.float32), corrected_points(mesh), seen.presence_01, seen.presence_logit, roll)
+    return mesh * np.array([1.0, -1.0, -1.0])

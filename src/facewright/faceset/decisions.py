@@ -79,8 +79,8 @@ class Decisions:
 
 
 def _after(deed: Deed, before: Deed | None) -> Deed | None:
-    """Placing a face is no word about the frame's others; reopening, or other faces, ends what was said before."""
-    return before if deed.do == "place" else None
+    """Placing a face is no word about the frame's others, but ends a skip; reopening, or a second look, ends both."""
+    return before if deed.do == "place" and before is not None and before.do == "accept" else None
 
 
 def read(faceset: Path) -> Decisions:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from facewright.faceset.index import Row
+from facewright.faceset.neighbours import by_hand
 from facewright.image.geometry import iou
 
 WORDS = {
@@ -31,10 +32,7 @@ _REACH = 7
 
 def flag_doubts(row: Row) -> list[str]:
     """The flags of a face that ask for a look. What a person placed or moved is in no doubt."""
-    words = row.flags.split()
-    if row.edited or "placed" in words:
-        return []
-    return [word for word in words if word in WORDS]
+    return [] if by_hand(row) else [word for word in row.flags.split() if word in WORDS]
 
 
 def jumps(rows: Iterable[Row]) -> set[str]:
@@ -66,7 +64,7 @@ def jumps(rows: Iterable[Row]) -> set[str]:
     out |= (grown > GROWS) & (grown > steady)
     out |= ((off > limits) & (off > drift)).any(-1)
     found = np.flatnonzero(one_track & near & out) + 1
-    return {ordered[i].face_id for i in found if not ordered[i].edited and "placed" not in ordered[i].flags.split()}
+    return {ordered[i].face_id for i in found if not by_hand(ordered[i])}
 
 
 def doubles(rows: Sequence[Row]) -> set[str]:

@@ -1,15 +1,116 @@
-"""The files behind edits: what a placed face or a second extraction replaced, kept so that undo brings it back."""
+"""The files behind edits: what a placed face or a second look replaced, kept so that undo brings it back.
+
+Facts of a deed name files by their path in the faceset. They come from a file that anyone may have written, so every
+one is checked before it is used. Doing any of it twice does no harm: killed on its way, the same command goes on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from facewright.core.errors import FileRefused
+from facewright.core.files import make_folder, read_file, safe_join, write_atomic
+from facewright.core.ulid import new_ulid
+from facewright.faceset import record, trash
 from facewright.faceset.decisions import Deed
+from facewright.faceset.index import Index
+from facewright.faceset.store import FACES, PRIVATE, Writer
+
+KEPT = f"{PRIVATE}/edits"
+
+
+def adding(path: str) -> dict[str, Any]:
+    """Facts of a deed that adds the file `path`."""
+    return {"new": [path], "undone": trash.name_for("undone", new_ulid())}
+
+
+def replacing(old: list[str], new: list[str], **more: Any) -> dict[str, Any]:
+    """Facts of a deed that takes the files `old` out and adds `new`."""
+    return {"old": old, "taken": trash.name_for("looked again", new_ulid()), "new": new,
+            "undone": trash.name_for("undone", new_ulid()), **more}
+
+
+def keep(faceset: Path, number: int, path: str, data: bytes) -> dict[str, Any]:
+    """Put the file as it is aside, before deed `number` changes it; facts of that deed."""
+    place = f"{KEPT}/{number:06d}/{Path(path).name}"
+    make_folder((faceset / place).parent)
+    write_atomic(faceset / place, data)
+    return {"path": path, "before": place, "after": f"{KEPT}/{number:06d}/after-{Path(path).name}"}
 
 
 def undo(faceset: Path, deed: Deed) -> None:
-    """Bring the files of a deed back to what they were before it. Doing it twice does no harm."""
+    """Bring the files of a deed back to what they were before it. Raises FileRefused, DiskRefused."""
+    facts = deed.facts
+    if "new" in facts:
+        with Writer(faceset) as writer:
+            trash.take_out(writer, _faces(faceset, facts, "new"), "undone", _name(facts, "undone"))
+        _back(faceset, facts, "old", "taken")
+    if "before" in facts:
+        _swap(faceset, facts, "before", "after")
+    _refreshed(faceset, facts)
 
 
 def redo(faceset: Path, deed: Deed) -> None:
-    """Bring the files of a deed back to what it made of them. Doing it twice does no harm."""
+    """Bring the files of a deed back to what it made of them. Raises FileRefused, DiskRefused, NothingFound."""
+    facts = deed.facts
+    if "new" in facts:
+        if facts.get("old"):
+            with Writer(faceset) as writer:
+                trash.take_out(writer, _faces(faceset, facts, "old"), "looked again", _name(facts, "taken"))
+        _back(faceset, facts, "new", "undone")
+    if "before" in facts:
+        _swap(faceset, facts, "after", "before")
+    _refreshed(faceset, facts)
+
+
+def _swap(faceset: Path, facts: Mapping[str, Any], take: str, leave: str) -> None:
+    """Put the file kept as `take` into its place, after the one there was put aside as `leave`."""
+    path, wanted, other = (_checked(faceset, facts.get(key), root) for key, root in
+                           (("path", FACES), (take, KEPT), (leave, KEPT)))
+    data = read_file(wanted, limit_bytes=record.MAX_FILE_BYTES)
+    if path.exists():
+        now = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
+        if now == data:
+            return
+        write_atomic(other, now)
+    make_folder(path.parent)
+    write_atomic(path, data)
+
+
+def _back(faceset: Path, facts: Mapping[str, Any], which: str, name: str) -> None:
+    missing = [path for path in _faces(faceset, facts, which) if not (faceset / path).exists()]
+    if missing:
+        trash.bring_back(faceset, _name(facts, name), missing)
+
+
+def _faces(faceset: Path, facts: Mapping[str, Any], key: str) -> list[str]:
+    paths = facts.get(key, [])
+    found = [_checked(faceset, path, FACES) for path in (paths if isinstance(paths, list) else [paths])]
+    return [path.relative_to(faceset).as_posix() for path in found]
+
+
+def _name(facts: Mapping[str, Any], key: str) -> str:
+    name = str(facts.get(key, ""))
+    if not name or Path(name).name != name or not name[0].isalnum():
+        raise _refused()
+    return name
+
+
+def _checked(faceset: Path, path: Any, root: str) -> Path:
+    """A path inside of one folder of the faceset. Raises FileRefused."""
+    if not isinstance(path, str) or not path.startswith(f"{root}/"):
+        raise _refused()
+    return safe_join(faceset, path)
+
+
+def _refreshed(faceset: Path, facts: Mapping[str, Any]) -> None:
+    if facts:
+        Index(faceset).refresh()
+
+
+def _refused() -> FileRefused:
+    return FileRefused(
+        "A line of review.jsonl names a file that it cannot have written.",
+        remedy="Move review.jsonl away if it is not yours; the faces stay.")

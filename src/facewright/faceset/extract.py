@@ -30,6 +30,7 @@ from facewright.faceset.ahead import ahead
 from facewright.faceset.cut import Cut, Cutting, draw, finish_face, frame_side_px, plan_face
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
+from facewright.faceset.neighbours import without_placed
 from facewright.faceset.selection import Chunk, runs, stretches
 from facewright.faceset.settings import CHUNK_FRAMES, MAX_SIDE_PX, MIN_SIDE_PX, ExtractSettings
 from facewright.faceset.sources import ExtractArguments, Footage, check_header, open_footage
@@ -175,7 +176,9 @@ class ExtractStep:
     def commit(self, item: Item, result: ChunkResult) -> dict[str, Any]:
         """Put one chunk's files in place together; returns what finish needs to know of it."""
         with self._writing() as writer:
-            files = [task.result() for task in result.files]
+            found = [task.result() for task in result.files]
+            files = without_placed(self.folder, result.chunk.source_sha256, found)
+            result.record["faces"] = len(files)
             source = self._source_of(result.chunk)
             if files:
                 writer.update_header(lambda stored: self._begun(stored, source))

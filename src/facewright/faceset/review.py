@@ -14,12 +14,14 @@ from typing import Any, Literal
 import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound, SettingRefused
-from facewright.faceset import decisions, record
+from facewright.faceset import decisions
 from facewright.faceset.decisions import Decisions, Deed
 from facewright.faceset.doubts import doubles, flag_doubts, jumps
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import read_head
 from facewright.faceset.header import Source
 from facewright.faceset.index import Row
+from facewright.faceset.neighbours import by_hand
 
 State = Literal["no_face", "doubtful", "several", "accepted", "skipped", "damaged"]
 STATES: tuple[State, ...] = ("no_face", "doubtful", "several", "accepted", "skipped", "damaged")
@@ -153,14 +155,14 @@ def _state(
         if frame in film.damaged:
             return "damaged", (film.damaged[frame],), ""
         return "no_face", (film.missed.get(frame, _LOST if film.missed else _UNTOLD),), ""
-    fresh = deed is not None and any(row.face_id not in deed.faces for row in rows)
+    fresh = deed is not None and any(row.face_id not in deed.faces and not by_hand(row) for row in rows)
     if deed is not None and not fresh:
         return "accepted", (), "user"
     words = [word for row in rows for word in flag_doubts(row)]
     words += ["jump"] * any(row.face_id in odd for row in rows)
     words += ["double"] * bool(doubles(rows))
     words += ["new_face"] * fresh
-    by = "user" if all(row.edited or "placed" in row.flags.split() for row in rows) else ""
+    by = "user" if all(by_hand(row) for row in rows) else ""
     if words:
         return "doubtful", tuple(dict.fromkeys(words)), by
     return ("several" if len(rows) > 1 else "accepted"), (), by
@@ -209,7 +211,7 @@ def _times(faceset: Faceset, film: Film, rows: list[Row]) -> np.ndarray:
     if not rows or not film.rate:
         return even
     try:
-        base = float(record.read_face(faceset.path / rows[0].path).source.time_base)
+        base = float(read_head(faceset.files, rows[0].path)[0].source.time_base)
     except FileRefused:  # changed under our hands: the next refresh says so
         return even
     frames, first = np.unique([row.frame_index for row in rows], return_index=True)

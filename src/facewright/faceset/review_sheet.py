@@ -9,9 +9,10 @@ import numpy as np
 
 from facewright.core.errors import FileRefused
 from facewright.faces.face import Face
-from facewright.faceset import record
 from facewright.faceset.doubts import WORDS
 from facewright.faceset.drawing import crop_picture, frame_picture, with_inset
+from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import read_head
 from facewright.faceset.films import Films
 from facewright.faceset.index import Row
 from facewright.faceset.review import FrameState, State
@@ -26,7 +27,7 @@ OnTile = Callable[[int, int], None]
 
 
 def frame_sheets(
-    folder: Path, found: Sequence[FrameState], films: Films, out: Path, headline: str,
+    faceset: Faceset, found: Sequence[FrameState], films: Films, out: Path, headline: str,
     progress: OnTile = lambda done, total: None,
 ) -> list[Path]:
     """Write the frames as pages: from the film where it is at hand, else their first face's crop; what is seen of them
@@ -37,7 +38,7 @@ def frame_sheets(
     def tiles() -> Iterator[np.ndarray | None]:
         for place, one in enumerate(found):
             progress(place, len(found))
-            yield _frame_tile(folder, one, films)
+            yield _frame_tile(faceset, one, films)
 
     sheets = pages(tiles(), captions, 0, _FRAME_PX if wide else _FACE_PX, headline=headline, tall=_tall(found, films),
                    edges=[COLOURS[one.state] for one in found], per_page=60 if wide else 120)
@@ -45,7 +46,7 @@ def frame_sheets(
 
 
 def face_sheets(
-    folder: Path, rows: Sequence[Row], out: Path, headline: str, *, points: bool = False, side_px: int = _FACE_PX,
+    faceset: Faceset, rows: Sequence[Row], out: Path, headline: str, *, points: bool = False, side_px: int = _FACE_PX,
     captions: Sequence[str] = (), progress: OnTile = lambda done, total: None,
 ) -> tuple[list[Path], dict[str, str]]:
     """Write aligned faces as pages, in the order of `rows`; returns the pages and path -> why of those that could not
@@ -56,7 +57,7 @@ def face_sheets(
         for place, row in enumerate(rows):
             progress(place, len(rows))
             try:
-                yield _drawn(folder / row.path) if points else record.read_image(folder / row.path)
+                yield _drawn(faceset, row) if points else faceset.load(row)[1]
             except FileRefused as error:
                 refused[row.path] = error.why or error.what
                 yield None
@@ -76,21 +77,21 @@ def _clock(time_s: float) -> str:
     return "" if np.isnan(time_s) else f"  {int(time_s // 60)}:{time_s % 60:05.2f}"
 
 
-def _frame_tile(folder: Path, one: FrameState, films: Films) -> np.ndarray | None:
-    faces = list(_faces(folder, one.rows))
+def _frame_tile(faceset: Faceset, one: FrameState, films: Films) -> np.ndarray | None:
+    faces = list(_faces(faceset, one.rows))
     frame = films.frame(one.sha256, one.frame)
     if frame is not None:
-        return _with_smallest(folder, one, faces, frame_picture(frame.image, faces, 2 * _FRAME_PX), frame.image.shape)
+        return _with_smallest(faceset, one, faces, frame_picture(frame.image, faces, 2 * _FRAME_PX), frame.image.shape)
     for row in one.rows:
         try:
-            return _drawn(folder / row.path)
+            return _drawn(faceset, row)
         except FileRefused:
             continue
     return None
 
 
 def _with_smallest(
-    folder: Path, one: FrameState, faces: Sequence[Face], picture: np.ndarray, shape: tuple[int, ...]
+    faceset: Faceset, one: FrameState, faces: Sequence[Face], picture: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
     """Where the frame's first face is too small to be judged there, its crop is put into a corner."""
     if not faces or faces[0].face_id != one.rows[0].face_id:
@@ -100,21 +101,21 @@ def _with_smallest(
     if max(x1 - x0, y1 - y0) > _SMALL_PX:
         return picture
     try:
-        return with_inset(picture, _drawn(folder / one.rows[0].path), (x0, y0, x1, y1))
+        return with_inset(picture, _drawn(faceset, one.rows[0]), (x0, y0, x1, y1))
     except FileRefused:
         return picture
 
 
-def _faces(folder: Path, rows: Iterable[Row]) -> Iterator[Face]:
+def _faces(faceset: Faceset, rows: Iterable[Row]) -> Iterator[Face]:
     for row in rows:
         try:
-            yield record.read_face(folder / row.path)
+            yield read_head(faceset.files, row.path)[0]
         except FileRefused:  # the listing names it as damaged; the frame is still worth a look
             continue
 
 
-def _drawn(path: Path) -> np.ndarray:
-    face, image, mask = record.read_face(path), record.read_image(path), record.read_mask(path)
+def _drawn(faceset: Faceset, row: Row) -> np.ndarray:
+    face, image, mask = faceset.load(row)
     return crop_picture(image, face, mask, 2 * _FACE_PX if image.shape[0] > 2 * _FACE_PX else 0)
 
 

@@ -226,7 +226,7 @@ def test_a_rectangle_is_looked_in(folder, film, monkeypatch):
 
 @pytest.mark.parametrize("facts", [
     {"path": "../../x.jpg", "before": "faces/a.jpg", "after": "faces/b.jpg"}, {"new": ["/etc/passwd"], "undone": "a-b"},
-    {"new": ["faces/../../x"], "undone": "a-b"}, {"new": ["faceset.json"], "undone": "a-b"}, {"new": 7, "undone": "../x"},
+    {"new": ["faces/../../x"], "undone": "a-b"}, {"new": ["faceset.json"], "undone": "a-b"}, {"new": 7, "undone": "a"},
 ])  # fmt: skip
 def test_a_hostile_review_file_moves_no_file(folder, facts):
     with decisions.deciding(folder) as desk:

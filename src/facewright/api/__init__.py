@@ -11,6 +11,15 @@ from facewright.api.cleaning import (
     faces_trash_restore,
     faces_unpark,
 )
+from facewright.api.editing import (
+    faces_collage_in,
+    faces_collage_out,
+    faces_enhance,
+    faces_metadata_restore,
+    faces_metadata_save,
+    faces_resize,
+    faces_roundtrip,
+)
 from facewright.api.exchange import model_export_dfl, model_export_dfm, model_import_dfl, model_import_dfm
 from facewright.api.machine import doctor, weights_fetch, weights_list, weights_verify
 from facewright.api.masks import (
@@ -107,9 +116,14 @@ __all__ = [
     "extract",
     "extractions",
     "faces_accept",
+    "faces_collage_in",
+    "faces_collage_out",
     "faces_consent",
+    "faces_enhance",
     "faces_forget_identity",
     "faces_info",
+    "faces_metadata_restore",
+    "faces_metadata_save",
     "faces_orders",
     "faces_park",
     "faces_people",
@@ -122,8 +136,10 @@ __all__ = [
     "faces_people_tracks",
     "faces_place",
     "faces_redo",
+    "faces_resize",
     "faces_restore_names",
     "faces_review",
+    "faces_roundtrip",
     "faces_sheet",
     "faces_skip",
     "faces_sort",

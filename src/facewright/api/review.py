@@ -43,7 +43,7 @@ def faces_review(
     if sheet is not None and shown:
         from facewright.faceset.review_sheet import frame_sheets
 
-        films = _films(faceset, given)
+        films = films_at_hand(faceset, given)
         head = f"{faceset.name}: {len(shown):,} of {answer['frames']:,} frames ({', '.join(wanted).replace('_', ' ')})"
         written = frame_sheets(faces, shown, films, sheet, head, _telling(on_event, "frame"))
         answer |= {"sheets": [str(path) for path in written],
@@ -164,7 +164,7 @@ def _film(faceset: Path, film: str) -> tuple[str, list[Path]]:
     return sha256, [path]
 
 
-def _films(faceset: Path, given: Sequence[Path] = ()) -> Any:
+def films_at_hand(faceset: Path, given: Sequence[Path] = ()) -> Any:
     """The films that are at hand: those given, and those that extractions of this faceset were made from."""
     from facewright.faceset import header
     from facewright.faceset.films import Films

@@ -13,6 +13,10 @@ from facewright.core.step import Step, Stop
 STEPS: dict[str, str] = {
     "extract": "facewright.faceset.extract:ExtractStep",
     "apply_masks": "facewright.masks.apply:ApplyStep",
+    "resize": "facewright.faceset.reshape:ResizeStep",
+    "enhance": "facewright.faceset.enhance:EnhanceStep",
+    "collage": "facewright.faceset.collage:CollageInStep",
+    "restore": "facewright.faceset.restore:RestoreStep",
     "train": "facewright.training.swap_step:TrainStep",
     "merge": "facewright.merge.run:MergeStep",
     "render": "facewright.render.film:RenderStep",

@@ -15,7 +15,21 @@ import typer
 import typer.core
 
 from facewright import __version__
-from facewright.cli import cleaning, jobs, look, masks, models, people, recipes, review, show, sorting, trust, work
+from facewright.cli import (
+    cleaning,
+    editing,
+    jobs,
+    look,
+    masks,
+    models,
+    people,
+    recipes,
+    review,
+    show,
+    sorting,
+    trust,
+    work,
+)
 from facewright.core.errors import FacewrightError, SettingRefused
 
 # Newer releases of Typer carry their own copy of click, whose errors are not those of the package `click`.
@@ -44,7 +58,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _room in (work, recipes, models, look, review, sorting, people, cleaning, masks, trust, jobs):
+for _room in (
+    work,
+    recipes,
+    models,
+    look,
+    review,
+    sorting,
+    people,
+    cleaning,
+    editing,
+    masks,
+    trust,
+    jobs,
+):
     _room.register(app)
 
 

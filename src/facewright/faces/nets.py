@@ -15,7 +15,8 @@ from facewright.core.errors import FileRefused
 
 
 class OnnxNet:
-    """An ONNX file with one input. Call: float32 array -> list of arrays, in the order of `outputs`."""
+    """An ONNX file with one input. Call: float32 array -> list of arrays, in the order of `outputs`. `shape`: of the
+    input, as the file says it (a number, or a word where any number goes)."""
 
     def __init__(self, path: Path, *, threads: int = 1, providers: tuple[str, ...] = ("CPUExecutionProvider",)) -> None:
         import onnxruntime
@@ -29,7 +30,8 @@ class OnnxNet:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
         except Exception as error:  # the library raises plain classes of its own
             raise _broken(path, error) from error
-        self._input = self._session.get_inputs()[0].name
+        source = self._session.get_inputs()[0]
+        self._input, self.shape = source.name, tuple(source.shape)
         self.outputs = tuple(o.name for o in self._session.get_outputs())
 
     def __call__(self, data: np.ndarray) -> list[np.ndarray]:

@@ -92,7 +92,7 @@ def load(folder: Path) -> Header | None:
                 f"{path.parent.name} was made by another version of facewright ({str(record['format'])[:60]}).",
                 why=f"This one reads {FORMAT}.", remedy="Update facewright.", where=path,
             )
-        return _header(record)
+        return from_record(record)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise FileRefused(
             f"{NAME} of {path.parent.name} is damaged.", why=f"{type(error).__name__}: {error}"[:200],
@@ -107,7 +107,8 @@ def save(folder: Path, header: Header) -> None:
     write_atomic(folder / NAME, text.encode("utf-8", "surrogatepass"))
 
 
-def _header(record: dict[str, Any]) -> Header:
+def from_record(record: dict[str, Any]) -> Header:
+    """A header from its fields as JSON has them (`dataclasses.asdict`). ValueError, TypeError, LookupError: not one."""
     sources = tuple(
         Source(
             file=str(s["file"]), sha256=str(s["sha256"]), rate=str(s.get("rate", "")),

@@ -66,8 +66,11 @@ def decode_face(data: bytes, where: object = None) -> Face:
 def decode_mask(data: bytes, where: object = None) -> np.ndarray | None:
     """(m, m) uint8 mask of a whole file's bytes, or None when it holds none. Raises FileRefused."""
     coded = join_parts(cut(data, where).ours, where).get(_MASK)
-    if coded is None:
-        return None
+    return None if coded is None else decode_mask_png(coded, where)
+
+
+def decode_mask_png(coded: bytes, where: object = None) -> np.ndarray:
+    """(m, m) uint8 of a mask's PNG. Raises FileRefused."""
     cut(coded, where)  # refuses anything that is no PNG, or too large, before a decoder sees it
     mask = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_GRAYSCALE)
     if mask is None:

@@ -74,7 +74,11 @@ class Writer:
 
         Without files nothing is written. Raises DiskRefused; then nothing of the chunk is left.
         """
-        final = chunk_folder(self.faceset, source_sha256, start, kind)
+        return self.add_folder(chunk_folder(self.faceset, source_sha256, start, kind), files)
+
+    def add_folder(self, folder: Path | str, files: Sequence[tuple[str, bytes]]) -> Path:
+        """The same for any folder in the faceset, absolute or relative to it."""
+        final = self.faceset / folder
         if not files or final.exists():
             return final
         make_folder(final.parent)

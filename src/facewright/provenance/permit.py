@@ -25,8 +25,10 @@ from facewright.provenance.store import DEFAULT_PROJECT, ConsentStore
 USE_OF_STAGE = {"train": "train", "preview": "preview", "merge": "merge", "render": "merge",
                 "export_model": "export_model"}
 """Which use a record must allow. A rendered film needs `merge`; giving the trained model away, `export_model`."""
-FREE_STAGES = ("extract", "sort", "clean", "label", "apply_masks", "edit")
-"""Stages that only look at a film or a faceset: no picture of a person is changed."""
+FREE_STAGES = (
+    "extract", "sort", "clean", "label", "apply_masks", "edit", "resize", "enhance", "collage", "restore",
+)
+"""Stages that only look at a film, or tend the faces of a set: nobody gets another's face, nothing leaves the house."""
 MARK_TEST = "TEST"
 _SEAL = object()
 

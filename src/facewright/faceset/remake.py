@@ -1,0 +1,270 @@
+"""What the steps have in common that make a new faceset whose faces have another picture: folder by folder, each
+written together, so that a killed run goes on where it was. What they read stays as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import cv2
+import numpy as np
+
+from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
+from facewright.core.files import make_folder, read_file, write_atomic
+from facewright.core.settings import Settings
+from facewright.core.step import Item, Likeness, Work
+from facewright.faces.face import Face
+from facewright.faceset import record
+from facewright.faceset.cut import sharpness
+from facewright.faceset.faceset import Faceset
+from facewright.faceset.header import Header
+from facewright.faceset.index import Row
+from facewright.faceset.store import PRIVATE, Writer, foreign_files, is_faceset, writing
+from facewright.image.geometry import apply_affine, scaling
+from facewright.image.warp import warp
+
+S = TypeVar("S", bound=Settings)
+
+_THREADS = 2
+_MADE = "made.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One face with its new picture (S, S, 3) uint8 RGB, its mask (m, m) uint8 or None, and the quality of its file
+    (0: PNG). data: bytes of a JPEG or PNG that are that picture; they are kept."""
+
+    face: Face
+    image: np.ndarray
+    mask: np.ndarray | None
+    quality: int = 100
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One face as it is: image (S, S, 3) uint8 RGB, mask (m, m) uint8 or None."""
+
+    face: Face
+    image: np.ndarray
+    mask: np.ndarray | None
+
+
+@dataclass(slots=True)
+class Folder:
+    """One folder of the new set, before it is on disk."""
+
+    files: list[tuple[str, bytes]] = field(default_factory=list)
+    flags: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Remake(ABC, Generic[S]):
+    """A new faceset in the folder `out`, made of what lies in `folder`."""
+
+    stage = "remake"
+
+    def __init__(self, folder: str, out: str, settings: S) -> None:
+        self.folder, self.out, self.settings = Path(folder).resolve(), Path(out).resolve(), settings
+        self._writer: Writer | None = None
+
+    @abstractmethod
+    def args(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+
+    @abstractmethod
+    def inputs(self) -> dict[str, str]:
+        """Digests of all that is read."""
+
+    @abstractmethod
+    def folders(self) -> Mapping[str, list[Any]]:
+        """Folder of the new set -> what its faces are made of. Raises FacewrightError where they must not be made."""
+
+    @abstractmethod
+    def make(self, parts: list[Any]) -> Iterator[Made | tuple[str, str]]:
+        """The new faces of one folder, in order; (name, why) for one that cannot be made."""
+
+    @abstractmethod
+    def header(self) -> Header:
+        """The new set's header."""
+
+    def tell(self, after: Faceset) -> dict[str, Any]:
+        """What to tell besides the counts."""
+        return {}
+
+    def home(self) -> Path:
+        """The new faceset's folder."""
+        return self.out
+
+    def likenesses(self) -> list[Likeness]:
+        """None: a face stays that person's, with the record it had."""
+        return []
+
+    @cached_property
+    def _parts(self) -> dict[str, list[Any]]:
+        found = {name: parts for name, parts in self.folders().items() if parts}
+        if not found:
+            raise NothingFound(
+                f"There are no faces to work on in {self.folder.name}.",
+                remedy="`facewright faces info` lists what a faceset holds.", where=self.folder,
+            )
+        return found
+
+    def plan(self) -> list[Item]:
+        """One item per folder of the new set. Raises Mismatch, DiskRefused: `out` holds something else."""
+        self._check_out()
+        return [Item(name, parts) for name, parts in self._parts.items()]
+
+    def intact(self, item: Item, record: Mapping[str, Any]) -> bool:
+        """Whether an earlier run's folder is still there."""
+        return record["faces"] == 0 or (self.out / item.id).is_dir()
+
+    def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Folder]]:
+        """Folders in order; pictures are encoded on two threads."""
+        cv2.setNumThreads(1)
+        make_folder(self.out / PRIVATE)
+        write_atomic(self.out / PRIVATE / _MADE, self._mark())
+        total = sum(map(len, self._parts.values()))
+        done = total - sum(len(item.payload) for item in todo)
+        with ExitStack() as stack:
+            pool = stack.enter_context(ThreadPoolExecutor(_THREADS, thread_name_prefix="encode"))
+            self._writer = stack.enter_context(Writer(self.out))
+            stack.callback(self._forget_writer)
+            self._writer.sweep()
+            for item in todo:
+                folder, coded = Folder(), []
+                for made in self.make(item.payload):
+                    done += 1
+                    work.progress(done, total)
+                    if work.stop.at_once:
+                        return
+                    if isinstance(made, tuple):
+                        folder.refused.append(made)
+                    else:
+                        coded.append(pool.submit(_coded, made))
+                for name, data, words in (task.result() for task in coded):
+                    folder.files.append((name, data))
+                    folder.flags.update(words)
+                yield item, folder
+                if work.stop.asked:
+                    return
+
+    def commit(self, item: Item, result: Folder) -> dict[str, Any]:
+        """Put one folder in place."""
+        with writing(self.out, self._writer) as writer:
+            writer.update_header(lambda stored: stored if stored != Header() else self.header())
+            writer.add_folder(item.id, result.files)
+        return {"faces": len(result.files), "refused": result.refused, "flags": dict(result.flags)}
+
+    def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
+        """Counts, and what else there is to tell. Raises NothingFound: no face could be made."""
+        refused = [list(pair) for r in records.values() for pair in r["refused"]]
+        flags: Counter[str] = Counter()
+        for one in records.values():
+            flags.update(one["flags"])
+        made = sum(r["faces"] for r in records.values())
+        if not made:
+            raise NothingFound(
+                "None of the faces could be made.", why=refused[0][1] if refused else "",
+                remedy="Correct what it says; nothing that was there has changed.", where=self.folder,
+            )
+        return {"faceset": str(self.out), "from": str(self.folder), "faces": made, "refused": refused,
+                "flags": dict(flags), **self.tell(Faceset.open(self.out))}
+
+    def _mark(self) -> bytes:
+        facts = {"stage": self.stage, "args": self.args(), "settings": self.settings.model_dump(mode="json"),
+                 "inputs": self.inputs()}
+        return json.dumps(facts, sort_keys=True, indent=1).encode("utf-8", "surrogatepass")
+
+    def _check_out(self) -> None:
+        if self.out == self.folder:
+            raise Mismatch("The new set cannot lie where the first one is.", remedy="Name another folder for it.",
+                           where=self.out)
+        strangers = foreign_files(self.out)
+        if strangers and not is_faceset(self.out):
+            raise DiskRefused(f"{self.out.name} is not an empty folder.", why=f"It holds {strangers[0]}.",
+                              remedy="Name a new or empty folder for the new set.", where=self.out)
+        mark = self.out / PRIVATE / _MADE
+        if is_faceset(self.out) and (not mark.is_file() or read_file(mark, limit_bytes=4 << 20) != self._mark()):
+            raise Mismatch(
+                f"{self.out.name} already holds other faces.", why="They were not made by this very command.",
+                remedy="Name a new folder; `facewright faces merge` joins sets.", where=self.out,
+            )
+
+    def _forget_writer(self) -> None:
+        self._writer = None
+
+
+class RemakeFaces(Remake[S]):
+    """The same where every face is made of one of a faceset's; it keeps the folder that it had."""
+
+    @cached_property
+    def faceset(self) -> Faceset:
+        """The set that is read. Raises FileRefused."""
+        return Faceset.open(self.folder)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The faces that are read."""
+        return list(self.faceset.rows())
+
+    def inputs(self) -> dict[str, str]:
+        """Which faces."""
+        names = "\n".join(row.face_id for row in self.rows)
+        return {"faces": hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest()}
+
+    def folders(self) -> Mapping[str, list[Row]]:
+        """Rows by the folder they lie in."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.path.rpartition("/")[0], []).append(row)
+        return found
+
+    def header(self) -> Header:
+        """As it was."""
+        return self.faceset.header
+
+    def readable(self, rows: list[Row]) -> Iterator[Whole | tuple[str, str]]:
+        """Face, picture and mask of each row; (face id, why) for a damaged file."""
+        for row in rows:
+            try:
+                yield Whole(*self.faceset.load(row))
+            except FileRefused as error:
+                yield row.face_id, error.why or error.what
+
+
+def moved(face: Face, new_from_old: np.ndarray, side_px: int, image: np.ndarray, **changes: Any) -> Face:
+    """The face in a crop that shows crop pixel p of the old one at new_from_old p: matrix, labels, sharpness."""
+    polygons = tuple((kind, apply_affine(new_from_old, points).astype(np.float32)) for kind, points in face.polygons)
+    return dataclasses.replace(
+        face, side_px=side_px, face_from_frame=new_from_old @ face.face_from_frame, polygons=polygons,
+        sharpness=sharpness(image), **changes,
+    )
+
+
+def moved_mask(mask: np.ndarray | None, new_from_old: np.ndarray, old_px: int, new_px: int) -> np.ndarray | None:
+    """The stored mask (m, m) uint8 in the new crop, of the same size; what the old one did not see is outside."""
+    if mask is None:
+        return None
+    size = mask.shape[0]
+    matrix = scaling(size / new_px) @ new_from_old @ scaling(old_px / size)
+    return mask if np.allclose(matrix, np.eye(3), atol=1e-9) else warp(mask, matrix, size, "linear")
+
+
+def _coded(made: Made) -> tuple[str, bytes, tuple[str, ...]]:
+    if made.data is None:
+        data = record.encode_face(made.face, made.image, made.mask, made.quality)
+        return made.face.face_id + record.suffix(made.quality), data, made.face.flags
+    data = record.replace_metadata(made.data, made.face, made.mask)
+    return made.face.face_id + (".png" if data.startswith(b"\x89PNG") else ".jpg"), data, made.face.flags

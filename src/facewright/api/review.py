@@ -100,7 +100,7 @@ def faces_place(
     name, given = _film(faceset, film)
     marks = read_points(points) if isinstance(points, Path) else None if points is None else np.array(points, float)
     where = Where(marks, None if rect is None else _rect(rect), looks, force)
-    return place(faceset, frame, where, _films(faceset, given), film=name, face=face, person=person, nets=_nets)
+    return place(faceset, frame, where, films_at_hand(faceset, given), film=name, face=face, person=person, nets=_nets)
 
 
 def _nets() -> Any:

@@ -29,6 +29,7 @@ SETTINGS = [
     ("faces collage out", "facewright.faceset.settings:CollageSettings"),
     ("faces collage in", "facewright.faceset.settings:ReplaceSettings"),
     ("faces metadata restore", "facewright.faceset.settings:RestoreSettings"),
+    ("faces smooth", "facewright.faceset.settings:SmoothSettings"),
     ("mask apply", "facewright.masks.settings:MaskSettings"),
     ("mask check", "facewright.masks.settings:CheckSettings"),
     ("mask suggest", "facewright.masks.settings:SuggestSettings"),

@@ -23,6 +23,7 @@ from facewright.faceset.settings import (
     ReplaceSettings,
     ReshapeSettings,
     RestoreSettings,
+    SmoothSettings,
     SortSettings,
 )
 from facewright.masks.settings import CheckSettings, ExportSettings, MaskSettings, SuggestSettings, TraceSettings
@@ -36,6 +37,7 @@ KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "faces sort": (SortSettings,),
     "extract": (ExtractSettings,), "train saehd": (SaehdTrain, SaehdSettings),
     "train amp": (AmpTrain, AmpSettings),
+    "faces smooth": (SmoothSettings,),
     "mask apply": (MaskSettings,), "mask check": (CheckSettings,), "mask suggest": (SuggestSettings,),
     "mask to-labels": (TraceSettings,), "mask export": (ExportSettings,),
     "faces resize": (ReshapeSettings,), "faces enhance": (EnhanceSettings,), "faces collage out": (CollageSettings,),

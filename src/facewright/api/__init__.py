@@ -64,6 +64,7 @@ from facewright.api.people import (
     faces_people_sheet,
     faces_people_split,
     faces_people_tracks,
+    faces_smooth,
 )
 from facewright.api.planning import train_plan
 from facewright.api.review import (
@@ -142,6 +143,7 @@ __all__ = [
     "faces_roundtrip",
     "faces_sheet",
     "faces_skip",
+    "faces_smooth",
     "faces_sort",
     "faces_tag",
     "faces_trash_empty",

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facewright.api.steering import OnEvent
+from facewright.api.steering import OnEvent, perform
+from facewright.core.settings import merge as layered
+from facewright.project import stored_settings
 
 
 def _silent(event: Mapping[str, Any]) -> None:
@@ -67,6 +69,18 @@ def faces_people_move_out(faceset: Path, name: str, out: Path, *, on_event: OnEv
     from facewright.faceset.persons import move_out
 
     return move_out(faceset, name, out, _telling(on_event))
+
+
+def faces_smooth(
+    faceset: Path, *, settings: Mapping[str, Any], person: str = "", background: bool = False,
+    on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """Steady the landmarks over time; raw and edited ones stay, strength 0 takes it back."""
+    from facewright.faceset.settings import SmoothSettings
+    from facewright.faceset.smoothing import SmoothStep
+
+    values = layered(SmoothSettings, stored_settings(faceset, "smooth"), settings)
+    return perform(SmoothStep(str(faceset), values, person), background=background, on_event=on_event)
 
 
 def _telling(on_event: OnEvent) -> Callable[[int, int], None]:

@@ -1,4 +1,4 @@
-"""Commands about people and tracks: the group `faces people`."""
+"""Commands about people and tracks: the group `faces people`, and `faces smooth`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer.core
 
 from facewright.cli import made, show
 from facewright.cli.bind import Shown, command, group
+from facewright.faceset.settings import SmoothSettings
 
 Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A person, as `faces people FACESET` lists them.")]
@@ -27,6 +28,7 @@ class _ListsWhenBare(typer.core.TyperGroup):
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     faces = group(app, "faces")
+    command(faces, "smooth", SmoothSettings)(smooth)
     people = typer.Typer(cls=_ListsWhenBare, no_args_is_help=True, rich_markup_mode=None,
                          pretty_exceptions_enable=False, add_completion=False)
     faces.add_typer(people, name="people", help="Who is who: list, name, merge, split, move out.")
@@ -166,3 +168,37 @@ def link(faceset: Faceset) -> Shown:
 
     found = api.faces_people_link(faceset)
     return Shown(found, lambda: _people(found, faceset))
+
+
+def smooth(
+    faceset: Faceset,
+    person: Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")] = "",
+    background: Annotated[bool, typer.Option("--background", help="Start the job and return.")] = False,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Steady the landmarks of films, so that the new face does not tremble; nothing lags.
+
+    Within a shot, by the frames before and after. Blinks and speech keep their height; single wrong points are left
+    out; points set by hand stay and count as true. Measured points are kept: --strength 0 brings them back.
+    """
+    from facewright import api
+
+    with show.Bar(f"smooth {faceset.name}", quiet=as_json) as bar:
+        done = api.faces_smooth(faceset, settings=given or {}, person=person, background=background,
+                                on_event=bar.event)
+    return Shown(done, lambda: _smoothed(done), show.EXIT_EXPECTED if done.get("refused") else show.EXIT_DONE)
+
+
+def _smoothed(done: Mapping[str, Any]) -> None:
+    if "watch with" in done:
+        made.summary(done)
+        return
+    show.result(f"{made.count(done['smoothed'], 'face')} of {done['faces']:,} in {show.name_of(done['faceset'])} have "
+                f"smoothed points (strength {done['strength']:g}): {done['changed']:,} changed.")
+    if done["jitter_before"] is not None:
+        wrong = f"; wrong points left out in {made.count(done['rejected'], 'face')}" if done["rejected"] else ""
+        show.result(f"  {made.count(done['tracks'], 'track')}; trembling {done['jitter_before']:.2f} -> "
+                    f"{done['jitter_after']:.2f} % of the distance of the eyes{wrong}")
+    for path, why in done["refused"][:10]:
+        show.result(f"  passed over: {path}: {why}")

@@ -94,7 +94,10 @@ def seconds(value: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-_UNITS = {"extract": "frame", "apply_masks": "face", "train": "iteration", "merge": "frame", "render": "frame"}
+_UNITS = {
+    "extract": "frame", "smooth": "face", "apply_masks": "face", "train": "iteration", "merge": "frame",
+    "render": "frame",
+}
 _PLAIN_NOTES = ("training", "encode", "")
 
 

@@ -89,6 +89,18 @@ def head_part(points_px: np.ndarray) -> np.ndarray:
     return (points_px[:, FIT_POINTS].reshape(len(points_px), -1) @ solve.T @ basis.reshape(-1, 4).T).reshape(-1, 68, 2)
 
 
+def jitter(times_s: np.ndarray, points_px: np.ndarray) -> np.ndarray:
+    """(M, 68): |second difference| of points over frames that follow each other evenly, in % of the eyes' distance."""
+    times, points = np.asarray(times_s, np.float64), np.asarray(points_px, np.float64)
+    if len(times) < 3:
+        return np.zeros((0, points.shape[1]))
+    steps = np.diff(times)
+    even = (np.abs(np.diff(steps)) < 0.1 * np.median(steps)) & (steps[1:] < 1.5 * np.median(steps))
+    eyes = np.linalg.norm(points[:, 36:42].mean(1) - points[:, 42:48].mean(1), axis=-1)[1:-1]
+    bend = np.linalg.norm(points[2:] - 2 * points[1:-1] + points[:-2], axis=-1)
+    return (100 * bend / np.maximum(eyes, 1e-9)[:, None])[even]
+
+
 def _run(
     times: np.ndarray, points: np.ndarray, strength: float, weight: np.ndarray, sure: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

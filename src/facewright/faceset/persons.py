@@ -178,12 +178,12 @@ def people_sheet(folder: Path, out: Path, person: str = "", across: int = 8) -> 
     ordered = sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[0])) if not person else list(groups.items())
     chosen = [_spread(rows, across) for _, rows in ordered]
     captions = [text for (who, rows), some in zip(ordered, chosen)
-                for text in _captions(who or "nobody", rows, some, across)]
+                for text in _captions(who.replace("_", "_\n", 1) if person else who or "nobody", rows, some, across)]
     tiles = (None if row is None else record.read_image(folder / row.path) for some in chosen
              for row in [*some, *[None] * (across - len(some))])
     blank = np.full((1, 1, 3), PAPER, np.uint8)
-    what = f"tracks of {person}" if person else "people"
-    head = f"{folder.name}: {len(ordered)} {what}, {sum(len(rows) for _, rows in ordered):,} faces"
+    what = f"{person}, tracks: {len(ordered)}" if person else f"people: {len(ordered)}"
+    head = f"{folder.name}, {what}, faces: {sum(len(rows) for _, rows in ordered):,}"
     filled = (blank if tile is None else tile for tile in tiles)
     return save(pages(filled, captions, across, 128, headline=head, per_page=across * 15), out)
 

@@ -143,6 +143,15 @@ class CollageSettings(Settings):
     )
 
 
+class SmoothSettings(Settings):
+    """How landmarks are steadied over time."""
+
+    strength: float = knob(
+        0.75, "How long a stretch of time steadies a point; 0 = off: every face has its measured points again",
+        low=0.0, high=1.0, step=0.05,
+    )
+
+
 def seconds(text: str) -> float | None:
     """`62.5`, `01:02.5` or `00:01:02.5` -> 62.5; "" -> None. ValueError for anything else."""
     word = text.strip()

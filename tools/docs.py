@@ -30,6 +30,7 @@ SETTINGS = [
     ("faces collage in", "facewright.faceset.settings:ReplaceSettings"),
     ("faces metadata restore", "facewright.faceset.settings:RestoreSettings"),
     ("faces smooth", "facewright.faceset.settings:SmoothSettings"),
+    ("faces again", "facewright.faceset.settings:AgainSettings"),
     ("mask apply", "facewright.masks.settings:MaskSettings"),
     ("mask check", "facewright.masks.settings:CheckSettings"),
     ("mask suggest", "facewright.masks.settings:SuggestSettings"),

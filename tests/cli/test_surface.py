@@ -17,6 +17,7 @@ from facewright import api
 from facewright.cli.app import app
 from facewright.core.settings import Settings, options, to_markdown
 from facewright.faceset.settings import (
+    AgainSettings,
     CollageSettings,
     EnhanceSettings,
     ExtractSettings,
@@ -43,7 +44,7 @@ KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "faces resize": (ReshapeSettings,), "faces enhance": (EnhanceSettings,), "faces collage out": (CollageSettings,),
     "faces collage in": (ReplaceSettings,), "faces metadata restore": (RestoreSettings,),
     "train quick96": (Quick96Train, Quick96Settings), "train xseg": (XSegTrain, XSegSettings),
-    "merge": (MergeSettings,), "render": (RenderSettings,),
+    "faces again": (AgainSettings,), "merge": (MergeSettings,), "render": (RenderSettings,),
 }  # fmt: skip
 INSIDE = {"STEPS", "extractions", "merge_places", "model_parts", "render_places", "trust_at"}
 """What the api offers to its clients that is no verb: a table, and places."""

@@ -69,6 +69,7 @@ from facewright.api.people import (
 from facewright.api.planning import train_plan
 from facewright.api.review import (
     faces_accept,
+    faces_again,
     faces_place,
     faces_redo,
     faces_review,
@@ -117,6 +118,7 @@ __all__ = [
     "extract",
     "extractions",
     "faces_accept",
+    "faces_again",
     "faces_collage_in",
     "faces_collage_out",
     "faces_consent",

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facewright.api.steering import OnEvent
+from facewright.api.steering import OnEvent, perform
 from facewright.core.errors import FacewrightError, Mismatch, NothingFound, SettingRefused
+from facewright.core.settings import merge as layered
 
 
 def _silent(event: Mapping[str, Any]) -> None:
@@ -103,6 +104,44 @@ def faces_place(
     return place(faceset, frame, where, films_at_hand(faceset, given), film=name, face=face, person=person, nets=_nets)
 
 
+def faces_again(
+    faceset: Path, frames: Sequence[str] = (), *, settings: Mapping[str, Any], state: str = "", film: str = "",
+    background: bool = False, on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """Look again at chosen frames of one film (7, 120-130, or all of a state), with other settings of detection.
+
+    Settings that are not given are those that the film was extracted with. Faces by hand stay; `faces_undo` takes all
+    of it back. Raises NothingFound (no such frame; the film is not at hand), SettingRefused.
+    """
+    from facewright.faceset import decisions
+    from facewright.faceset.again import AgainStep
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.review import one_film, states, wanted_states
+    from facewright.faceset.settings import AgainSettings
+    from facewright.faceset.verdicts import known_frames, parse_frames
+
+    name, given = _film(faceset, film)
+    faces = Faceset.open(faceset)
+    one = one_film(faces, name)
+    if bool(frames) == bool(state):
+        raise SettingRefused(
+            "It is not clear which frames are meant.", remedy="Name frames (7, 120-130) or a state (--state no-face).")
+    if state:
+        wanted = wanted_states(state)
+        chosen = [found.frame for found in states(faces, film=one.sha256) if found.state in wanted]
+    else:
+        chosen = known_frames(one, parse_frames(frames))
+    if not chosen:
+        raise NothingFound(f"No frame of {one.name} is {state}.", remedy="There is nothing to look at.", where=faceset)
+    source = faces.header.source(one.sha256)
+    stored = source.settings if source is not None else {}
+    names = set(AgainSettings.model_fields)
+    values = layered(AgainSettings, {key: value for key, value in stored.items() if key in names}, settings)
+    video = films_at_hand(faceset, given).need(one.sha256)
+    step = AgainStep(str(faceset), str(video.path), [list(run) for run in decisions.spans(chosen)], values)
+    return perform(step, background=background, on_event=on_event)
+
+
 def _nets() -> Any:
     from facewright.faces.detect import make_detector
     from facewright.faces.landmark import make_landmarker
@@ -174,9 +213,9 @@ def films_at_hand(faceset: Path, given: Sequence[Path] = ()) -> Any:
     try:
         home = faceset.resolve()
         for job in reversed(list_jobs(faceset, everywhere=True)):
-            inputs = job.data["args"].get("inputs") or job.data["args"].get("films")
+            inputs = job.data["args"].get("inputs") or [job.data["args"].get("film")]
             if job.home == home and isinstance(inputs, list):
-                places += [Path(str(path)) for path in inputs]
+                places += [Path(path) for path in inputs if isinstance(path, str)]
     except FacewrightError:  # jobs that cannot be read: then only what the user gave is at hand
         places = []
     return Films(header.load(faceset) or header.Header(), places, given)

@@ -13,6 +13,7 @@ from facewright.core.step import Step, Stop
 STEPS: dict[str, str] = {
     "extract": "facewright.faceset.extract:ExtractStep",
     "smooth": "facewright.faceset.smoothing:SmoothStep",
+    "again": "facewright.faceset.again:AgainStep",
     "apply_masks": "facewright.masks.apply:ApplyStep",
     "resize": "facewright.faceset.reshape:ResizeStep",
     "enhance": "facewright.faceset.enhance:EnhanceStep",

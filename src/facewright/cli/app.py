@@ -58,20 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _room in (
-    work,
-    recipes,
-    models,
-    look,
-    review,
-    sorting,
-    people,
-    cleaning,
-    editing,
-    masks,
-    trust,
-    jobs,
-):
+for _room in (work, recipes, models, look, review, sorting, people, cleaning, editing, masks, trust, jobs):
     _room.register(app)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from facewright.cli import made, show
 from facewright.cli.bind import Shown, command, group
+from facewright.faceset.settings import AgainSettings
 
 Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 Frames = Annotated[
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     command(faces, "accept")(accept)
     command(faces, "skip")(skip)
     command(faces, "place")(place)
+    command(faces, "again", AgainSettings)(again)
     command(faces, "undo")(undo)
     command(faces, "redo")(redo)
     command(faces, "sheet")(sheet)
@@ -165,6 +167,41 @@ def place(
                     f"pitch {done['pitch_deg']:.0f}, roll {done['roll_deg']:.0f} degrees).")
         if not done["crop_cut"]:
             show.result("  Its film is not at hand: the crop stays as it was (--film PATH cuts it anew).")
+
+    return Shown(done, text)
+
+
+def again(
+    faceset: Faceset,
+    frames: Frames = None,
+    state: Annotated[
+        str, typer.Option(metavar="STATE", help="All frames of a state instead: no-face, doubtful, unaccepted ...")
+    ] = "",
+    film: Film = "",
+    background: Annotated[bool, typer.Option("--background", help="Start the job and return.")] = False,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Look again at chosen frames, with other settings of detection; what is not given is as in the extraction.
+
+    Faces placed or moved by hand stay. Where nothing is found, what was there stays. Replaced faces lie in the trash;
+    `faces undo` takes the whole look back. Stopped or killed, the same command goes on.
+    """
+    from facewright import api
+
+    with show.Bar(f"again {faceset.name}", quiet=as_json) as bar:
+        done = api.faces_again(faceset, frames or [], settings=given or {}, state=state, film=film,
+                               background=background, on_event=bar.event)
+
+    def text() -> None:
+        if "watch with" in done:
+            made.summary(done)
+            return
+        looked = f"{made.count(done['frames'], 'frame')} of {done['film']}"
+        show.result(f"{made.count(done['new'], 'new face')} in {looked}; {done['replaced']:,} replaced, "
+                    f"{done['unchanged']:,} as before, {done['by_hand']:,} by hand.")
+        if done["without_face"]:
+            show.result(f"  {made.count(len(done['without_face']), 'frame')} still without a face.")
 
     return Shown(done, text)
 

@@ -95,8 +95,8 @@ def seconds(value: float | None) -> str:
 
 
 _UNITS = {
-    "extract": "frame", "smooth": "face", "apply_masks": "face", "train": "iteration", "merge": "frame",
-    "render": "frame",
+    "extract": "frame", "again": "frame", "smooth": "face", "apply_masks": "face", "train": "iteration",
+    "merge": "frame", "render": "frame",
 }
 _PLAIN_NOTES = ("training", "encode", "")
 

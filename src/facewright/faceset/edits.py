@@ -19,6 +19,7 @@ from facewright.faceset.index import Index
 from facewright.faceset.store import FACES, PRIVATE, Writer
 
 KEPT = f"{PRIVATE}/edits"
+LOOKED_AGAIN = "looked again"
 
 
 def adding(path: str) -> dict[str, Any]:
@@ -26,10 +27,10 @@ def adding(path: str) -> dict[str, Any]:
     return {"new": [path], "undone": trash.name_for("undone", new_ulid())}
 
 
-def replacing(old: list[str], new: list[str], **more: Any) -> dict[str, Any]:
-    """Facts of a deed that takes the files `old` out and adds `new`."""
-    return {"old": old, "taken": trash.name_for("looked again", new_ulid()), "new": new,
-            "undone": trash.name_for("undone", new_ulid()), **more}
+def replacing(old: list[str], new: list[str], run: str, **more: Any) -> dict[str, Any]:
+    """Facts of a deed that takes the files `old` out and adds `new`; the deeds of one run are undone together."""
+    return {"old": old, "taken": trash.name_for(LOOKED_AGAIN, run), "new": new,
+            "undone": trash.name_for("undone look", run), "run": run, **more}
 
 
 def keep(faceset: Path, number: int, path: str, data: bytes) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def redo(faceset: Path, deed: Deed) -> None:
     if "new" in facts:
         if facts.get("old"):
             with Writer(faceset) as writer:
-                trash.take_out(writer, _faces(faceset, facts, "old"), "looked again", _name(facts, "taken"))
+                trash.take_out(writer, _faces(faceset, facts, "old"), LOOKED_AGAIN, _name(facts, "taken"))
         _back(faceset, facts, "new", "undone")
     if "before" in facts:
         _swap(faceset, facts, "after", "before")

@@ -172,6 +172,17 @@ def seconds(text: str) -> float | None:
     return value
 
 
+class AgainSettings(DetectSettings):
+    """How chosen frames are looked at once more."""
+
+    max_faces: int = knob(0, "Keep at most so many faces of a frame, the largest; 0 = all", low=0, high=100)
+    min_presence: float = knob(
+        0.0, "Leave out faces of which the landmark net is less sure than this; 0 = keep and flag them",
+        low=0.0, high=1.0, step=0.01,
+    )
+    keep: bool = knob(False, "Only add faces where none is: replace nothing")
+
+
 class SortSettings(Settings):
     """How a faceset is put in order."""
 

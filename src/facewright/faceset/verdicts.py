@@ -93,12 +93,17 @@ def _turn(
                 f"There is nothing to {word} in {folder.name}.", where=folder,
                 remedy="Deletions are undone by `facewright faces trash restore`." if word == "undo" else
                        "Only what was undone since the latest decision can be done again.")
-        deed = found[-1]
-        # Files first, and so that doing it twice does no harm: killed in between, the same command goes on.
-        files(folder, deed)
-        (desk.undo if word == "undo" else desk.redo)(deed)
+        first, frames = found[-1], 0
+        run = first.facts.get("run")
+        for deed in reversed(found):
+            if deed is not first and (run is None or deed.facts.get("run") != run):
+                break
+            # Files first, and so that doing it twice does no harm: killed in between, the same command goes on.
+            files(folder, deed)
+            (desk.undo if word == "undo" else desk.redo)(deed)
+            frames += deed.count
         left = len(pile(desk.now))
-    return {"faceset": str(folder), word: deed.do, "at": deed.at, "frames": deed.count, "left": left}
+    return {"faceset": str(folder), word: first.do, "at": first.at, "frames": frames, "left": left}
 
 
 def _chosen(faceset: Faceset, frames: Sequence[int], film: str, every: State | None) -> list[FrameState]:

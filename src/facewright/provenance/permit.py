@@ -27,7 +27,7 @@ USE_OF_STAGE = {"train": "train", "preview": "preview", "merge": "merge", "rende
 """Which use a record must allow. A rendered film needs `merge`; giving the trained model away, `export_model`."""
 FREE_STAGES = (
     "extract", "sort", "clean", "label", "apply_masks", "edit", "resize", "enhance", "collage", "restore",
-    "smooth", "fill_gaps",
+    "smooth", "fill_gaps", "again",
 )
 """Stages that only look at a film, or tend the faces of a set: nobody gets another's face, nothing leaves the house."""
 MARK_TEST = "TEST"

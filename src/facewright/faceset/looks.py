@@ -16,6 +16,7 @@ import numpy as np
 
 from facewright.faces.align import POSE_POINTS, dfl_pose_rad, template_3d
 from facewright.faces.face import Face
+from facewright.faceset import record, shapes
 from facewright.image.geometry import apply_affine, scaling
 from facewright.image.masks import eyes_mask, hull_mask, mouth_mask
 from facewright.image.sharpness import LEAST_SIDE_PX, cpbd, laplacian_variance
@@ -35,9 +36,9 @@ class Look:
     """One face with what several measures share of it, made on demand. image (S, S, 3) uint8 RGB, or None where only
     the metadata were read."""
 
-    def __init__(self, face: Face, image: np.ndarray | None) -> None:
+    def __init__(self, face: Face, image: np.ndarray | None, data: bytes | None = None) -> None:
         self.face = face
-        self._image = image
+        self._image, self._data = image, data
 
     @property
     def image(self) -> np.ndarray:
@@ -63,6 +64,11 @@ class Look:
     def inside(self) -> np.ndarray:
         """(S, S, 3) uint8: black outside."""
         return self.image * self.hull[..., None]
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """(m, m) uint8, None where none is stored; read from the file's bytes. Raises FileRefused."""
+        return None if self._data is None else record.decode_mask(self._data)
 
     @cached_property
     def grey(self) -> np.ndarray:
@@ -211,6 +217,10 @@ def _misfit(look: Look) -> float:
     return float(np.sqrt((off**2).sum(1).mean())) / max(spread, 1e-6)
 
 
+def _colour(look: Look) -> tuple[float, float, float, float]:
+    return shapes.colour(look.small, look.points * (SMALL_PX / look.image.shape[0]))
+
+
 @cache
 def _head() -> np.ndarray:
     """(33, 4): the mean head's points and 1."""
@@ -237,6 +247,16 @@ MEASURES: dict[str, Measure] = {m.name: m for m in (
     Measure("exposure", 1, _exposure, "shares inside that are too dark, too bright: 0..1", "<f8", (2,)),
     Measure("light", 1, _light, "light from image right, from above: -1..1, 0 = even", "<f8", (2,)),
     Measure("expression", 1, _expression, "openness of mouth, of eyes (height / width)", "<f8", (2,), picture=False),
+    Measure("crop", 1, lambda look: shapes.crop_in_frame(look.face),
+            "side in frame px, angle in degrees, centre x and y of the crop", "<f8", (4,), picture=False),
+    Measure("extent", 1, lambda look: shapes.extent(look.face), "x0, y0, x1, y1 of the points in frame px", "<f8", (4,),
+            picture=False),
+    Measure("proportions", 1, lambda look: shapes.proportions(look.face),
+            "width, length, jaw of the head in distances of the eyes", "<f8", (3,), picture=False),
+    Measure("colour", 1, _colour, "Lab means and chroma inside", "<f8", (4,)),
+    Measure("void", 1, lambda look: shapes.void(look.image, look.hull), "share inside that is quite black: 0..1"),
+    Measure("covered", 1, lambda look: shapes.covered(look.mask, look.points, look.image.shape[0]),
+            "share inside that the stored mask leaves out: 0..1, NaN without one"),
     Measure("misfit", 1, _misfit, "distance of the points from a rigid head's, RMS / spread", "<f8", picture=False),
 )}
 """Everything that `measures.measures` can be asked for."""

@@ -126,7 +126,7 @@ def _measure(todo: _Todo) -> _Done:
     try:
         if any(m.picture for m in wanted):
             data = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
-            look = Look(record.decode_face(data, path), record.decode_image(data, path))
+            look = Look(record.decode_face(data, path), record.decode_image(data, path), data)
         else:
             look = Look(record.read_face(path), None)
     except FileRefused as error:

@@ -31,6 +31,7 @@ SETTINGS = [
     ("faces metadata restore", "facewright.faceset.settings:RestoreSettings"),
     ("faces smooth", "facewright.faceset.settings:SmoothSettings"),
     ("faces again", "facewright.faceset.settings:AgainSettings"),
+    ("faces clean", "facewright.faceset.settings:CleanSettings"),
     ("mask apply", "facewright.masks.settings:MaskSettings"),
     ("mask check", "facewright.masks.settings:CheckSettings"),
     ("mask suggest", "facewright.masks.settings:SuggestSettings"),

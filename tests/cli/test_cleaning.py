@@ -52,3 +52,30 @@ def test_the_trash_is_listed_restored_and_emptied_when_told(cli, dst):
     assert (done["deleted"], done["faces"]) == ([taken.name], 2)
     assert cli("faces", "trash", "empty", dst, "--yes").code == 0
     assert len(Faceset.open(dst)) == len(rows) - 2
+
+
+def test_clean_says_first_and_does_when_told(cli, dst, tmp_path):
+    count = len(Faceset.open(dst))
+    asked = ("faces", "clean", dst, "--filters", "none", "--best", "5", "--rare", "0")
+    said = cli(*asked, "--sheets", tmp_path / "sheets")
+    assert said.code == 0
+    assert "surplus" in said.out
+    assert "--apply" in said.out
+    assert (tmp_path / "sheets" / "surplus.png").is_file()
+    assert len(Faceset.open(dst)) == count
+    told = cli(*asked, "--json").json()
+    assert (told["applied"], told["move"]) == (False, {"surplus": count - 5})
+    assert {row["deed"] for row in told["rows"]} == {"move"}
+    done = cli(*asked, "--apply", "--json").json()
+    assert (done["applied"], done["moved"], done["left"]) == (True, {"surplus": count - 5}, 5)
+    again = cli("faces", "clean", dst, "--filters", "none", "--best", "5", "--apply")
+    assert again.code == 0
+    assert "Nothing is wrong" in again.out
+    assert cli("faces", "trash", "restore", dst).code == 0
+    assert len(Faceset.open(dst)) == count
+
+
+def test_clean_refuses_what_it_does_not_know(cli, dst):
+    assert cli("faces", "clean", dst, "--filters", "ugly").code == 2
+    assert cli("faces", "clean", dst, "--apply", "--tag").code == 2
+    assert cli("faces", "clean", dst / "nowhere").code == 2

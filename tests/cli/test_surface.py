@@ -18,6 +18,7 @@ from facewright.cli.app import app
 from facewright.core.settings import Settings, options, to_markdown
 from facewright.faceset.settings import (
     AgainSettings,
+    CleanSettings,
     CollageSettings,
     EnhanceSettings,
     ExtractSettings,
@@ -36,6 +37,7 @@ from facewright.training.settings import AmpTrain, Quick96Train, SaehdTrain, XSe
 ROOT = Path(__file__).resolve().parents[2]
 KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "faces sort": (SortSettings,),
+    "faces clean": (CleanSettings,),
     "extract": (ExtractSettings,), "train saehd": (SaehdTrain, SaehdSettings),
     "train amp": (AmpTrain, AmpSettings),
     "faces smooth": (SmoothSettings,),

@@ -4,6 +4,7 @@ Stages are imported inside the functions, so that asking for help loads none of 
 """
 
 from facewright.api.cleaning import (
+    faces_clean,
     faces_park,
     faces_tag,
     faces_trash_empty,
@@ -119,6 +120,7 @@ __all__ = [
     "extractions",
     "faces_accept",
     "faces_again",
+    "faces_clean",
     "faces_collage_in",
     "faces_collage_out",
     "faces_consent",

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from facewright.api.steering import OnEvent, perform
+from facewright.core.settings import merge as layered
+from facewright.project import stored_settings
+
+
+def _silent(event: Mapping[str, Any]) -> None:
+    """Nobody listens."""
 
 
 def faces_park(
@@ -42,6 +50,40 @@ def faces_tag(
         raise SettingRefused(f"There is no tag {word!r}.", remedy=f"The tags are: {', '.join(TAGS)}.", where="WORD")
     words = (name,)
     return _marked(faceset, faces, flags, person, **({"remove": words} if remove else {"add": words}))
+
+
+def faces_clean(
+    faceset: Path, *, settings: Mapping[str, Any], person: str = "", apply: bool = False, tag: bool = False,
+    park: bool = False, sheets: Path | None = None, background: bool = False, on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """What is wrong with which faces, and what would become of them; `apply` carries it out, `tag` only notes it.
+
+    park: nothing is moved, what is found is parked. sheets: a folder for a contact sheet of each category. An `apply`
+    that was killed goes on with what it had decided. Raises NothingFound (no faces), SettingRefused (both).
+    """
+    from facewright.core.errors import SettingRefused
+    from facewright.faceset.clean import draw, find
+    from facewright.faceset.clean_step import APPLY, TAG, CleanStep, key_of, pending, write_plan
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.settings import CleanSettings
+
+    if apply and tag:
+        raise SettingRefused("Faces are either moved or tagged.", remedy="Give --apply or --tag.", where="--tag")
+    chosen = layered(CleanSettings, stored_settings(faceset, "clean"), settings)
+    how = APPLY if apply else TAG if tag else ""
+    key = key_of(chosen, person, park, how)
+    plan, report = pending(faceset, key) if how else "", dict[str, Any]()
+    if not plan:
+        faces = Faceset.open(faceset)
+        found = find(faces, chosen, person, park=park, progress=_telling(on_event))
+        report = {"faceset": str(faceset), "applied": False, **found.as_dict()}
+        if sheets is not None:
+            report["sheets"] = draw(faces, found, sheets)
+        plan = write_plan(faceset, found, list(faces.rows_of(person)), key, how) if how else ""
+    if not plan:
+        return report
+    done = perform(CleanStep(str(faceset), plan, chosen), background=background, on_event=on_event)
+    return report | done | {"applied": how == APPLY}
 
 
 def faces_trash_list(faceset: Path, name: str = "") -> list[dict[str, Any]]:
@@ -92,3 +134,7 @@ def _marked(
     found = Faceset.open(faceset)
     rows = chosen(found, faces, flags, person)
     return {"faceset": str(faceset), "faces": len(rows), "changed": mark(found, rows, add=add, remove=remove)}
+
+
+def _telling(on_event: OnEvent) -> Callable[[int, int], None]:
+    return lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": "face"})

@@ -14,6 +14,7 @@ STEPS: dict[str, str] = {
     "extract": "facewright.faceset.extract:ExtractStep",
     "smooth": "facewright.faceset.smoothing:SmoothStep",
     "again": "facewright.faceset.again:AgainStep",
+    "clean": "facewright.faceset.clean_step:CleanStep",
     "apply_masks": "facewright.masks.apply:ApplyStep",
     "resize": "facewright.faceset.reshape:ResizeStep",
     "enhance": "facewright.faceset.enhance:EnhanceStep",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from facewright.cli import made, show
 from facewright.cli.bind import Shown, command, group
+from facewright.faceset.settings import CleanSettings
 
 Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 Faces = Annotated[
@@ -24,6 +26,7 @@ Operation = Annotated[
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     faces = group(app, "faces")
+    command(faces, "clean", CleanSettings)(clean)
     command(faces, "park")(park)
     command(faces, "unpark")(unpark)
     command(faces, "tag")(tag)
@@ -31,6 +34,78 @@ def register(app: typer.Typer) -> None:
     command(trash, "list")(trash_list)
     command(trash, "restore")(trash_restore)
     command(trash, "empty")(trash_empty)
+
+
+def clean(
+    faceset: Faceset,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do it: move faces into the trash, park obstructed ones.")
+    ] = False,
+    tag: Annotated[bool, typer.Option("--tag", help="Move nothing, write what was found into the faces.")] = False,
+    park: Annotated[
+        bool, typer.Option("--park", help="Park in place of moving: for the film that gets the new face.")
+    ] = False,
+    sheets: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw a contact sheet of each category, to look before.")
+    ] = None,
+    person: Person = "",
+    background: Annotated[bool, typer.Option("--background", help="Start the job and return.")] = False,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Find bad faces; says what would go and why, and does it only with --apply.
+
+    Blurry, badly exposed, cut off, misaligned ones, other people, no faces at all; near-duplicates and the best N when
+    asked. Everything goes to the trash, a folder a category (`faces trash restore` undoes it). Obstructed faces are
+    parked, never moved. Faces tagged good or keep, and the best of a rare pose, stay.
+    """
+    from facewright import api
+
+    with show.Bar("clean", quiet=as_json) as bar:
+        done = api.faces_clean(faceset, settings=given or {}, person=person, apply=apply, tag=tag, park=park,
+                               sheets=sheets, background=background, on_event=bar.event)
+
+    def text() -> None:
+        if "watch with" in done:
+            made.summary(done)
+            return
+        if "rows" in done:
+            _found(done)
+        if "moved" in done:
+            _cleaned(faceset, done)
+        elif not any(done[deed] for deed in ("move", "park", "stay")):
+            show.result("Nothing is wrong with them.")
+        elif not apply and not tag:
+            look = "" if sheets else f"facewright faces clean {made.quoted(faceset)} --sheets SHEETS"
+            made.following(*filter(None, [look, f"facewright faces clean {made.quoted(faceset)} --apply"]))
+
+    return Shown(done, text, show.EXIT_EXPECTED if done.get("refused") else show.EXIT_DONE)
+
+
+def _found(done: Mapping[str, Any]) -> None:
+    show.result(f"{made.count(done['faces'], 'face')} looked at in {show.name_of(done['faceset'])}.")
+    words = list(dict.fromkeys([*done["move"], *done["park"], *done["stay"]]))
+    if words:
+        first = {word: next(row for row in done["rows"] if row["category"] == word) for word in words}
+        show.table([[word.replace("_", " "), *(f"{done[deed].get(word, 0):,}" for deed in ("move", "park", "stay")),
+                     first[word]["why"][:60]] for word in words],
+                   ["category", "to the trash", "to park", "stays", "for example"])
+    for note in done["notes"]:
+        show.result(f"  {note}")
+    for path, why in done["refused"][:10]:
+        show.result(f"  passed over: {path}: {why}")
+    for word, files in done.get("sheets", {}).items():
+        show.result(f"  sheet of {word.replace('_', ' ')}: {', '.join(show.name_of(file) for file in files)}")
+
+
+def _cleaned(faceset: Path, done: Mapping[str, Any]) -> None:
+    moved, parked, tagged = (sum(done[name].values()) for name in ("moved", "parked", "tagged"))
+    what = [f"{made.count(moved, 'face')} moved into the trash" if moved else "",
+            f"{made.count(parked, 'face')} parked" if parked else "",
+            f"{made.count(tagged, 'face')} tagged" if tagged else ""]
+    show.result(f"{', '.join(filter(None, what)) or 'Nothing to do'}; {done['left']:,} are in {show.name_of(faceset)}.")
+    if moved:
+        made.following(f"facewright faces trash restore {made.quoted(faceset)}")
 
 
 def park(faceset: Faceset, faces: Faces = None, flag: Flag = None, person: Person = "") -> Shown:

@@ -12,7 +12,7 @@ from facewright.faceset.index import Row
 from facewright.faceset.settings import CleanSettings
 
 MEASURES = {
-    "blurry": ("laplacian", "motion_blur", "blur"), "bad_exposure": ("exposure", "colour"),
+    "blurry": ("laplacian", "motion_blur", "blur"), "bad_exposure": ("exposure", "colour", "void"),
     "misaligned": ("crop", "misfit"), "cut_off": ("extent", "void"), "small": ("crop",), "obstructed": ("covered",),
     "other_person": (), "no_face": (),
 }
@@ -78,6 +78,7 @@ def bad_exposure(columns: Columns, settings: CleanSettings) -> Reasons:
     """Under- or overexposed, black and white, tinted."""
     found: Reasons = {}
     dark, bright = columns.found["exposure"].T
+    dark = dark - columns.found["void"]  # a black border is another fault
     _add(found, dark > settings.dark, lambda i: f"{100 * dark[i]:.0f} % of the face is black")
     _add(found, bright > settings.bright, lambda i: f"{100 * bright[i]:.0f} % of the face is burnt out")
     _, a, b, chroma = columns.found["colour"].T
@@ -149,7 +150,7 @@ def other_person(columns: Columns, settings: CleanSettings) -> Reasons:
     found: Reasons = {}
     if settings.same:
         value = columns.cosine
-        _add(found, value < settings.same, lambda i: f"likeness {value[i]:.2f} to the set's main person")
+        _add(found, value < settings.same, lambda i: f"likeness {value[i]:.2f}")
     return found
 
 

@@ -26,7 +26,7 @@ def likeness(faceset: Faceset, rows: Sequence[Row], vectors_of: VectorsOf | None
     parts = _parts(rows)
     speakers = [some[np.unique(np.linspace(0, len(some) - 1, _SPEAKERS).round().astype(int))] for some in parts]
     asked = np.concatenate(speakers) if speakers else np.zeros(0, np.int64)
-    found = ask([rows[i].face_id for i in asked]) if len(asked) else None
+    found = ask([rows[i].face_id for i in asked.tolist()]) if len(asked) else None
     if found is None:
         return out
     main = main_person(found.matrix)
@@ -35,7 +35,7 @@ def likeness(faceset: Faceset, rows: Sequence[Row], vectors_of: VectorsOf | None
     for some, few in zip(parts, speakers):
         out[some] = out[few].mean()
     again = np.concatenate(doubtful) if doubtful else np.zeros(0, np.int64)
-    more = ask([rows[i].face_id for i in again]) if len(again) else None
+    more = ask([rows[i].face_id for i in again.tolist()]) if len(again) else None
     if more is not None:
         out[again] = more.matrix @ main
     return out

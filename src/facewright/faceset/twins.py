@@ -36,6 +36,8 @@ def twins(
             step[at], like[at] = 0, known
     for number in range(1, strength + 1):
         here = order[step[order] < 0]
+        if not len(here):
+            break
         near = _near(_vectors(small[here], pose_deg[here], expression[here], _TOLERANCE[number]))
         repeats = near != np.arange(len(here))
         step[here[repeats]], like[here[repeats]] = number, here[near[repeats]]

@@ -49,14 +49,26 @@ def test_looking_at_the_lit_part_alone_changes_nothing(seed, height, width, sigm
     inside = np.zeros_like(grey)
     centre, axes = (int(x0 * width), int(y0 * height)), (int(size * width / 2) + 2, int(size * height / 2) + 2)
     cv2.ellipse(inside, centre, axes, 20, 0, 360, 1, -1)
-    lit = sharpness._lit
-    whole = pytest.MonkeyPatch()
-    try:
-        part = cpbd(grey * inside)
+    part = cpbd(grey * inside)
+    with pytest.MonkeyPatch.context() as whole:
         whole.setattr(sharpness, "_lit", lambda picture: picture)
         assert part == cpbd(grey * inside)
-    finally:
-        whole.setattr(sharpness, "_lit", lit)
+    colour = np.repeat((grey * inside)[..., None], 3, -1)
+    found = cv2.Laplacian(colour, cv2.CV_64F, ksize=11).var()
+    assert laplacian_variance(colour) == pytest.approx(found, rel=1e-9)
+    assert laplacian_variance(grey) == pytest.approx(cv2.Laplacian(grey, cv2.CV_64F, ksize=11).var(), rel=1e-9)
+
+
+@given(seed=st.integers(0, 1 << 16), sigma=st.floats(0.6, 12), dim=st.floats(0.003, 1))
+def test_blocks_are_busy_as_the_whole_method_finds(seed, sigma, dim):
+    """Also where edges are so faint that it matters whether they hang together with stronger ones."""
+    grey = (textured(seed, (150, 200), sigma) * dim).astype(np.uint8)
+    grey[:, :70] = 8 * dim
+    down, right = sharpness._slopes(sharpness._smoothed(grey))
+    strength = cv2.magnitude(right, down)
+    strength[[0, -1]] = strength[:, [0, -1]] = 0
+    whole = sharpness._enough(sharpness._canny(strength, down, right), 2, 3)
+    assert np.array_equal(sharpness._busy(grey, 2, 3), whole)
 
 
 @given(seed=st.integers(0, 1 << 16))

@@ -16,8 +16,16 @@ _CANNY_SIGMA_PX, _CANNY_RADIUS_PX, _CANNY_LOW, _CANNY_HIGH = 1.0, 4, 0.1, 0.2
 
 
 def laplacian_variance(image: np.ndarray, ksize: int = 11) -> float:
-    """Variance of the Laplacian over all values of all channels, whatever the picture's type; 0 = plain."""
-    return float(cv2.Laplacian(image, cv2.CV_64F, ksize=ksize).var())
+    """Variance of the Laplacian over all values of all channels of an (H, W) or (H, W, C) uint8 picture; 0 = plain."""
+    flat = image.reshape(len(image), -1)  # channels beside each other
+    x, y, width, height = cv2.boundingRect(flat)
+    channels, rim = flat.shape[1] // image.shape[1], 2 * (ksize // 2)
+    rows = slice(max(y - rim, 0), y + height + rim)
+    columns = slice(max(x // channels - rim, 0), (x + width) // channels + 1 + rim)
+    if not height:
+        return 0.0
+    found = cv2.Laplacian(image[rows, columns], cv2.CV_64F, ksize=ksize)  # black beyond: nothing is missed
+    return float(np.vdot(found, found) / image.size - (found.sum() / image.size) ** 2)
 
 
 def cpbd(grey: np.ndarray) -> float:
@@ -103,14 +111,25 @@ def _vertical_edges(grey: np.ndarray, pixels: int) -> np.ndarray:
 
 def _busy(grey: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Which blocks Canny's method (1986) finds edges enough in. Mostly that is plain without following the edges: a
-    pixel stronger than all around is one, and so is none that is fainter than the threshold."""
+    pixel stronger than all around is one, and so is a strong one of a ridge; none is what is fainter than the
+    threshold."""
     down, right = _slopes(_smoothed(grey))
     strength = cv2.magnitude(right, down)
     strength[[0, -1]] = strength[:, [0, -1]] = 0
     around = cv2.dilate(strength, np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8))
     sure = (strength > around) & (strength >= _CANNY_HIGH)
     busy, maybe = (_enough(x, rows, columns) for x in (sure, strength >= _CANNY_LOW))
-    return _enough(_canny(strength, down, right), rows, columns) if (maybe & ~busy).any() else busy
+    for block in np.flatnonzero(maybe & ~busy):
+        y, x = divmod(int(block), columns)
+        top, left = max(y * _BLOCK_PX - 1, 0), max(x * _BLOCK_PX - 1, 0)
+        part = slice(top, (y + 1) * _BLOCK_PX + 1), slice(left, (x + 1) * _BLOCK_PX + 1)
+        # Without its rim a part misses no ridge: outside of the picture, and on its rim, nothing is strong.
+        found = strength[part][_ridge(strength[part], down[part], right[part])]
+        if np.count_nonzero(found >= _CANNY_HIGH) > _EDGES_OF_A_BLOCK:
+            busy[block] = True
+        elif np.count_nonzero(found >= _CANNY_LOW) > _EDGES_OF_A_BLOCK:
+            return _enough(_canny(strength, down, right), rows, columns)
+    return busy
 
 
 def _enough(edges: np.ndarray, rows: int, columns: int) -> np.ndarray:

@@ -106,6 +106,7 @@ def _measure(name: str, part: int | None = None, *, high_first: bool = True, mea
 
 
 blur = _measure("blur")
+sharpness = _measure("laplacian")
 motion_blur = _measure("motion_blur")
 yaw = _measure("pose", 0, high_first=False, meaning="yaw by the 68 points in degrees, > 0 = nose to image right")
 pitch = _measure("pose", 1, high_first=False, meaning="pitch by the 68 points in degrees, > 0 = looks down")

@@ -189,7 +189,8 @@ class SortSettings(Settings):
     count: int = knob(2_000, "best, best-fast: keep about so many faces; the rest stands behind them", low=1,
                       high=1_000_000)
     quality: Literal["blur", "size", "quality"] = knob(
-        "blur", "best: which of two faces alike in pose is kept: the sharper, the larger in its frame, or better in all"
+        "quality", "best: which of two faces alike in pose is kept: the sharper (the original's rule, which takes some "
+        "large blurs for sharp), the larger in its frame, or the one with the better quality in all"
     )
     legacy: bool = knob(
         False, "best, best-fast: count as the original does, which keeps fewer faces than asked for, and none below 64"
@@ -204,6 +205,7 @@ that it could not read; their faces come last) and `settings` (SortSettings)."""
 
 for _name, _help in (
     ("blur", "sharp first: CPBD of what the landmarks enclose"),
+    ("sharpness", "sharp first: variance of the Laplacian of the face itself at 256 px, whatever its size in the file"),
     ("motion-blur", "sharp first: variance of the Laplacian; quicker than blur"),
     ("yaw", "by the turn to the side, from image left to image right"),
     ("pitch", "by the nod, from up to down"),

@@ -18,15 +18,18 @@ from facewright.cli.app import app
 from facewright.core.settings import Settings, options, to_markdown
 from facewright.faceset.settings import (
     AgainSettings,
+    ChoiceSettings,
     CleanSettings,
     CollageSettings,
     EnhanceSettings,
     ExtractSettings,
+    PackSettings,
     ReplaceSettings,
     ReshapeSettings,
     RestoreSettings,
     SmoothSettings,
     SortSettings,
+    UnpackSettings,
 )
 from facewright.masks.settings import CheckSettings, ExportSettings, MaskSettings, SuggestSettings, TraceSettings
 from facewright.merge.settings import MergeSettings
@@ -45,6 +48,8 @@ KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "mask to-labels": (TraceSettings,), "mask export": (ExportSettings,),
     "faces resize": (ReshapeSettings,), "faces enhance": (EnhanceSettings,), "faces collage out": (CollageSettings,),
     "faces collage in": (ReplaceSettings,), "faces metadata restore": (RestoreSettings,),
+    "faces pack": (PackSettings,), "faces unpack": (UnpackSettings,), "faces copy": (ChoiceSettings,),
+    "faces move": (ChoiceSettings,), "faces merge": (ChoiceSettings,),
     "train quick96": (Quick96Train, Quick96Settings), "train xseg": (XSegTrain, XSegSettings),
     "faces again": (AgainSettings,), "merge": (MergeSettings,), "render": (RenderSettings,),
 }  # fmt: skip

@@ -15,6 +15,7 @@ from facewright.faces.align import template_2d
 from facewright.faceset import looks
 from facewright.faceset import measures as room
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import FolderFiles
 from facewright.faceset.looks import MEASURES, Look
 from facewright.faceset.measures import measures
 from facewright.faceset.record import encode_face
@@ -64,7 +65,7 @@ def test_kept_values_are_the_measured_ones_and_read_no_picture(drawn, monkeypatc
     faceset, _ = drawn
     names = list(MEASURES)
     first = measures(faceset, names)
-    monkeypatch.setattr(room, "read_file", lambda *a, **k: pytest.fail("a picture is read again"))
+    monkeypatch.setattr(FolderFiles, "read", lambda *a: pytest.fail("a picture is read again"))
     again = measures(faceset, names, progress=lambda done, total: pytest.fail("nothing is to be measured"))
     for name in names:
         assert np.array_equal(first[name], again[name], equal_nan=True), name
@@ -76,7 +77,8 @@ def test_kept_values_are_the_measured_ones_and_read_no_picture(drawn, monkeypatc
 def test_a_picture_is_read_once_for_all_names(drawn, monkeypatch, golden, tmp_path):
     faceset, _ = golden_faceset(golden, tmp_path / "set")
     read = []
-    monkeypatch.setattr(room, "read_file", lambda path, **k: read.append(path) or path.read_bytes())
+    real = FolderFiles.read
+    monkeypatch.setattr(FolderFiles, "read", lambda files, path: read.append(path) or real(files, path))
     measures(faceset, ["pose", "expression"])
     assert not read, "points alone need no picture"
     measures(faceset, ["brightness", "hue", "small", "blur"])

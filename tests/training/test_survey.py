@@ -61,8 +61,8 @@ def test_several_people_need_a_name(drawn, write, tmp_path):
         look(folder, person="Cleo")
     ada = look(folder, person="Ada")
     assert (ada.person, ada.count) == ("Ada", 3)
-    files = list(survey.files_of(Faceset.open(folder), "Ada"))
-    assert [f.stem[-9:-2] for f in files] == ["0000000", "0000002", "0000004"]
+    rows = list(survey.rows_of(Faceset.open(folder), "Ada"))
+    assert [row.face_id[-9:-2] for row in rows] == ["0000000", "0000002", "0000004"]
 
 
 def test_parked_faces_are_left_out(drawn, write, tmp_path):
@@ -73,7 +73,7 @@ def test_parked_faces_are_left_out(drawn, write, tmp_path):
     found = look(folder)
     assert found.count == 5
     assert found.yaw_deg[1] < 80
-    names = [f.stem for f in survey.files_of(Faceset.open(folder), "Ada")]
+    names = [row.face_id for row in survey.rows_of(Faceset.open(folder), "Ada")]
     assert names == [f.face_id for i, f in enumerate(some.faces) if i != 2]
 
 
@@ -114,17 +114,17 @@ def test_poses_that_the_source_lacks_are_said(pair):
 def test_the_stamp_changes_with_the_files(drawn, write, tmp_path):
     folder = write(tmp_path / "s", drawn(3))
     before = look(folder)
-    file = next(survey.files_of(Faceset.open(folder), ""))
-    file.touch()
+    (folder / next(survey.rows_of(Faceset.open(folder), "")).path).touch()
     after = look(folder)
     assert after.digest == before.digest
     assert after.stamp != before.stamp
 
 
-def test_load_face_reads_all_three(pair):
-    file = next(survey.files_of(Faceset.open(pair[0]), ""))
-    face, image, mask = survey.load_face(file)
-    assert face.face_id in file.name
+def test_a_face_is_loaded_with_picture_and_mask(pair):
+    faceset = Faceset.open(pair[0])
+    row = next(survey.rows_of(faceset, ""))
+    face, image, mask = faceset.load(row)
+    assert face.face_id == row.face_id
     assert image.shape == (160, 160, 3)
     assert image.dtype == np.uint8
     assert mask is None

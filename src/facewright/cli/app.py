@@ -22,6 +22,7 @@ from facewright.cli import (
     look,
     masks,
     models,
+    packing,
     people,
     recipes,
     review,
@@ -58,7 +59,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _room in (work, recipes, models, look, review, sorting, people, cleaning, editing, masks, trust, jobs):
+for _room in (work, recipes, models, look, review, sorting, people, cleaning, packing, editing, masks, trust, jobs):
     _room.register(app)
 
 

@@ -13,8 +13,7 @@ import numpy as np
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.faces.face import Face
 from facewright.faceset import files, record
-from facewright.faceset import header as header_file
-from facewright.faceset.files import Files, FolderFiles
+from facewright.faceset.files import load_header, refuse_packed
 from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Index, Row
 from facewright.faceset.info import FacesetInfo, collect
@@ -37,24 +36,24 @@ class Faceset:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.files: Files = FolderFiles(path)
         self.index = Index(path)
+        self.files = self.index.files
 
     @classmethod
     def open(cls, path: Path | str, *, refresh: bool = True) -> Faceset:
-        """The faceset in a folder; `refresh` brings its index in step with the files (workers may skip that).
+        """The faceset in a folder or packed file; `refresh` brings its index in step with them (workers may skip that).
 
         Raises FileRefused: no such folder, not a faceset, a damaged faceset.json.
         """
         folder = Path(path)
         if not is_faceset(folder):
-            missing = not folder.is_dir()
+            missing = not folder.exists()
             raise FileRefused(
-                f"There is no faceset at {folder}.", why="" if missing else "The folder holds no faces.",
+                f"There is no faceset at {folder}.", why="" if missing else "It holds no faces.",
                 remedy="Make one with `facewright extract INPUT FACESET`, or correct the path.", where=folder,
             )
-        header_file.load(folder)
         faceset = cls(folder)
+        load_header(faceset.files)
         if refresh:
             faceset.index.refresh()
         return faceset
@@ -69,7 +68,7 @@ class Faceset:
     @property
     def header(self) -> Header:
         """What faceset.json says now; made up from the faces where that file is missing."""
-        stored = header_file.load(self.path)
+        stored = load_header(self.files)
         if stored is not None:
             return stored
         first = next(self.index.rows(), None)
@@ -105,12 +104,13 @@ class Faceset:
         """
         return [self._read(row.path) for row in self.index.rows(**query)]
 
-    def face(self, face_id: str) -> Face:
-        """One face. Raises NothingFound."""
-        return self._read(self._row_path(face_id))
+    def face(self, face: Row | str) -> Face:
+        """One face, by row or id. Raises NothingFound."""
+        return self._read(self._path_of(face))
 
     def file(self, face: Face | str) -> Path:
-        """The file of a face (or face id). Raises NothingFound."""
+        """The file of a face (or face id). Raises NothingFound, Mismatch (packed: it has no file of its own)."""
+        refuse_packed(self.path)
         return self.path / self._path_of(face)
 
     def load(self, face: Face | Row | str) -> tuple[Face, np.ndarray, np.ndarray | None]:
@@ -118,14 +118,14 @@ class Faceset:
 
         Raises NothingFound, FileRefused.
         """
-        return files.load(self.files, face.path if isinstance(face, Row) else self._path_of(face))
+        return files.load(self.files, self._path_of(face))
 
-    def image(self, face: Face | str) -> np.ndarray:
+    def image(self, face: Face | Row | str) -> np.ndarray:
         """(S, S, 3) uint8 RGB."""
         path = self._path_of(face)
         return record.decode_image(self.files.read(path), self.path / path)
 
-    def mask(self, face: Face | str) -> np.ndarray | None:
+    def mask(self, face: Face | Row | str) -> np.ndarray | None:
         """The stored mask, (m, m) float32 0..1, or None when none is stored."""
         path = self._path_of(face)
         mask = record.decode_mask(self.files.read(path), self.path / path)
@@ -268,8 +268,8 @@ class Faceset:
     def _read(self, path: str) -> Face:
         return files.read_head(self.files, path)[0]
 
-    def _path_of(self, face: Face | str) -> str:
-        return self._row_path(face if isinstance(face, str) else face.face_id)
+    def _path_of(self, face: Face | Row | str) -> str:
+        return face.path if isinstance(face, Row) else self._row_path(face if isinstance(face, str) else face.face_id)
 
     def _row_path(self, face_id: str) -> str:
         found = self.index.select(

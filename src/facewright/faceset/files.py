@@ -5,15 +5,24 @@ Nothing is held open: an object of these may go to any thread or process.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from facewright.core.files import read_file
+from facewright.core.errors import Mismatch
+from facewright.core.files import PART, read_file
 from facewright.faces.face import Face
-from facewright.faceset import record
+from facewright.faceset import header as header_file
+from facewright.faceset import record, stored
+from facewright.faceset.header import Header
+from facewright.faceset.packed import PackedFiles
+
+FACES = "faces"
+_PICTURES = (".jpg", ".jpeg", ".png")
 
 
 class Files(Protocol):
@@ -32,6 +41,14 @@ class Files(Protocol):
         """Its first record.HEAD_BYTES, or all of it where it is shorter."""
         ...
 
+    def listing(self) -> Iterator[tuple[str, list[tuple[str, tuple[int, int]]]]]:
+        """Each folder of faces with (path, stamp) of what lies in it; another stamp means another content."""
+        ...
+
+    def small(self, name: str) -> bytes | None:
+        """A file beside the faces, such as faceset.json, or None where it is not there. Raises FileRefused."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FolderFiles:
@@ -47,6 +64,37 @@ class FolderFiles:
         """See Files."""
         return record.beginning_of(self.path / path)
 
+    def listing(self) -> Iterator[tuple[str, list[tuple[str, tuple[int, int]]]]]:
+        """See Files. Stamps are time and size."""
+        for inside, _, _ in os.walk(self.path / FACES):
+            if not inside.endswith(PART):
+                name, files = Path(inside).relative_to(self.path).as_posix(), list[tuple[str, tuple[int, int]]]()
+                with os.scandir(inside) as entries:
+                    for entry in sorted(entries, key=lambda e: e.name):
+                        picture = entry.name.lower().endswith(_PICTURES) and not entry.name.startswith(".")
+                        if picture and entry.is_file():
+                            facts = entry.stat()
+                            files.append((f"{name}/{entry.name}", (facts.st_mtime_ns, facts.st_size)))
+                yield name, files
+
+    def small(self, name: str) -> bytes | None:
+        """See Files."""
+        path = self.path / name
+        return read_file(path, limit_bytes=stored.LIMITS.get(name, stored.ORDER_BYTES)) if path.exists() else None
+
+
+def files_at(path: Path) -> Files:
+    """The files of a faceset in a folder, or of a packed one."""
+    return PackedFiles(path) if path.is_file() else FolderFiles(path)
+
+
+def refuse_packed(path: Path) -> None:
+    """Raise Mismatch where a faceset is to be changed that is packed."""
+    if path.is_file():
+        raise Mismatch(
+            f"{path.name} is a packed faceset: it can be read and trained from, but not changed.",
+            remedy=f"Unpack it first: `facewright faces unpack {path.name} FACESET`.", where=path)
+
 
 def read_head(files: Files, path: str) -> tuple[Face, bool]:
     """(face, whether a mask is stored), from the file's beginning where that is enough. Raises FileRefused."""
@@ -57,3 +105,9 @@ def load(files: Files, path: str) -> tuple[Face, np.ndarray, np.ndarray | None]:
     """Face, (S, S, 3) uint8 RGB, (m, m) uint8 mask or None; read once. Raises FileRefused."""
     data, where = files.read(path), files.path / path
     return record.decode_face(data, where), record.decode_image(data, where), record.decode_mask(data, where)
+
+
+def load_header(files: Files) -> Header | None:
+    """What faceset.json says, or None where there is none. Raises FileRefused."""
+    data = files.small(header_file.NAME)
+    return None if data is None else header_file.decode(data, files.path / header_file.NAME)

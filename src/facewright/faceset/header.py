@@ -82,9 +82,11 @@ class Header:
 def load(folder: Path) -> Header | None:
     """The header of a faceset folder, or None where there is no faceset.json. Raises FileRefused."""
     path = folder / NAME
-    if not path.exists():
-        return None
-    data = read_file(path, limit_bytes=_LIMIT_BYTES)
+    return decode(read_file(path, limit_bytes=_LIMIT_BYTES), path) if path.exists() else None
+
+
+def decode(data: bytes, path: Path) -> Header:
+    """The header in the bytes of a faceset.json; `path` is for messages. Raises FileRefused."""
     try:
         record = json.loads(data)
         if record["format"] != FORMAT:
@@ -102,9 +104,14 @@ def load(folder: Path) -> Header | None:
 
 def save(folder: Path, header: Header) -> None:
     """Replace faceset.json atomically. The same header gives the same bytes. Raises DiskRefused."""
+    write_atomic(folder / NAME, encode(header))
+
+
+def encode(header: Header) -> bytes:
+    """The bytes of a faceset.json."""
     record = {"format": FORMAT, **dataclasses.asdict(header)}
     text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomic(folder / NAME, text.encode("utf-8", "surrogatepass"))
+    return text.encode("utf-8", "surrogatepass")
 
 
 def from_record(record: dict[str, Any]) -> Header:

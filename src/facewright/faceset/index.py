@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from facewright.core.errors import DiskRefused, FileRefused
-from facewright.core.files import PART
 from facewright.core.places import cache_folder
 from facewright.faces.face import Face
-from facewright.faceset import record
+from facewright.faceset.files import Files, files_at, read_head
 
 NAME = "index.sqlite"
-FACES = "faces"
 VERSION = 3
 RANGES = ("yaw_deg", "pitch_deg", "roll_deg", "sharpness", "score", "presence_01", "frame_index", "side_px")
 """Columns that `where` takes as (low, high), both inclusive."""
@@ -30,7 +28,6 @@ EQUALS = ("source_sha256", "source_file", "face_type", "track", "person", "face_
 """Columns that `where` takes as one value."""
 
 _ORDER = "ORDER BY source_file, source_sha256, frame_index, ordinal, path"
-_PICTURES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +86,19 @@ class Index:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.files = files_at(folder)
 
     def refresh(self) -> None:
         """Bring the index in step with the files: new, changed, gone. A damaged index is thrown away first."""
         try:
             with self.connect() as db:
-                _refresh(db, self.folder)
+                _refresh(db, self.files)
         except sqlite3.DatabaseError as error:
             if _is_locked(error):
                 raise
             self._throw_away()
             with self.connect() as db:
-                _refresh(db, self.folder)
+                _refresh(db, self.files)
 
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
@@ -124,8 +122,8 @@ class Index:
 
     @property
     def path(self) -> Path:
-        """Where the index lies: in the faceset, or (read-only faceset) in the user's cache folder."""
-        if os.access(self.folder, os.W_OK):
+        """Where the index lies: in the faceset, or (packed or read-only faceset) in the user's cache folder."""
+        if not self.folder.is_file() and os.access(self.folder, os.W_OK):
             return self.folder / NAME
         digest = hashlib.sha256(str(self.folder.resolve()).encode("utf-8", "surrogatepass")).hexdigest()
         return cache_folder() / f"faceset-{digest[:24]}.sqlite"
@@ -225,17 +223,14 @@ def row_of(path: str, face: Face, has_mask: bool) -> Row:
     )
 
 
-def _refresh(db: sqlite3.Connection, folder: Path) -> None:
+def _refresh(db: sqlite3.Connection, files: Files) -> None:
     if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
         raise sqlite3.DatabaseError("the index is damaged")
     changed = False
     seen = set()
-    for inside, _, _ in os.walk(folder / FACES):
-        if inside.endswith(PART):
-            continue
-        name = Path(inside).relative_to(folder).as_posix()
+    for name, found in files.listing():
         seen.add(name)
-        changed |= _refresh_folder(db, folder, name)
+        changed |= _refresh_folder(db, files, name, found)
     for (name,) in db.execute("SELECT DISTINCT folder FROM faces").fetchall():
         if name not in seen:
             db.execute("DELETE FROM faces WHERE folder = ?", (name,))
@@ -250,28 +245,25 @@ def _refresh(db: sqlite3.Connection, folder: Path) -> None:
             db.execute(f"DELETE FROM {table} WHERE face_id NOT IN ({known})")
 
 
-def _refresh_folder(db: sqlite3.Connection, folder: Path, name: str) -> bool:
+def _refresh_folder(
+    db: sqlite3.Connection, files: Files, name: str, found: list[tuple[str, tuple[int, int]]]
+) -> bool:
     known = {row[0]: row[1:] for row in
              db.execute("SELECT path, mtime_ns, bytes FROM faces WHERE folder = ?", (name,))}
     changed = False
-    with os.scandir(folder / name) as entries:
-        for entry in sorted(entries, key=lambda e: e.name):
-            if not entry.name.lower().endswith(_PICTURES) or entry.name.startswith(".") or not entry.is_file():
-                continue
-            facts, path = entry.stat(), f"{name}/{entry.name}"
-            stamp = (facts.st_mtime_ns, facts.st_size)
-            if known.pop(path, None) != stamp:
-                _put(db, folder, name, path, stamp)
-                changed = True
+    for path, stamp in found:
+        if known.pop(path, None) != stamp:
+            _put(db, files, name, path, stamp)
+            changed = True
     for path in known:
         db.execute("DELETE FROM faces WHERE path = ?", (path,))
     return changed or bool(known)
 
 
-def _put(db: sqlite3.Connection, folder: Path, name: str, path: str, stamp: tuple[int, int]) -> None:
+def _put(db: sqlite3.Connection, files: Files, name: str, path: str, stamp: tuple[int, int]) -> None:
     values: dict[str, Any] = {"path": path, "folder": name, "mtime_ns": stamp[0], "bytes": stamp[1]}
     try:
-        row = row_of(path, *record.read_head(folder / path))
+        row = row_of(path, *read_head(files, path))
         values |= {column: getattr(row, column) for column in _COLUMNS}
         for table in ("vectors", "measures"):
             db.execute(f"DELETE FROM {table} WHERE face_id = ?", (row.face_id,))

@@ -10,15 +10,14 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound
-from facewright.core.files import read_file
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import Files, read_head
 from facewright.faceset.looks import MEASURES, Look, Measure
 
 BATCH = 64
@@ -59,13 +58,13 @@ def measures(
     for face_id, measure, value in _kept(faceset, list(places), wanted):
         found[measure.name][places[face_id]] = value
         lacking[face_id].remove(measure)
-    todo = [(face_id, faceset.path / paths[face_id], missing) for face_id, missing in lacking.items() if missing]
+    todo = [(face_id, paths[face_id], missing) for face_id, missing in lacking.items() if missing]
     done = 0
-    for batch in _measured(todo, threads or min(os.cpu_count() or 1, _MOST_THREADS)):
+    for batch in _measured(faceset.files, todo, threads or min(os.cpu_count() or 1, _MOST_THREADS)):
         fresh = []
         for face_id, path, values, why in batch:
             if why and refused is not None:
-                refused[path.relative_to(faceset.path).as_posix()] = why
+                refused[path] = why
             for measure, value in values:
                 found[measure.name][places[face_id]] = value
                 fresh.append((face_id, measure.key, _packed(value)))
@@ -107,28 +106,28 @@ def _unpacked(blob: bytes, measure: Measure) -> np.ndarray:
     return np.frombuffer(data, kind).reshape(measure.shape)
 
 
-_Todo = tuple[str, Path, list[Measure]]
-_Done = tuple[str, Path, list[tuple[Measure, np.ndarray]], str]
+_Todo = tuple[str, str, list[Measure]]
+_Done = tuple[str, str, list[tuple[Measure, np.ndarray]], str]
 
 
-def _measured(todo: Sequence[_Todo], threads: int) -> Iterator[list[_Done]]:
+def _measured(files: Files, todo: Sequence[_Todo], threads: int) -> Iterator[list[_Done]]:
     """Batches of results, in order."""
     if not todo:
         return
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(threads, thread_name_prefix="measure") as pool:
         for at in range(0, len(todo), BATCH):
-            yield list(pool.map(_measure, todo[at : at + BATCH]))
+            yield list(pool.map(lambda one: _measure(files, one), todo[at : at + BATCH]))
 
 
-def _measure(todo: _Todo) -> _Done:
+def _measure(files: Files, todo: _Todo) -> _Done:
     face_id, path, wanted = todo
     try:
         if any(m.picture for m in wanted):
-            data = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
-            look = Look(record.decode_face(data, path), record.decode_image(data, path), data)
+            data, where = files.read(path), files.path / path
+            look = Look(record.decode_face(data, where), record.decode_image(data, where), data)
         else:
-            look = Look(record.read_face(path), None)
+            look = Look(read_head(files, path)[0], None)
     except FileRefused as error:
         return face_id, path, [], error.why or error.what
     return face_id, path, [(m, np.asarray(m.of(look), m.dtype)) for m in wanted], ""

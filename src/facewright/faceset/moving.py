@@ -8,7 +8,6 @@ boxes that overlap) is never there twice: the one with more of the user's work s
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -33,8 +32,6 @@ from facewright.faceset.trash import take_out
 BATCH_FACES = 64
 SAME_FACE_IOU = 0.5
 """Boxes of one frame that overlap by more are one face, found twice."""
-
-_CHUNK = re.compile(r"\d{7}")
 
 
 @dataclass(slots=True)
@@ -139,28 +136,30 @@ class Receiver:
 
     def _begin(self, ids: Collection[str] | None, tracks: dict[str, set[str]]) -> None:
         """Look over what comes, and make faceset.json ready for it."""
-        films, names = set[str](), dict[str, str]()
+        films, seen, names = set[str](), set[str](), dict[str, str]()
         free = unnamed = False
-        kinds = tuple[str, int]()
+        first: Row | None = None
         own = self._source_head.consent
         by_track = {track: person.name for person in self._source_head.people for track in person.tracks}
         for row in chosen(self.source, ids):
-            kinds = kinds or (row.face_type, row.side_px)
+            first = first or row
             films.add(row.source_sha256)
+            seen.add(row.track)
             self._source_ids.add(row.face_id)
             free |= not (row.consent or own)
             unnamed |= not self._source_name(row)
             if row.track in by_track and not self._source_head.person:
                 names[row.track] = by_track[row.track]
-        if not films:
+        if first is None:
             return
         if not self._there and (header_file.load(self._out.path) or Header()) == Header():
-            whole = Header(kinds[0], kinds[1], consent=own, person=self._source_head.person)
+            whole = Header(first.face_type, first.side_px, consent=own, person=self._source_head.person)
             self.writer.update_header(lambda stored: whole)
         head = self._out.header
         self._unfold(head.consent if free else "", head.person if unnamed else "")
         fit = {track: name for track, name in names.items() if tracks.get(track, {name}) == {name}}
-        self.writer.update_header(lambda stored: _joined(stored, self._source_head, films, fit))
+        fresh = {track for track in seen if track not in tracks or track in fit}
+        self.writer.update_header(lambda stored: _joined(stored, self._source_head, films, fit, fresh))
 
     def _unfold(self, consent: str, person: str) -> None:
         """Write what the whole set said into its faces, then take it out of faceset.json."""
@@ -249,11 +248,12 @@ class Receiver:
 
     def _free_path(self, row: Row, name: str) -> str:
         """faces/<film>/<chunk>/<id>: the chunk's folder as it was, else by the frame's number."""
-        folder = PurePosixPath(row.path).parent.name
-        chunk = folder if _CHUNK.fullmatch(folder) else f"{row.frame_index // CHUNK_FRAMES * CHUNK_FRAMES:07d}"
+        parts, film = PurePosixPath(row.path).parts, row.source_sha256[:8]
+        as_made = len(parts) == 4 and parts[1] == film
+        chunk = parts[2] if as_made else f"{row.frame_index // CHUNK_FRAMES * CHUNK_FRAMES:07d}"
         suffix = PurePosixPath(row.path).suffix
         for tail in ("", *(f"-{number}" for number in range(2, 1000))):
-            path = f"{FACES}/{row.source_sha256[:8]}/{chunk}/{name}{tail}{suffix}"
+            path = f"{FACES}/{film}/{chunk}/{name}{tail}{suffix}"
             if path not in self._paths and not (self._out.path / path).exists():
                 return path
         raise DiskRefused(f"There is no free name for {name}.", remedy="Copy into another folder.", where=path)
@@ -272,20 +272,20 @@ def _iou(a: Row, b: Row) -> float:
     return both / max(sum(areas) - both, 1e-9)
 
 
-def _joined(stored: Header, source: Header, films: set[str], names: dict[str, str]) -> Header:
-    """OUT's header with the source's films, and the names of its tracks."""
+def _joined(stored: Header, source: Header, films: set[str], names: dict[str, str], fresh: set[str]) -> Header:
+    """OUT's header with the source's films, the names of its tracks, and which of the `fresh` ones are one head."""
     head = stored
     for film in source.sources:
         known = head.source(film.sha256)
         if film.sha256 in films:
             head = head.with_source(film if known is None else dataclasses.replace(known, done=known.done or film.done))
-    tracks: dict[str, list[str]] = {person.name: list(person.tracks) for person in head.people}
+    people = {person.name: person for person in head.people}
+    settled = {person.name for person in source.people if person.settled}
     named = {track for person in head.people for track in person.tracks}
     for track, name in names.items():
         if track not in named and not head.person:
-            tracks.setdefault(name, []).append(track)
-    settled = {person.name for person in (*source.people, *head.people) if person.settled}
-    people = tuple(Person(name, tuple(found), name in settled) for name, found in tracks.items())
-    parts, begins = {part for whole in head.tracks for part in whole}, tuple(film[:8] for film in films)
-    wholes = tuple(w for w in source.tracks if w[0].startswith(begins) and parts.isdisjoint(w))
-    return dataclasses.replace(head, people=people, tracks=(*head.tracks, *wholes))
+            before = people.get(name, Person(name, ()))
+            people[name] = Person(name, (*before.tracks, track), before.settled or name in settled)
+    known_parts = set(head.whole_tracks)
+    wholes = [whole for whole in source.tracks if fresh.intersection(whole) and not known_parts.intersection(whole)]
+    return dataclasses.replace(head, people=tuple(people.values()), tracks=(*head.tracks, *wholes))

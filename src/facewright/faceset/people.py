@@ -12,7 +12,7 @@ from facewright.faces.find import FoundFace
 from facewright.faces.identity import mean_vector
 from facewright.faces.people import Track, join, people
 from facewright.faces.track import shot_breaks, track_ids
-from facewright.faceset import record
+from facewright.faceset import files
 from facewright.faceset.faceset import Faceset, Vectors
 from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Row
@@ -107,7 +107,7 @@ def _stills(faceset: Faceset) -> set[str]:
     """SHA-256 of the sources that are folders of pictures, which do not follow each other."""
     firsts = faceset.index.select(
         "SELECT source_sha256, min(path) FROM faces WHERE trouble = '' AND doubled = 0 GROUP BY source_sha256")
-    return {sha256 for sha256, path in firsts if "/" in record.read_face(faceset.path / path).source.file}
+    return {sha256 for sha256, path in firsts if "/" in files.read_head(faceset.files, path)[0].source.file}
 
 
 def _clear(row: Row) -> bool:

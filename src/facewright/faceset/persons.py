@@ -179,7 +179,7 @@ def people_sheet(folder: Path, out: Path, person: str = "", across: int = 8) -> 
     chosen = [_spread(rows, across) for _, rows in ordered]
     captions = [text for (who, rows), some in zip(ordered, chosen)
                 for text in _captions(who.replace("_", "_\n", 1) if person else who or "nobody", rows, some, across)]
-    tiles = (None if row is None else record.read_image(folder / row.path) for some in chosen
+    tiles = (None if row is None else faceset.image(row) for some in chosen
              for row in [*some, *[None] * (across - len(some))])
     blank = np.full((1, 1, 3), PAPER, np.uint8)
     what = f"{person}, tracks: {len(ordered)}" if person else f"people: {len(ordered)}"

@@ -327,3 +327,27 @@ def chosen_faults(text: str) -> tuple[str, ...]:
     """`blurry, cut-off` -> words; "all" and "none" likewise."""
     words = tuple(word.strip().replace("-", "_") for word in text.split(",") if word.strip())
     return FAULTS if "all" in words else tuple(word for word in words if word != "none")
+
+
+class PackSettings(Settings):
+    """How a faceset becomes one file."""
+
+    folders: Literal["keep", "person", "film"] = knob(
+        "keep", "Folders inside: as they are, one per person, or one per film"
+    )
+
+
+class UnpackSettings(Settings):
+    """How a packed faceset becomes a folder again."""
+
+    salvage: bool = knob(False, "The file is damaged: bring back every face that is whole, name the others")
+
+
+class ChoiceSettings(Settings):
+    """Which faces of a set are meant: those that fit all that is said."""
+
+    person: str = knob("", "Only faces of this person")
+    film: str = knob("", "Only faces of this film (its file name)")
+    flag: str = knob("", "Only faces that carry this flag, such as `profile`")
+    no_flag: str = knob("", "Only faces that do not carry this flag")
+    where: str = knob("", "Only faces in these ranges, for example `yaw_deg=-30..30 sharpness=50.. side_px=512`")

@@ -30,9 +30,10 @@ from facewright.core.files import (
 from facewright.faces.face import Face
 from facewright.faceset import header as header_file
 from facewright.faceset import record
+from facewright.faceset.files import FACES, refuse_packed
 from facewright.faceset.header import Header
+from facewright.faceset.packed import is_packed
 
-FACES = "faces"
 DEBUG = "debug"
 ORDERS_FOLDER = "orders"
 PRIVATE = ".facewright"
@@ -48,7 +49,7 @@ def chunk_folder(faceset: Path, source_sha256: str, start: int, kind: str = FACE
 class Writer:
     """The only way to change a faceset; a context manager that holds the folder's lock.
 
-    Raises DiskRefused on entry when another process writes to this faceset.
+    Raises DiskRefused on entry when another process writes to this faceset, Mismatch when it is packed.
     """
 
     def __init__(self, faceset: Path) -> None:
@@ -56,6 +57,7 @@ class Writer:
         self._lock: FolderLock | None = None
 
     def __enter__(self) -> Writer:
+        refuse_packed(self.faceset)
         make_folder(self.faceset / PRIVATE)
         try:
             self._lock = FolderLock(self.faceset / PRIVATE / "writer.lock").__enter__()
@@ -165,8 +167,8 @@ class Writer:
 
 
 def is_faceset(folder: Path) -> bool:
-    """Whether a folder looks like a faceset: a header, or at least a folder of faces."""
-    return (folder / header_file.NAME).is_file() or (folder / FACES).is_dir()
+    """Whether a folder looks like a faceset: a header, or at least a folder of faces; or a file like a packed one."""
+    return is_packed(folder) or (folder / header_file.NAME).is_file() or (folder / FACES).is_dir()
 
 
 def foreign_files(folder: Path) -> list[str]:

@@ -28,6 +28,7 @@ from facewright.faces.face import Face
 from facewright.faceset import record
 from facewright.faceset.ahead import ahead
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import refuse_packed
 from facewright.faceset.store import Writer, writing
 from facewright.masks import label, undo
 from facewright.masks.doubt import measure, reasons
@@ -117,6 +118,7 @@ class ApplyStep:
 
     def plan(self) -> list[Item]:
         """One item per 64 faces. Raises FacewrightError."""
+        refuse_packed(self.folder)
         batches = [self.faces[at : at + BATCH_FACES] for at in range(0, len(self.faces), BATCH_FACES)]
         _ = self.masker
         return [Item(f"{number:06d}", batch) for number, batch in enumerate(batches)]

@@ -12,7 +12,6 @@ import numpy as np
 
 from facewright.core.errors import FileRefused
 from facewright.core.files import make_folder, write_atomic
-from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.masks.doubt import Facts, jumps, measure, reasons
 from facewright.masks.maskers import no_masks
@@ -76,17 +75,17 @@ def doubtful(
             looked += 1
             makers[row.mask_by or ("" if row.has_mask else MISSING)] += 1
             try:
-                face, mask = record.read_face(folder / row.path), record.read_mask(folder / row.path)
+                face, mask = faceset.face(row), faceset.mask(row)
             except FileRefused as error:
                 refused[row.path] = error.why or error.what
                 continue
-            facts = None if mask is None else measure(mask.astype(np.float32) / 255, face)
+            facts = None if mask is None else measure(mask, face)
             words = [MISSING] if facts is None else reasons(facts, settings)
             found[row.face_id] = Doubtful(
                 row.face_id, row.path, row.source_file, row.frame_index, tuple(words), facts)
             if mask is not None:
                 who = name(row)
-                yield f"{row.source_sha256} {who or row.track}", row.face_id, mask.astype(np.float32) / 255
+                yield f"{row.source_sha256} {who or row.track}", row.face_id, mask
 
     for face_id, jump in jumps(masks()):
         one = found[face_id]
@@ -102,19 +101,17 @@ def doubtful(
     if sheet_file is not None and worst:
         head = f"{folder.name}: {len(worst)} doubtful of {answer['masks']} masks"
         make_folder(sheet_file.parent)
-        write_atomic(sheet_file, sheet(head, _tiles(folder, worst, refused)))
+        write_atomic(sheet_file, sheet(head, _tiles(faceset, worst, refused)))
         answer["sheet"] = str(sheet_file)
     return answer | {"refused": [list(pair) for pair in refused.items()]}
 
 
-def _tiles(folder: Path, rows: list[Doubtful], refused: dict[str, str]) -> Iterator[Tile]:
+def _tiles(faceset: Faceset, rows: list[Doubtful], refused: dict[str, str]) -> Iterator[Tile]:
     """One for each row whose file can be read; of the others the reason goes into `refused`."""
     for one in rows:
-        path = folder / one.path
         try:
-            mask, picture = record.read_mask(path), record.read_image(path)
+            mask, picture = faceset.mask(one.face_id), faceset.image(one.face_id)
         except FileRefused as error:
             refused[one.path] = error.why or error.what
             continue
-        shown = None if mask is None else mask.astype(np.float32) / 255
-        yield picture, shown, (f"{', '.join(one.words)}", f"{one.film} {one.frame_index}")
+        yield picture, mask, (f"{', '.join(one.words)}", f"{one.film} {one.frame_index}")

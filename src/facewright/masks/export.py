@@ -11,7 +11,6 @@ import numpy as np
 
 from facewright.core.errors import DiskRefused, NothingFound
 from facewright.core.files import make_folder, safe_join, write_atomic
-from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.image.warp import resize
 from facewright.masks import label
@@ -42,12 +41,12 @@ def export(
     for done, row in enumerate(todo):
         progress(done, len(todo))
         side = settings.side or row.side_px
-        stored = record.read_mask(folder / row.path)
+        stored = faceset.mask(row)
         if stored is None:
             drawn += 1
-            mask = label.drawn(record.read_face(folder / row.path).polygons, side, row.side_px)
+            mask = label.drawn(faceset.face(row).polygons, side, row.side_px)
         else:
-            mask = resize(stored.astype(np.float32) / 255, side, "area" if len(stored) > side else "linear")
+            mask = resize(stored, side, "area" if len(stored) > side else "linear")
         grey = np.where(mask >= 0.5, 255, 0) if settings.hard else np.rint(np.clip(mask, 0, 1) * 255)
         coded = cv2.imencode(".png", grey.astype(np.uint8))[1].tobytes()
         write_atomic(safe_join(out, f"{row.face_id}.png"), coded, sync=False)

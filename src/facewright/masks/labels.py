@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
-from facewright.core.files import make_folder, read_file, write_atomic
+from facewright.core.files import make_folder, write_atomic
 from facewright.faces.face import Face, FaceType
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
@@ -70,7 +70,7 @@ def _drawable(face: Face, polygons: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
 def export(folder: Path, file: Path, person: str = "") -> dict[str, Any]:
     """All labels of a faceset (or of one person) -> one label file. Raises NothingFound: no face has any."""
     faceset = Faceset.open(folder)
-    found = [labels_of(record.read_face(folder / row.path)) for row in faceset.rows_of(person) if row.labels]
+    found = [labels_of(faceset.face(row)) for row in faceset.rows_of(person) if row.labels]
     if not found:
         raise _no_labels(faceset)
     make_folder(file.parent)
@@ -219,7 +219,7 @@ def fetch(folder: Path, out: Path, person: str = "") -> dict[str, Any]:
             raise Mismatch(f"{out.name} holds {there.face_type} faces, not {rows[0].face_type}.",
                            remedy="Fetch into a new folder.", where=out)
         for row in rows:
-            target, data = out / row.path, read_file(folder / row.path, limit_bytes=record.MAX_FILE_BYTES)
+            target, data = out / row.path, faceset.files.read(row.path)
             if target.exists() and target.read_bytes() == data:
                 continue
             if target.exists():

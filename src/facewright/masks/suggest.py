@@ -15,8 +15,6 @@ import cv2
 import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound
-from facewright.core.files import read_file
-from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
 from facewright.image.warp import resize
@@ -59,7 +57,7 @@ def suggest(
     looks: list[Look] = []
     for number, row in enumerate([*done, *free]):
         progress(number, len(done) + len(free))
-        seen = _look(folder, row)
+        seen = _look(faceset, row)
         if seen is not None:
             looks.append(seen)
     chosen = choose(looks, settings.number)
@@ -123,11 +121,10 @@ def _why(look: Look, other: Look | None, here: np.ndarray, there: np.ndarray) ->
     return "; ".join(parts)
 
 
-def _look(folder: Path, row: Row) -> Look | None:
+def _look(faceset: Faceset, row: Row) -> Look | None:
     """None for a file that cannot be read any more."""
     try:
-        data = read_file(folder / row.path, limit_bytes=record.MAX_FILE_BYTES)
-        face, mask, image = record.decode_face(data), record.decode_mask(data), record.decode_image(data)
+        face, image, mask = faceset.load(row)
     except FileRefused:
         return None
     lab = cv2.cvtColor(resize(image, _LOOK_PX, "area"), cv2.COLOR_RGB2LAB).astype(np.float32).ravel() / 255

@@ -28,6 +28,7 @@ USE_OF_STAGE = {"train": "train", "preview": "preview", "merge": "merge", "rende
 FREE_STAGES = (
     "extract", "sort", "clean", "label", "apply_masks", "edit", "resize", "enhance", "collage", "restore",
     "smooth", "fill_gaps", "again",
+    "copy", "pack", "unpack",
 )
 """Stages that only look at a film, or tend the faces of a set: nobody gets another's face, nothing leaves the house."""
 MARK_TEST = "TEST"

@@ -24,7 +24,7 @@ from facewright.masks.by_net import seen_from_picture
 from facewright.training import sequence
 from facewright.training.batches import part_after
 from facewright.training.samples import Form, Loaded, Samples, key_of, prepare_crops
-from facewright.training.survey import Side, all_count, files_of, load_face
+from facewright.training.survey import Side, all_count, rows_of
 from facewright.training.xseg_augment import Labelled, augmented, bent
 
 CHANNELS, MASK = 4, 3
@@ -69,15 +69,15 @@ def prepare_labelled(
     progress: Callable[[int, int], None],
 ) -> Samples:
     """One faceset's labelled faces, ready to be read. Raises what `prepare_crops` raises."""
-    def one(file: Path) -> tuple[Face, np.ndarray]:
-        face, image, mask = load_face(file)
+    def one(row: Row) -> tuple[Face, np.ndarray]:
+        face, image, mask = side.faceset.load(row)
         if counts is all_count and mask is None:
             mask = np.zeros(image.shape[:2], np.uint8)  # of no account: the picture itself is what is learned
         return face, cut_labelled((face, image, mask), face_type, side_px)
 
     key = key_of(side.found.stamp, face_type, side_px, f"labels: {counts.__name__}")
-    files = files_of(side.faceset, side.found.person, counts)
-    return prepare_crops(folder, key, files, one, side.found.count, Form(side_px, CHANNELS), progress)
+    rows = rows_of(side.faceset, side.found.person, counts)
+    return prepare_crops(folder, key, rows, one, side.found.count, Form(side_px, CHANNELS), progress)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from facewright.training.learn_step import LearnStep
 from facewright.training.samples import choose
 from facewright.training.settings import TrainSettings
 from facewright.training.start import CACHE, begin_masking
-from facewright.training.survey import Side, all_count, load_face, rows_of
+from facewright.training.survey import Side, all_count, rows_of
 from facewright.training.training import Training
 
 
@@ -75,7 +75,7 @@ class MaskStep(LearnStep):
         for side in self.sides():
             rows = [row for row in side.faceset.rows() if not self._counts(row)]
             for at in preview.pick(len(rows), -(-4 // len(self.sides()))):
-                face, image, _ = load_face(side.faceset.path / rows[at].path)
+                face, image, _ = side.faceset.load(rows[at])
                 empty = np.zeros(image.shape[:2], np.uint8)
                 found.append(cut_labelled((face, image, empty), face_type, side_px)[:3])
         return np.stack(found[:4]) if found else np.zeros((0, 3, side_px, side_px), np.uint8)

@@ -25,7 +25,7 @@ from facewright.training.masking import Masking
 from facewright.training.optim import Ema
 from facewright.training.samples import Samples, choose, crop_side, prepare
 from facewright.training.settings import SwapTrain, TrainSettings
-from facewright.training.survey import Survey, files_of, load_face
+from facewright.training.survey import Survey, rows_of
 from facewright.training.swapping import Swapping
 from facewright.training.training import Training, optimiser_for
 
@@ -41,7 +41,7 @@ def prepare_samples(
     native = found.side_px * _span(wanted) / _span(found.face_type)
     side = crop_side(shape.resolution, native)
     samples = prepare(
-        run / CACHE / name, files_of(faceset, found.person), load_face, found.count, digest=found.stamp,
+        run / CACHE / name, rows_of(faceset, found.person), faceset.load, found.count, digest=found.stamp,
         face_type=wanted, side=side, mouth_area=s.mouth_area, progress=progress,
     )
     return samples.limited(choose(samples.frames, s.hold_out, s.hold_out_last))

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from facewright.core.errors import Mismatch, NothingFound, TrainingRefused
-from facewright.core.files import read_file
 from facewright.core.step import Likeness
-from facewright.faces.face import Face, FaceType
-from facewright.faceset import record
+from facewright.faces.face import FaceType
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
 from facewright.faceset.marks import is_parked
@@ -156,19 +154,8 @@ def one_person(faceset: Faceset, person: str) -> str:
 
 
 def rows_of(faceset: Faceset, person: str, counts: Counts = all_count) -> Iterator[Row]:
-    """The rows of one person (all when `person` is "") that count."""
+    """The rows of one person (all when `person` is "") that count: those that `survey` counts, in the same order."""
     return filter(counts, faceset.rows_of(person))
-
-
-def files_of(faceset: Faceset, person: str, counts: Counts = all_count) -> Iterator[Path]:
-    """The face files that `survey` counted, in the same order, streamed."""
-    return (faceset.path / row.path for row in rows_of(faceset, person, counts))
-
-
-def load_face(file: Path) -> tuple[Face, np.ndarray, np.ndarray | None]:
-    """A face file -> face, (S, S, 3) uint8 RGB, (m, m) uint8 mask or None, read once. Raises FileRefused."""
-    data = read_file(file, limit_bytes=record.MAX_FILE_BYTES)
-    return record.decode_face(data, file), record.decode_image(data, file), record.decode_mask(data, file)
 
 
 def _enough(faceset: Faceset, side: str, person: str, types: Counter[str], least: int) -> None:

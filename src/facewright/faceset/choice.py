@@ -1,0 +1,46 @@
+"""Which faces of a set are meant, as a user says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from facewright.core.errors import SettingRefused
+from facewright.faceset.faceset import Faceset
+from facewright.faceset.index import EQUALS, RANGES, Row
+from facewright.faceset.settings import ChoiceSettings
+
+
+def rows_of(faceset: Faceset, choice: ChoiceSettings) -> Iterator[Row]:
+    """The rows that fit all that is said, streamed. Raises SettingRefused."""
+    query = ranges(choice.where)
+    if choice.film:
+        query["source_file"] = choice.film
+    for row in faceset.rows_of(choice.person, **query):
+        flags = row.flags.split()
+        if (not choice.flag or choice.flag in flags) and choice.no_flag not in flags:
+            yield row
+
+
+def ranges(text: str) -> dict[str, Any]:
+    """`yaw_deg=-30..30 sharpness=50.. track=x` -> what `Faceset.rows` takes. Raises SettingRefused."""
+    found: dict[str, Any] = {}
+    for word in text.replace(",", " ").split():
+        name, _, value = word.partition("=")
+        if name in RANGES:
+            low, dots, high = value.partition("..")
+            try:
+                found[name] = (float(low or "-inf"), float(high or "inf")) if dots else (float(value), float(value))
+            except ValueError:
+                raise _refused(word) from None
+        elif name in EQUALS and value:
+            found[name] = value
+        else:
+            raise _refused(word)
+    return found
+
+
+def _refused(word: str) -> SettingRefused:
+    return SettingRefused(
+        f"{word!r} does not say which faces.",
+        remedy=f"Say NAME=LOW..HIGH ({', '.join(RANGES)}) or NAME=VALUE ({', '.join(EQUALS)}).", where=word)

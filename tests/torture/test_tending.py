@@ -35,6 +35,8 @@ class Deed:
 
 DEEDS = {
     "sort": Deed(("faces", "sort", "SET", "--by", "hist", "--rename"), limits=(100,)),
+    "clean": Deed(("faces", "clean", "SET", "--apply", "--best", "30")),
+    "smooth": Deed(("faces", "smooth", "SET")),
     "mask": Deed(("mask", "apply", "SET", "--with", "mesh")),
     "resize": Deed(("faces", "resize", "SET", "OUT", "--side", "128", "--face-type", "half_face", "--invent"), "OUT"),
     "enhance": Deed(("faces", "enhance", "SET", "OUT"), "OUT"),

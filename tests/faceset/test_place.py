@@ -24,6 +24,8 @@ from facewright.faceset import decisions, record, review
 from facewright.faceset.cut import cut_crop
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.films import frame_of
+from facewright.faceset.sort import numbered
+from facewright.faceset.store import Writer
 from facewright.image.geometry import apply_affine
 from facewright.media.reader import open_video
 
@@ -222,6 +224,23 @@ def test_a_rectangle_is_looked_in(folder, film, monkeypatch):
             api.faces_place(folder, 10, rect=rect, film=film)
     with pytest.raises(SettingRefused):
         api.faces_place(folder, 10, film=film)
+
+
+def test_undo_finds_files_that_sorting_renamed(folder, film):
+    before = sorted(files_of(folder).values())
+    api.faces_place(folder, 10, points=points_at(62, 60), film=film)
+    api.faces_place(folder, 11, points=points_at(70, 66), face=id_of(folder, 11), film=film)
+    after = sorted(files_of(folder).values())
+    with Writer(folder) as writer:
+        faceset = Faceset.open(folder)
+        numbered(writer, faceset, [row.face_id for row in faceset.rows()])
+    for _ in range(2):
+        for _ in range(2):
+            api.faces_undo(folder)
+        assert sorted(files_of(folder).values()) == before
+        for _ in range(2):
+            api.faces_redo(folder)
+        assert sorted(files_of(folder).values()) == after
 
 
 @pytest.mark.parametrize("facts", [

@@ -254,6 +254,27 @@ def test_sheets_show_frames_or_crops(folder, world, tmp_path):
         api.faces_sheet(folder, tmp_path / "none.png", flag="nonsense")
 
 
+def test_debug_pictures_lie_in_a_folder_of_their_own(folder, world, tmp_path):
+    before = {p: p.read_bytes() for p in (folder / "faces").rglob("*.jpg")}
+    done = api.faces_debug(folder, tmp_path / "debug")
+    assert done["written"] == len(before) == len(list((tmp_path / "debug").glob("*.jpg")))
+    done = api.faces_debug(folder, tmp_path / "frames", frames=True, film=str(world[0]))
+    assert done["written"] == FRAMES - len(EMPTY)
+    assert api.faces_debug(folder, tmp_path / "none", frames=True)["refused"]
+    assert api.faces_debug(folder, tmp_path / "one", flag="low_presence")["written"] == 1
+    assert {p: p.read_bytes() for p in (folder / "faces").rglob("*.jpg")} == before
+    for inside in (folder, folder / "debug", folder / "faces" / "x"):
+        with pytest.raises(FacewrightError, match="lies in the faceset"):
+            api.faces_debug(folder, inside)
+
+
+def test_sheets_follow_a_stored_order(folder, tmp_path):
+    api.faces_sort(folder, "blur")
+    assert api.faces_sheet(folder, tmp_path / "o.png", order="blur", limit=5)["faces"] == 5
+    with pytest.raises(NothingFound):
+        api.faces_sheet(folder, tmp_path / "o.png", order="yaw")
+
+
 def test_a_faceset_without_header_is_reviewed_by_its_faces(folder):
     (folder / "faceset.json").unlink()
     found = states_of(folder)

@@ -72,6 +72,7 @@ from facewright.api.planning import train_plan
 from facewright.api.review import (
     faces_accept,
     faces_again,
+    faces_debug,
     faces_place,
     faces_redo,
     faces_review,
@@ -127,6 +128,7 @@ __all__ = [
     "faces_collage_out",
     "faces_consent",
     "faces_copy",
+    "faces_debug",
     "faces_enhance",
     "faces_forget_identity",
     "faces_info",

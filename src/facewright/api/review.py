@@ -161,27 +161,62 @@ def _rect(rect: str | Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def faces_sheet(
-    faceset: Path, out: Path, *, person: str = "", flag: str = "", points: bool = False, limit: int = 0,
-    side_px: int = 160, on_event: OnEvent = _silent,
+    faceset: Path, out: Path, *, order: str = "", person: str = "", flag: str = "", points: bool = False,
+    limit: int = 0, side_px: int = 160, on_event: OnEvent = _silent,
 ) -> dict[str, Any]:
     """Aligned faces as contact sheets: OUT.png, OUT-2.png and so on. flag: only faces that carry this word.
 
-    limit: at most so many, spread evenly over the set. points: with landmarks, mask edges and an arrow toward the top.
+    order: a stored one (`faces_sort`), else by film and frame. limit: at most so many, spread evenly.
+    points: with landmarks, mask edges and an arrow toward the top.
     """
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.review_sheet import face_sheets
 
     faces = Faceset.open(faceset)
-    rows = [row for row in faces.rows_of(person) if not flag or flag in row.flags.split()]
-    if not rows:
-        raise NothingFound(f"No face of {faceset.name} is asked for.", remedy="Choose others.", where=faceset)
+    rows = _flagged(faces, person, flag)
+    if order:
+        from facewright.faceset.sort import read_order
+
+        place = {face_id: at for at, face_id in enumerate(read_order(faces, order))}
+        rows = sorted((row for row in rows if row.face_id in place), key=lambda row: place[row.face_id])
     if limit and len(rows) > limit:
         rows = [rows[round(i * (len(rows) - 1) / max(limit - 1, 1))] for i in range(limit)]
+    head = f"{faceset.name}: {len(rows):,} faces" + (f" by {order}" if order else "")
     written, refused = face_sheets(
-        faces, rows, out, f"{faceset.name}: {len(rows):,} faces", points=points, side_px=side_px,
-        progress=_telling(on_event, "face"))
+        faces, rows, out, head, points=points, side_px=side_px, progress=_telling(on_event, "face"))
     return {"faceset": str(faceset), "faces": len(rows), "sheets": [str(path) for path in written],
             "refused": [list(pair) for pair in refused.items()]}
+
+
+def faces_debug(
+    faceset: Path, out: Path, *, person: str = "", flag: str = "", frames: bool = False, film: str = "",
+    on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """Pictures of every face with landmarks, mask edge and arrow drawn in, into a folder of their own.
+
+    frames: whole frames instead, where the film is at hand. flag: only faces that carry this word.
+    """
+    from facewright.faceset.debug import write
+    from facewright.faceset.faceset import Faceset
+
+    name, given = _film(faceset, film)
+    faces = Faceset.open(faceset)
+    rows = _flagged(faces, person, flag)
+    if name:
+        from facewright.faceset.review import one_film
+
+        sha256 = one_film(faces, name).sha256
+        rows = [row for row in rows if row.source_sha256 == sha256]
+    films = films_at_hand(faceset, given) if frames else None
+    return write(faces, rows, out, films, _telling(on_event, "frame" if frames else "face"))
+
+
+def _flagged(faces: Any, person: str, flag: str) -> list[Any]:
+    """Rows of one person's faces ("": all) that carry a flag ("": whatever they carry). Raises NothingFound."""
+    rows = [row for row in faces.rows_of(person) if not flag or flag in row.flags.split()]
+    if not rows:
+        raise NothingFound(f"No face of {faces.path.name} is asked for.", remedy="Choose others.", where=faces.path)
+    return rows
 
 
 def _film(faceset: Path, film: str) -> tuple[str, list[Path]]:

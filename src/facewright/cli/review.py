@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     command(faces, "undo")(undo)
     command(faces, "redo")(redo)
     command(faces, "sheet")(sheet)
+    command(faces, "debug")(debug)
 
 
 def review(
@@ -227,6 +228,9 @@ def redo(faceset: Faceset) -> Shown:
 def sheet(
     faceset: Faceset,
     out: Annotated[Path, typer.Argument(metavar="OUT.png", help="The first page; OUT-2.png and so on follow.")],
+    order: Annotated[
+        str, typer.Option(metavar="ORDER", help="As sorted before (`faces sort`); left out: by film and frame.")
+    ] = "",
     person: Person = "",
     flag: Annotated[str, typer.Option("--where", metavar="FLAG", help="Only faces that carry this flag.")] = "",
     points: Annotated[bool, typer.Option("--points", help="Draw landmarks, mask edges and the way up.")] = False,
@@ -240,12 +244,38 @@ def sheet(
     from facewright import api
 
     with show.Bar("faces sheet", quiet=as_json) as bar:
-        done = api.faces_sheet(faceset, out, person=person, flag=flag, points=points, limit=number, side_px=side,
-                               on_event=bar.event)
+        done = api.faces_sheet(faceset, out, order=order, person=person, flag=flag, points=points, limit=number,
+                               side_px=side, on_event=bar.event)
 
     def text() -> None:
         show.result(made.count(done["faces"], "face"))
         _sheets(done)
+
+    return Shown(done, text)
+
+
+def debug(
+    faceset: Faceset,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the pictures, outside of the faceset.")],
+    person: Person = "",
+    flag: Annotated[str, typer.Option("--where", metavar="FLAG", help="Only faces that carry this flag.")] = "",
+    frames: Annotated[bool, typer.Option("--frames", help="Whole frames, where the film is at hand.")] = False,
+    film: Film = "",
+    as_json: bool = False,
+) -> Shown:
+    """Write pictures with landmarks, mask edge and an arrow toward the top of the head drawn in.
+
+    They go into a folder of their own: nothing in the faceset changes, and nothing there can be taken for a face.
+    """
+    from facewright import api
+
+    with show.Bar("faces debug", quiet=as_json) as bar:
+        done = api.faces_debug(faceset, out, person=person, flag=flag, frames=frames, film=film, on_event=bar.event)
+
+    def text() -> None:
+        show.result(f"{made.count(done['written'], 'picture')} in {show.name_of(out)}")
+        for name, why in done["refused"][:10]:
+            show.result(f"  passed over: {name}: {why}")
 
     return Shown(done, text)
 

@@ -6,6 +6,7 @@ one is checked before it is used. Doing any of it twice does no harm: killed on 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from facewright.faceset.store import FACES, PRIVATE, Writer
 
 KEPT = f"{PRIVATE}/edits"
 LOOKED_AGAIN = "looked again"
+_NUMBERED = re.compile(r"\d{6,}-(.+)")
 
 
 def adding(path: str) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def _swap(faceset: Path, facts: Mapping[str, Any], take: str, leave: str) -> Non
     """Put the file kept as `take` into its place, after the one there was put aside as `leave`."""
     path, wanted, other = (_checked(faceset, facts.get(key), root) for key, root in
                            (("path", FACES), (take, KEPT), (leave, KEPT)))
+    path = _here(path)
     data = read_file(wanted, limit_bytes=record.MAX_FILE_BYTES)
     if path.exists():
         now = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
@@ -81,15 +84,31 @@ def _swap(faceset: Path, facts: Mapping[str, Any], take: str, leave: str) -> Non
 
 
 def _back(faceset: Path, facts: Mapping[str, Any], which: str, name: str) -> None:
-    missing = [path for path in _faces(faceset, facts, which) if not (faceset / path).exists()]
+    missing = {_plain(path) for path in _faces(faceset, facts, which) if not (faceset / path).exists()}
     if missing:
-        trash.bring_back(faceset, _name(facts, name), missing)
+        operation = _name(facts, name)
+        lying = [path for one in trash.held(faceset) if one.name == operation for path in one.paths]
+        # None left there: nothing was taken out before the kill, or someone emptied the trash.
+        trash.bring_back(faceset, operation, [path for path in lying if _plain(path) in missing] or sorted(missing))
 
 
 def _faces(faceset: Path, facts: Mapping[str, Any], key: str) -> list[str]:
     paths = facts.get(key, [])
     found = [_checked(faceset, path, FACES) for path in (paths if isinstance(paths, list) else [paths])]
-    return [path.relative_to(faceset).as_posix() for path in found]
+    return [_here(path).relative_to(faceset).as_posix() for path in found]
+
+
+def _here(path: Path) -> Path:
+    """Where the file is now: sorting may have put a number before its name."""
+    if path.exists() or not path.parent.is_dir():
+        return path
+    return next((one for one in sorted(path.parent.glob(f"*-{path.name}")) if _NUMBERED.fullmatch(one.name)), path)
+
+
+def _plain(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    match = _NUMBERED.fullmatch(name)
+    return f"{folder}/{match[1] if match else name}"
 
 
 def _name(facts: Mapping[str, Any], key: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from facewright.core.errors import FileRefused
 from facewright.faces.face import Face
-from facewright.faceset.doubts import WORDS
+from facewright.faceset.doubts import WORDS, flag_doubts
 from facewright.faceset.drawing import crop_picture, frame_picture, with_inset
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import read_head
@@ -93,15 +93,17 @@ def _frame_tile(faceset: Faceset, one: FrameState, films: Films) -> np.ndarray |
 def _with_smallest(
     faceset: Faceset, one: FrameState, faces: Sequence[Face], picture: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Where the frame's first face is too small to be judged there, its crop is put into a corner."""
-    if not faces or faces[0].face_id != one.rows[0].face_id:
+    """Where the face in doubt (or the first) is too small to be judged there, its crop is put into a corner."""
+    row = next((row for row in one.rows if flag_doubts(row)), one.rows[0] if one.rows else None)
+    face = next((face for face in faces if row is not None and face.face_id == row.face_id), None)
+    if row is None or face is None:
         return picture
     factor = picture.shape[1] / shape[1]
-    x0, y0, x1, y1 = (value * factor for value in faces[0].box_px)
+    x0, y0, x1, y1 = (value * factor for value in face.box_px)
     if max(x1 - x0, y1 - y0) > _SMALL_PX:
         return picture
     try:
-        return with_inset(picture, _drawn(faceset, one.rows[0]), (x0, y0, x1, y1))
+        return with_inset(picture, _drawn(faceset, row), (x0, y0, x1, y1))
     except FileRefused:
         return picture
 

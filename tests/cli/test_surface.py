@@ -32,6 +32,7 @@ from facewright.faceset.settings import (
     UnpackSettings,
 )
 from facewright.masks.settings import CheckSettings, ExportSettings, MaskSettings, SuggestSettings, TraceSettings
+from facewright.media.settings import CutSettings, DenoiseSettings, FramesSettings, GradeSettings, ShotSettings
 from facewright.merge.settings import MergeSettings
 from facewright.models.settings import AmpSettings, Quick96Settings, SaehdSettings, XSegSettings
 from facewright.render.settings import RenderSettings
@@ -41,6 +42,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "faces sort": (SortSettings,),
     "faces clean": (CleanSettings,),
+    "video cut": (CutSettings,), "video scenes": (ShotSettings,), "video extract": (FramesSettings,),
+    "video denoise": (DenoiseSettings,), "video grade": (GradeSettings,),
     "extract": (ExtractSettings,), "train saehd": (SaehdTrain, SaehdSettings),
     "train amp": (AmpTrain, AmpSettings),
     "faces smooth": (SmoothSettings,),

@@ -108,6 +108,7 @@ from facewright.api.trust import (
     trust_at,
     verify,
 )
+from facewright.api.video import video_cut, video_denoise, video_extract, video_grade, video_info, video_scenes
 
 __all__ = [
     "STEPS",
@@ -215,6 +216,12 @@ __all__ = [
     "train_plan",
     "trust_at",
     "verify",
+    "video_cut",
+    "video_denoise",
+    "video_extract",
+    "video_grade",
+    "video_info",
+    "video_scenes",
     "weights_fetch",
     "weights_list",
     "weights_verify",

@@ -12,6 +12,9 @@ from facewright.core.step import Step, Stop
 
 STEPS: dict[str, str] = {
     "extract": "facewright.faceset.extract:ExtractStep",
+    "frames": "facewright.media.steps:FramesStep",
+    "denoise": "facewright.media.steps:DenoiseStep",
+    "grade": "facewright.media.steps:GradeStep",
     "smooth": "facewright.faceset.smoothing:SmoothStep",
     "again": "facewright.faceset.again:AgainStep",
     "clean": "facewright.faceset.clean_step:CleanStep",

@@ -29,6 +29,7 @@ from facewright.cli import (
     show,
     sorting,
     trust,
+    video,
     work,
 )
 from facewright.core.errors import FacewrightError, SettingRefused
@@ -38,7 +39,10 @@ _CLICK = (click.ClickException, *(c for c in typer.BadParameter.__mro__ if c.__n
 _EXITS = (click.exceptions.Exit, typer.Exit)
 _ABORTS = (KeyboardInterrupt, click.exceptions.Abort, typer.Abort)
 
-_ROAD = ("new", "demo", "extract", "faces", "mask", "consent", "train", "recipes", "model", "merge", "render", "verify")
+_ROAD = (
+    "new", "demo", "video", "extract", "faces", "mask", "consent", "train", "recipes", "model", "merge", "render",
+    "verify",
+)
 """What --help lists first, in the order of the work."""
 
 
@@ -59,7 +63,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _room in (work, recipes, models, look, review, sorting, people, cleaning, packing, editing, masks, trust, jobs):
+for _room in (work, video, recipes, models, look, review, sorting, people, cleaning, packing, editing, masks, trust, jobs):
     _room.register(app)
 
 

@@ -95,6 +95,7 @@ def seconds(value: float | None) -> str:
 
 
 _UNITS = {
+    "frames": "frame", "denoise": "frame", "grade": "frame",
     "extract": "frame", "again": "frame", "smooth": "face", "apply_masks": "face", "train": "iteration",
     "merge": "frame", "render": "frame",
 }

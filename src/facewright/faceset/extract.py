@@ -226,7 +226,7 @@ class ExtractStep:
         one = self._source_of(batch.chunk)
         how = Cutting(self.settings, self._side_px, finder.detector_name, finder.nets, self.person, self.consent)
         found = finder.find(batch.frames)
-        tracks = people.tracks(batch.chunk, batch.frames, found, bool(one.video.stills))
+        tracks = people.tracks(batch.chunk, batch.frames, found, not one.video.moves)
         cuts: list[list[Cut]] = []
         missed: list[tuple[int, str]] = []
         left_out = 0

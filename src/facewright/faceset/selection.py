@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from facewright.faceset.settings import CHUNK_FRAMES
+from facewright.media.moments import select
+
+__all__ = ["Chunk", "chunks", "runs", "select", "stretches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +35,6 @@ class Chunk:
     def step(self) -> int:
         """Largest step that meets every frame from the first on."""
         return math.gcd(*(b - a for a, b in zip(self.frames, self.frames[1:]))) or 1
-
-
-def select(times_s: np.ndarray, fps: float, start_s: float, end_s: float) -> np.ndarray:
-    """Times of all frames (N,), ascending -> indices (M,) int64 of those looked at.
-
-    Times count from the first frame. Of each 1/fps of the clock the first frame is taken; fps 0 takes all. A frame
-    at start_s or end_s belongs to it (half a millisecond of tolerance for typed times).
-    """
-    if len(times_s) == 0:
-        return np.zeros(0, np.int64)
-    times = times_s - times_s[0]
-    inside = np.flatnonzero((times >= start_s - 5e-4) & (times <= end_s + 5e-4))
-    if fps <= 0 or len(inside) == 0:
-        return inside
-    # A frame early by rounding still belongs to the tick it stands for.
-    ticks = np.floor((times[inside] - times[inside[0]]) * fps + 1e-3)
-    first = np.concatenate([[True], ticks[1:] > ticks[:-1]])
-    return inside[first]
 
 
 def stretches(frames: Sequence[int]) -> list[list[int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Annotated, Literal
 
 from pydantic import field_validator
@@ -11,14 +10,12 @@ from pydantic import field_validator
 from facewright.core.registry import Plug, Registry
 from facewright.core.settings import Settings, knob
 from facewright.faces.settings import BOTH_SPELLINGS, DetectSettings, FaceTypeName
+from facewright.media.settings import seconds
 
 CHUNK_FRAMES = 32
 """Selected frames that are found, tracked and committed together."""
 
 MIN_SIDE_PX, MAX_SIDE_PX = 128, 2048
-
-_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d{1,9})?)")
-
 
 class ExtractSettings(DetectSettings):
     """How films become a faceset."""
@@ -150,26 +147,6 @@ class SmoothSettings(Settings):
         0.75, "How long a stretch of time steadies a point; 0 = off: every face has its measured points again",
         low=0.0, high=1.0, step=0.05,
     )
-
-
-def seconds(text: str) -> float | None:
-    """`62.5`, `01:02.5` or `00:01:02.5` -> 62.5; "" -> None. ValueError for anything else."""
-    word = text.strip()
-    if not word:
-        return None
-    match = _CLOCK.fullmatch(word)
-    if match:
-        hours, minutes, rest = match.groups()
-        if int(minutes) > 59 or float(rest.replace(",", ".")) >= 60:
-            raise ValueError("Minutes and seconds of a time end at 59")
-        return int(hours or 0) * 3600 + int(minutes) * 60 + float(rest.replace(",", "."))
-    try:
-        value = float(word.replace(",", "."))
-    except ValueError:
-        raise ValueError("A time is seconds (62.5) or hh:mm:ss.mmm (00:01:02.5)") from None
-    if not 0 <= value < 1e7:
-        raise ValueError("A time is not negative, and shorter than a year")
-    return value
 
 
 class AgainSettings(DetectSettings):

@@ -121,7 +121,7 @@ def _same(stored: str, given: str, word: str, folder: Path) -> None:
 
 def _picked(video: Video, settings: ExtractSettings) -> np.ndarray:
     count = count_frames(video)
-    if video.stills or (settings.fps == 0 and not settings.start and not settings.end):
+    if not video.moves or (settings.fps == 0 and not settings.start and not settings.end):
         return np.arange(count)  # pictures have no clock
     times = frame_times(video) * float(video.time_base)
     return select(times, settings.fps, settings.start_s, settings.end_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from fractions import Fraction
@@ -21,20 +22,26 @@ _ANEW = {".webm": ("libopus", 64_000), ".mkv": ("flac", 0)}
 _OTHERWISE = ("aac", 96_000)
 _NAMES = {"libopus": "Opus", "flac": "FLAC", "aac": "AAC"}
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+SEEK_FROM_S = Fraction(5)
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
 
 class Sound:
-    """All sound tracks of one film on their way into another, fed in step with the picture."""
+    """All sound tracks of one film on their way into another, fed in step with the picture.
 
-    def __init__(self, output: OutputContainer, suffix: str, source: Video) -> None:
+    span_s: only packets that begin in these seconds of the film, which become zero and the end.
+    """
+
+    def __init__(
+        self, output: OutputContainer, suffix: str, source: Video, span_s: tuple[Fraction, Fraction] | None = None
+    ) -> None:
         self.notes: list[str] = []
         self._output, self._suffix = output, suffix
         self._container: InputContainer | None = None
         self._tracks: dict[int, _Copied | _Anew] = {}
         self._packets: Iterator[Packet] = iter(())
         self._waiting: Packet | None = None
-        self._moves, self._shift_told = False, False
+        self._moves, self._shift_told, self._span_s = False, False, span_s
         if not source.audio:
             return
         self._container = open_film(source.path)
@@ -43,10 +50,14 @@ class Sound:
             stream = self._container.streams[track.stream_index]
             if isinstance(stream, AudioStream):
                 self._tracks[track.stream_index] = self._track(source, stream)
-        self._packets = self._container.demux([self._container.streams[i] for i in self._tracks])
+        if span_s is not None and span_s[0] > SEEK_FROM_S:
+            with contextlib.suppress(av.error.FFmpegError):  # no index: read from the start
+                self._container.seek(int((span_s[0] - SEEK_FROM_S) * 1_000_000))
+        packets = self._container.demux([self._container.streams[i] for i in self._tracks])
+        self._packets = packets if span_s is None else _within(packets, *span_s)
 
     def _track(self, source: Video, stream: AudioStream) -> _Copied | _Anew:
-        if not _takes(self._output.format.name, source, stream.index):
+        if not takes(self._output.format.name, source, stream.index):
             codec, rate = _ANEW.get(self._suffix, _OTHERWISE)
             was = stream.codec_context.codec.canonical_name
             self.notes.append(
@@ -101,8 +112,25 @@ class Sound:
             self._container.close()
 
 
-def _takes(container: str, source: Video, index: int) -> bool:
-    """Whether the container takes the track's packets as they are: asked by writing the first one to memory.
+def _within(packets: Iterator[Packet], start_s: Fraction, stop_s: Fraction) -> Iterator[Packet]:
+    """Packets that begin in the span, moved so that it begins at zero."""
+    for packet in packets:
+        if packet.dts is None or not packet.size:
+            continue
+        base = fraction(packet.time_base)
+        begins_s = (packet.dts if packet.pts is None else packet.pts) * base
+        if begins_s > stop_s + SEEK_FROM_S:
+            return  # tracks lie beside each other: none is that far behind
+        if start_s <= begins_s < stop_s:
+            move = round(start_s / base)
+            packet.dts -= move
+            if packet.pts is not None:
+                packet.pts -= move
+            yield packet
+
+
+def takes(container: str, source: Video, index: int) -> bool:
+    """Whether the container takes a stream's packets as they are: asked by writing the first one to memory.
 
     Its own list of codecs promises too much: FLAC in mov fails at the header, some PCM in mp4 at the end.
     """

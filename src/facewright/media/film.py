@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -34,7 +35,7 @@ class Film:
 
     def __init__(
         self, path: Path, like: Video, preset: Preset, layout: str, crf: int, size_px: tuple[int, int],
-        audio_from: Video | None, notes: list[str],
+        audio_from: Video | None, notes: list[str], audio_span_s: tuple[Fraction, Fraction] | None = None,
     ) -> None:  # fmt: skip
         self._path, self._like, self._codec, self._notes = path, like, preset.codec, notes
         tags = output_tags(like, preset)
@@ -51,7 +52,8 @@ class Film:
             self._stream = _add_stream(self._container, like, preset, layout, tags, size_px, preset.crf(crf))
             self._sound: Sound | None = None
             if audio_from is not None:
-                self._sound = stack.enter_context(closing(Sound(self._container, part.suffix.lower(), audio_from)))
+                sound = Sound(self._container, part.suffix.lower(), audio_from, audio_span_s)
+                self._sound = stack.enter_context(closing(sound))
             self._container.start_encoding()
             self._kept = stack.pop_all()
         if part.suffix.lower() in (".mkv", ".webm") and (1000 * like.time_base).denominator != 1:

@@ -45,8 +45,10 @@ class Timecode:
 class Video:
     """A film, or a folder of stills seen as one. `size_px` is (width, height) upright, after rotation.
 
-    `stills` names the files of a folder of stills (sorted), else (). `variable_rate`: pts are not evenly spaced,
-    and `rate` is then the mean. `sha256` of a folder of stills is the digest of its names and file digests.
+    `stills` names the files of a folder of stills (sorted), else (). `still_pts` are their times where a frames.json
+    says of which film they are the frames; photos have none and do not follow each other.
+    `variable_rate`: pts are not evenly spaced, and `rate` is then the mean. `sha256` of a folder of stills is the
+    digest of its names and file digests.
     `rotation_deg` (0, 90, 180, 270) is the counter-clockwise turn that the reader applies to the coded picture.
     `pixel_aspect` is width : height of one upright pixel. `notes` say what is odd about the file, in sentences.
     """
@@ -67,8 +69,14 @@ class Video:
     timecode: Timecode | None = None
     audio: tuple[AudioTrack, ...] = ()
     stills: tuple[str, ...] = field(default=(), repr=False)
+    still_pts: tuple[int, ...] = field(default=(), repr=False)
     pixel_aspect: Fraction = Fraction(1)
     notes: tuple[str, ...] = ()
+
+    @property
+    def moves(self) -> bool:
+        """Whether its pictures follow each other in time: a film, or its frames as stills; photos do not."""
+        return not self.stills or bool(self.still_pts)
 
 
 @dataclass(frozen=True, slots=True)

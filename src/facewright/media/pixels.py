@@ -69,7 +69,7 @@ class ToRgb:
     def _eight(self, raw: VideoFrame) -> np.ndarray:
         if is_rgb(raw):
             return np.ascontiguousarray(self._reformat(raw, "rgb24").to_ndarray())
-        green, blue, red = _planes(self._reformat(raw, "gbrp"), np.uint8)
+        green, blue, red = planes_of(self._reformat(raw, "gbrp"), np.uint8)
         image = np.asarray(cv2.merge([red, green, blue]), np.uint8)
         return _stretched(image) if self._limited_grey(raw) else image
 
@@ -77,7 +77,7 @@ class ToRgb:
         # The converter's 16-bit white is 255 * 256 for limited range and a plain shift for full range:
         # adding the top bits again at the bottom makes white 65535 (saturating).
         bits, limited = depth_of(raw), self._range == LIMITED and not is_rgb(raw) and not is_grey(raw)
-        green, blue, red = _planes(self._reformat(raw, "gbrp16le"), np.uint16)
+        green, blue, red = planes_of(self._reformat(raw, "gbrp16le"), np.uint16)
         image = np.asarray(cv2.merge([red, green, blue]), np.uint16)
         if self._limited_grey(raw):
             return _stretched(image)
@@ -100,7 +100,7 @@ def _stretched(image: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(wide, 0, white)).astype(image.dtype)
 
 
-def _planes(raw: VideoFrame, dtype: type[np.generic]) -> list[np.ndarray]:
+def planes_of(raw: VideoFrame, dtype: type[np.generic]) -> list[np.ndarray]:
     """Views of the planes, padding cut off."""
     item = np.dtype(dtype).itemsize
     return [

@@ -72,7 +72,7 @@ def count_frames(video: Video) -> int:
 def frame_times(video: Video) -> np.ndarray:
     """(N,) int64: the pts of every frame in units of `video.time_base`, strictly ascending."""
     if video.stills:
-        return np.arange(len(video.stills), dtype=np.int64)
+        return np.array(video.still_pts or range(len(video.stills)), np.int64)
     from facewright.media.timeline import timeline
 
     return timeline(video.path, video.stream_index).pts

@@ -47,7 +47,7 @@ class Shot:
 def find_shots(
     video: Video, threshold: float = THRESHOLD, *, on_progress: OnProgress | None = None
 ) -> tuple[Shot, ...]:
-    """The shots of a film, which meet and cover every frame; of a folder of stills, each picture is one.
+    """The shots of a film, which meet and cover every frame; of a folder of photos, each picture is one.
 
     threshold: how many times more than its neighbours (two on each side) a change between frames must be (3 finds
     hard cuts and leaves pans and handheld cameras whole; smaller finds more). A flash of up to three frames is no
@@ -55,7 +55,7 @@ def find_shots(
     Raises FileRefused when not one frame can be decoded.
     """
     count = count_frames(video)
-    if video.stills:
+    if not video.moves:
         cuts: list[int] = list(range(1, count))
     else:
         cuts = find_cuts(_small(video, count, on_progress), threshold)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -105,8 +107,8 @@ def _damaged(path: Path, why: str) -> FileRefused:
 def open_stills(path: Path) -> Video:
     """A folder of pictures (or one picture) as a Video of 25 frames a second; sizes may differ from picture to picture.
 
-    Frame i is the i-th name in natural order. `size_px`, `bit_depth` are those of the first readable picture.
-    Raises NothingFound when none is there, or none can be read.
+    Frame i is the i-th name in natural order. Frames of a film, beside their frames.json, have its times and rate.
+    `size_px`, `bit_depth` are those of the first readable picture. Raises NothingFound when none is there, or readable.
     """
     folder = path if path.is_dir() else path.parent
     names = [path.name]
@@ -129,11 +131,31 @@ def open_stills(path: Path) -> Video:
             remedy="Choose a folder with pictures, or a video file.", where=path,
         )
     height, width = first.shape[:2]
-    return Video(
+    found = Video(
         path=path, sha256=digest.hexdigest(), stream_index=0, size_px=(width, height), rate=RATE,
         frame_count=len(names), duration_s=float(len(names) / RATE), rotation_deg=0,
         bit_depth=8 if first.dtype == np.uint8 else 16, colour=ColourTags(1, 13, 0, True), time_base=1 / RATE,
         codec="stills", stills=tuple(names),
+    )
+    return _timed(found, folder) if path.is_dir() else found
+
+
+def _timed(video: Video, folder: Path) -> Video:
+    """With the times of the film that its pictures came from, where a frames.json tells them."""
+    from facewright.media.sidecar import read_sidecar
+
+    told = read_sidecar(folder)
+    pts = told.times_of(video.stills) if told is not None else None
+    if told is None or pts is None:
+        return video
+    gaps = [b - a for a, b in pairwise(pts)]
+    rate = (len(gaps) / (sum(gaps) * told.time_base)).limit_denominator(100_000) if gaps else told.rate
+    even = not gaps or (max(gaps) - min(gaps)) * told.time_base <= max(told.time_base, Fraction(1, 1000))
+    if even and abs(rate - told.rate) < told.rate / 1000:
+        rate = told.rate  # of every frame: the film's own, exactly
+    length = (pts[-1] - pts[0]) * told.time_base + 1 / rate
+    return dataclasses.replace(
+        video, still_pts=pts, rate=rate, time_base=told.time_base, variable_rate=not even, duration_s=float(length)
     )
 
 
@@ -152,12 +174,17 @@ def still_frames(
             continue
         if size_px is not None:
             image = np.asarray(cv2.resize(image, size_px, interpolation=cv2.INTER_AREA))
-        yield Frame(index, index, video.time_base, image)
+        yield Frame(index, video.still_pts[index] if video.still_pts else index, video.time_base, image)
 
 
-def encode_still(image: np.ndarray, suffix: str = ".png") -> bytes:
-    """RGB uint8 or uint16 -> the bytes of a PNG (fast compression) or TIFF file, exact."""
+def encode_still(image: np.ndarray, suffix: str = ".png", quality: int = 100) -> bytes:
+    """RGB uint8 or uint16 -> the bytes of a PNG (fast compression) or TIFF file, exact; or of a JPEG of 8 bit."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1] if suffix == ".png" else []
+    if suffix == ".jpg":
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        if quality >= 90:
+            options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+        image = image if image.dtype == np.uint8 else np.asarray(cv2.convertScaleAbs(image, alpha=1 / 257))
     done, data = cv2.imencode(suffix, cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR), options)
     if not done:
         raise ValueError(f"cannot encode {image.shape} {image.dtype} as {suffix}")

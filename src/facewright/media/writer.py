@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +23,8 @@ class FilmWriter:
 
     path: the file (its suffix names the container), or a new folder for the encoders png and tiff.
     like: times count in its time base; rate, colour tags, pixel aspect and time code are its. crf: quality on
-    x264's scale 0..51. audio_from: the film whose sound goes in. size_px: of the pictures when it is not `like`'s.
+    x264's scale 0..51. audio_from: the film whose sound goes in; audio_span_s: only these seconds of it,
+    moved to zero. size_px: of the pictures when it is not `like`'s.
     `notes` say in sentences what could not be kept. Raises SettingRefused (encoder, container, size), DiskRefused.
     """
 
@@ -35,11 +37,12 @@ class FilmWriter:
         crf: int = 18,
         audio_from: Video | None = None,
         size_px: tuple[int, int] | None = None,
+        audio_span_s: tuple[Fraction, Fraction] | None = None,
     ) -> None:
         self.path = Path(path)
         self.notes: list[str] = []
         self.size_px = size_px or like.size_px
-        self._like, self._crf, self._audio_from = like, crf, audio_from
+        self._like, self._crf, self._audio_from, self._audio_span_s = like, crf, audio_from, audio_span_s
         self._preset: Preset = ENCODERS.load(encoder)
         self._layout = _layout(self._preset, encoder, like, self.size_px, self.notes)
         _check_container(self._preset, encoder, self.path)
@@ -49,8 +52,9 @@ class FilmWriter:
     def __enter__(self) -> FilmWriter:
         if self._preset.suffixes:
             self._sink = Film(
-                self.path, self._like, self._preset, self._layout, self._crf, self.size_px, self._audio_from, self.notes
-            )
+                self.path, self._like, self._preset, self._layout, self._crf, self.size_px, self._audio_from,
+                self.notes, self._audio_span_s,
+            )  # fmt: skip
         else:
             self._sink = StillsFolder(self.path, ".tif" if self._preset.codec == "tiff" else ".png")
             if self._audio_from is not None and self._audio_from.audio:

@@ -26,11 +26,12 @@ USE_OF_STAGE = {"train": "train", "preview": "preview", "merge": "merge", "rende
                 "export_model": "export_model"}
 """Which use a record must allow. A rendered film needs `merge`; giving the trained model away, `export_model`."""
 FREE_STAGES = (
+    "frames", "denoise", "grade",
     "extract", "sort", "clean", "label", "apply_masks", "edit", "resize", "enhance", "collage", "restore",
     "smooth", "fill_gaps", "again",
     "copy", "pack", "unpack",
 )
-"""Stages that only look at a film, or tend the faces of a set: nobody gets another's face, nothing leaves the house."""
+"""Stages that prepare or look at a film, or tend the faces of a set: nobody gets another's face."""
 MARK_TEST = "TEST"
 _SEAL = object()
 

@@ -1,4 +1,4 @@
-"""Pieces of a film: taken over where packets allow it, else encoded; exact, in time with the sound, never over a file."""
+"""Pieces of a film: taken over where packets allow it, else encoded; exact, in time with the sound."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_depth_size_and_count_stay():
     after = list(denoised(deep, DenoiseSettings(strength=1, filter="atadenoise")))
     assert [a.dtype for a in after] == [np.uint16] * 3
     assert max(np.abs(a.astype(int) - b).max() for a, b in zip(deep, after)) < 1500
-    mixed = [np.full((30, 40, 3), 9, np.uint8), np.full((50, 20, 3), 200, np.uint8), np.full((50, 20, 3), 201, np.uint8)]
+    mixed = [np.full((*size, 3), level, np.uint8) for size, level in (((30, 40), 9), ((50, 20), 200), ((50, 20), 201))]
     assert [a.shape for a in denoised(mixed, DenoiseSettings())] == [a.shape for a in mixed]
     assert margin(DenoiseSettings()) == 0
     film = Video(Path("x"), "", 0, (2, 2), Fraction(25), 1, 1.0, 0, 10, ColourTags())
@@ -92,7 +92,8 @@ def test_grading_is_its_formula_rounded_once(dtype, values):
     image = np.random.default_rng(2).integers(0, white + 1, (31, 17, 3)).astype(dtype)
     settings = GradeSettings(**values)
     v = image / white
-    v = np.clip((v - 0.5) * (1 + settings.contrast / 100) + 0.5 + settings.brightness / 100, 0, 1) ** (1 / settings.gamma)
+    v = np.clip((v - 0.5) * (1 + settings.contrast / 100) + 0.5 + settings.brightness / 100, 0, 1)
+    v **= 1 / settings.gamma
     luma = (v @ np.array(LUMA))[..., None]
     wanted = np.clip(luma + (v - luma) * (1 + settings.saturation / 100), 0, 1) * white
     found = Grade(settings)(image)

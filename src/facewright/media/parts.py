@@ -54,13 +54,13 @@ class Part:
 
 
 def parts_of(
-    inputs: Sequence[str], place: Callable[[str], Path], pick: Callable[[Video, int, int], np.ndarray], asked: Mapping[str, Any],
-    spans: Sequence[Sequence[Any]] = (),
-) -> list[Part]:
+    inputs: Sequence[str], place: Callable[[str], Path], pick: Callable[[Video, int, int], np.ndarray],
+    asked: Mapping[str, Any], spans: Sequence[Sequence[Any]] = (),
+) -> list[Part]:  # fmt: skip
     """Open every input: one part each, or one per span (name, first, stop) of the only input.
 
-    place: readable name -> folder or film. pick: which frames of first .. stop - 1. Raises FileRefused, NothingFound. An input given twice
-    counts once; two films of one name are told apart by their folders' names.
+    place: readable name -> folder or film. pick: which of the frames first .. stop - 1. An input given twice counts
+    once; two films of one name are told apart by their folders' names. Raises FileRefused, NothingFound.
     """
     if not inputs:
         raise NothingFound("There is no film to look at.", remedy="Name films or folders of pictures.")

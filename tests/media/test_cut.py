@@ -38,7 +38,7 @@ def at(index: float) -> float:
 
 
 def test_a_piece_from_a_key_frame_is_taken_over(make_clip, tmp_path):
-    film = open_video(make_clip(Clip("nob.mp4", "libx264", "yuv420p", options=NO_B)))
+    film = open_video(make_clip(Clip("cut/nob.mp4", "libx264", "yuv420p", options=NO_B)))
     piece = cut(film, tmp_path / "a.mp4", at(6), at(13), CutSettings())
     assert (piece.first, piece.stop, piece.copied, piece.exact) == (6, 13, True, True)
     assert numbers(piece.out) == expected(6, 13)
@@ -60,7 +60,7 @@ def test_any_other_piece_is_encoded_exactly(plain, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_copy_begins_at_the_key_frame_and_says_so(make_clip, tmp_path, suffix):
-    film = open_video(make_clip(Clip("keys.mp4", "libx264", "yuv420p", options=KEYS)))
+    film = open_video(make_clip(Clip("cut/keys.mp4", "libx264", "yuv420p", options=KEYS)))
     piece = cut(film, tmp_path / f"a{suffix}", at(8), at(11), CutSettings(), nearest=True)
     assert piece.copied
     assert not piece.exact

@@ -45,7 +45,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def film(make_clip) -> Path:
     """70 frames: three items of the steps."""
-    return make_clip(Clip("long.mp4", "libx264", "yuv420p", options=SHARP), count=70)
+    return make_clip(Clip("steps/long.mp4", "libx264", "yuv420p", options=SHARP), count=70)
 
 
 def test_frames_are_the_film_s_under_its_name_and_keep_their_times(film, tmp_path):
@@ -123,7 +123,7 @@ def test_lossless_means_lossless(film, tmp_path):
 
 
 def test_chunks_do_not_show_in_what_time_filters_make(make_clip, tmp_path, monkeypatch):
-    source = make_clip(Clip("calm.mp4", "libx264", "yuv420p", options=SHARP), count=40)
+    source = make_clip(Clip("steps/calm.mp4", "libx264", "yuv420p", options=SHARP), count=40)
     settings = DenoiseSettings(filter="atadenoise", strength=20)
     run(DenoiseStep(str(source), str(tmp_path / "a"), settings))
     monkeypatch.setattr(prepare, "ITEM_FRAMES", 7)
@@ -218,7 +218,7 @@ def test_what_cannot_be_is_refused_early(film, tmp_path):
 def test_damaged_frames_are_left_out_of_folders_and_kept_in_films(make_clip, tmp_path):
     from tests.media.conftest import packet_places
 
-    path = make_clip(Clip("hurt_steps.mp4", "libx264", "yuv420p", options=SHARP | {"bf": "0", "g": "1"}))
+    path = make_clip(Clip("steps/hurt.mp4", "libx264", "yuv420p", options=SHARP | {"bf": "0", "g": "1"}))
     place, size = packet_places(path)[8]
     data = bytearray(path.read_bytes())
     data[place + 4 : place + size] = b"\xff" * (size - 4)

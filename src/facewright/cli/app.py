@@ -63,7 +63,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _room in (work, video, recipes, models, look, review, sorting, people, cleaning, packing, editing, masks, trust, jobs):
+for _room in (
+    work, video, recipes, models, look, review, sorting, people, cleaning, packing, editing, masks, trust, jobs,
+):  # fmt: skip
     _room.register(app)
 
 

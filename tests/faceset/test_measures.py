@@ -133,6 +133,21 @@ def test_stopped_in_the_middle_it_goes_on(tmp_path, monkeypatch):
     assert found["brightness"].tolist() == list(range(9))
 
 
+def test_landmarks_that_break_a_formula_are_told_and_cost_one_face(drawn, monkeypatch):
+    faceset, _ = drawn
+
+    def sometimes(look):
+        if look.face.source.frame_index == 3:
+            raise np.linalg.LinAlgError("singular")
+        return 1.0
+
+    monkeypatch.setitem(looks.MEASURES, "hue", dataclasses.replace(MEASURES["hue"], version=98, of=sometimes))
+    refused: dict[str, str] = {}
+    found = measures(faceset, ["hue"], refused=refused)["hue"]
+    assert np.isnan(found).sum() == len(refused) == 1
+    assert "singular" in next(iter(refused.values()))
+
+
 def test_a_stranger_is_refused(drawn):
     with pytest.raises(NothingFound):
         measures(drawn[0], ["hue"], ["nobody"])

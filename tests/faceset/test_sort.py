@@ -12,9 +12,9 @@ from tests.faceset.golden_set import golden_faceset, set_of_pictures, write_set
 
 from facewright.core.errors import DiskRefused, FileRefused, NothingFound, SettingRefused
 from facewright.core.registry import Plug
-from facewright.faceset import measures as room
 from facewright.faceset import sort as sorting
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import FolderFiles
 from facewright.faceset.measures import measures
 from facewright.faceset.orders import Ranking
 from facewright.faceset.settings import ORDERS, SortSettings
@@ -209,9 +209,10 @@ def test_numbering_keeps_what_was_measured(tmp_path, monkeypatch):
     folder = tmp_path / "set"
     small_set(folder)
     sort(folder, "brightness", rename=True)
-    monkeypatch.setattr(room, "read_file", lambda *a, **k: pytest.fail("a picture is read again"))
+    monkeypatch.setattr(FolderFiles, "read", lambda *a: pytest.fail("a picture is read again"))
     faceset = Faceset.open(folder)
     assert np.isfinite(measures(faceset, ["brightness"])["brightness"]).all()
+    monkeypatch.undo()
     assert faceset.image(next(iter(faceset.rows())).face_id).shape == (64, 64, 3)
 
 

@@ -128,6 +128,8 @@ def _measure(files: Files, todo: _Todo) -> _Done:
             look = Look(record.decode_face(data, where), record.decode_image(data, where), data)
         else:
             look = Look(read_head(files, path)[0], None)
+        return face_id, path, [(m, np.asarray(m.of(look), m.dtype)) for m in wanted], ""
     except FileRefused as error:
         return face_id, path, [], error.why or error.what
-    return face_id, path, [(m, np.asarray(m.of(look), m.dtype)) for m in wanted], ""
+    except (cv2.error, np.linalg.LinAlgError) as error:
+        return face_id, path, [], f"Its landmarks or its picture cannot be measured ({str(error)[:120].strip()})."

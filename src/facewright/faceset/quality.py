@@ -15,7 +15,7 @@ LANDMARK_NEEDS = ("misfit",)
 QUALITY_NEEDS = ("laplacian", "exposure", "misfit")
 """Measures that the functions below want in `values`."""
 
-DOUBTS = ("low_presence", "passes_disagree", "jump", "points_interpolated")
+DOUBTS = ("low_presence", "five_points", "profile_unaligned", "jump", "interpolated", "passes_disagree")
 """Flags of a face whose landmarks are not to be trusted."""
 
 _MISFIT, _LAPLACIAN, _SIDE_PX = 0.12, 60.0, 256.0

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from facewright.core.errors import FileRefused, NothingFound
+from facewright.core.errors import FileRefused, NothingFound, SettingRefused
 from facewright.core.files import disk_error, make_folder, read_file, sync_folder, write_atomic
 from facewright.faceset import sheet
 from facewright.faceset.faceset import Faceset
@@ -55,9 +55,14 @@ def sort(
     """Sort, write the order's file, and say what came out, JSON-able.
 
     reverse: the other way round, what has no score stays last. rename: also number the files. person: this one's faces
-    alone. sheet_file: a picture with faces from all over the order. Raises SettingRefused, NothingFound, FileRefused,
-    DiskRefused.
+    alone. sheet_file: a picture with faces from all over the order. `file` is "" for a packed set. Raises
+    SettingRefused, NothingFound, FileRefused, DiskRefused.
     """
+    if rename and folder.is_file():
+        raise SettingRefused(
+            "The files in a packed faceset cannot be numbered.", remedy="Unpack it first, or leave --rename out.",
+            where="--rename",
+        )
     faceset, refused = Faceset.open(folder), {}
     refused.update(faceset.damaged())
     made = ranked(faceset, by, settings, progress=progress, refused=refused)
@@ -68,14 +73,15 @@ def sort(
             f"There are no faces{f' of {person}' if person else ''} in {folder.name}.",
             remedy="`facewright faces info` lists what it holds.", where=folder,
         )
-    name = ALIASES.get(by, by)
-    with Writer(folder) as writer:
-        place = write_order(writer, name, made, reverse=reverse, person=person)
-        renamed = numbered(writer, faceset, made) if rename else 0
+    name, place, renamed = ALIASES.get(by, by), "", 0
+    if folder.is_dir():  # a packed set stays as it is: its order is told, not written
+        with Writer(folder) as writer:
+            place = str(write_order(writer, name, made, reverse=reverse, person=person))
+            renamed = numbered(writer, faceset, made) if rename else 0
     answer: dict[str, Any] = {
         "faceset": str(folder), "order": name, "reverse": reverse, "person": person, "faces": len(made),
         "rest": made.rest, "groups": [list(group) for group in made.groups], "score": made.meaning,
-        "scores": _quantiles(made), "file": str(place), "renamed": renamed,
+        "scores": _quantiles(made), "file": place, "renamed": renamed,
         "first": _ends(faceset, made, slice(0, 10)), "last": _ends(faceset, made, slice(-min(10, len(made)), None)),
         "refused": [list(pair) for pair in refused.items()],
     }

@@ -52,7 +52,8 @@ def sort(
 def _sorted(done: Mapping[str, Any]) -> None:
     way = " (reversed)" if done["reverse"] else ""
     place = f": {show.name_of(done['file'])}" if done["file"] else ""
-    show.result(f"{made.count(done['faces'], 'face')} of {show.name_of(done['faceset'])} by {done['order']}{way}{place}")
+    whose = f"{made.count(done['faces'], 'face')} of {show.name_of(done['faceset'])}"
+    show.result(f"{whose} by {done['order']}{way}{place}")
     if done["score"]:
         show.result(f"  score: {done['score']}")
     if done["scores"]:

@@ -34,6 +34,7 @@ SETTINGS = [
     ("faces collage out", "facewright.faceset.settings:CollageSettings"),
     ("faces collage in", "facewright.faceset.settings:ReplaceSettings"),
     ("faces metadata restore", "facewright.faceset.settings:RestoreSettings"),
+    ("faces gaps", "facewright.faceset.settings:GapSettings"),
     ("faces smooth", "facewright.faceset.settings:SmoothSettings"),
     ("faces again", "facewright.faceset.settings:AgainSettings"),
     ("faces clean", "facewright.faceset.settings:CleanSettings"),

@@ -23,6 +23,7 @@ from facewright.faceset.settings import (
     CollageSettings,
     EnhanceSettings,
     ExtractSettings,
+    GapSettings,
     PackSettings,
     ReplaceSettings,
     ReshapeSettings,
@@ -46,7 +47,7 @@ KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "video denoise": (DenoiseSettings,), "video grade": (GradeSettings,),
     "extract": (ExtractSettings,), "train saehd": (SaehdTrain, SaehdSettings),
     "train amp": (AmpTrain, AmpSettings),
-    "faces smooth": (SmoothSettings,),
+    "faces smooth": (SmoothSettings,), "faces gaps": (GapSettings,),
     "mask apply": (MaskSettings,), "mask check": (CheckSettings,), "mask suggest": (SuggestSettings,),
     "mask to-labels": (TraceSettings,), "mask export": (ExportSettings,),
     "faces resize": (ReshapeSettings,), "faces enhance": (EnhanceSettings,), "faces collage out": (CollageSettings,),
@@ -63,7 +64,7 @@ SPELLED = {
     "jobs_request": ["jobs stop", "jobs save", "jobs preview", "jobs next"],
     "train_plan": ["train saehd"],
     "model_pictures": ["model history"],
-    "faces_people": ["faces people list"],
+    "faces_gaps_remove": ["faces gaps"], "faces_people": ["faces people list"],
 }  # fmt: skip
 
 

@@ -19,8 +19,9 @@ from facewright.faces.smooth import jitter, smoothed
 from facewright.faceset import persons
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Person
+from facewright.faceset.recut import OTHER_POINTS
 from facewright.faceset.settings import SmoothSettings
-from facewright.faceset.smoothing import MOST_MOVED, OTHER_POINTS, SmoothStep, crop_shift, with_smoothed
+from facewright.faceset.smoothing import MOST_MOVED, SmoothStep, crop_shift, with_smoothed
 from facewright.media.reader import frames, open_video
 
 SHAPE = template_3d()[:, :2].astype(np.float64) * 0.6

@@ -58,6 +58,8 @@ from facewright.api.models import (
 )
 from facewright.api.packing import faces_check, faces_copy, faces_merge, faces_move, faces_pack, faces_unpack
 from facewright.api.people import (
+    faces_gaps,
+    faces_gaps_remove,
     faces_people,
     faces_people_link,
     faces_people_merge,
@@ -132,6 +134,8 @@ __all__ = [
     "faces_debug",
     "faces_enhance",
     "faces_forget_identity",
+    "faces_gaps",
+    "faces_gaps_remove",
     "faces_info",
     "faces_merge",
     "faces_metadata_restore",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from facewright.api.review import places_at_hand
 from facewright.api.steering import OnEvent, perform
 from facewright.core.settings import merge as layered
 from facewright.project import stored_settings
@@ -81,6 +82,35 @@ def faces_smooth(
 
     values = layered(SmoothSettings, stored_settings(faceset, "smooth"), settings)
     return perform(SmoothStep(str(faceset), values, person), background=background, on_event=on_event)
+
+
+def faces_gaps(
+    faceset: Path, *, settings: Mapping[str, Any], person: str = "", films: Sequence[Path] = (), dry_run: bool = False,
+    on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """Propose faces for the frames of a track that have none; dry_run: only list the gaps.
+
+    films: where the films lie, beside the places that extraction knew.
+    """
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.gaps import GapStep, find
+    from facewright.faceset.settings import GapSettings
+
+    values = layered(GapSettings, settings)
+    if dry_run:
+        gaps = find(Faceset.open(faceset), values.up_to, person)
+        return {"faceset": str(faceset), "gaps": len(gaps), "frames": sum(len(gap.frames) for gap in gaps),
+                "rows": [gap.as_dict() for gap in gaps]}
+    places = [str(place) for place in (*films, *places_at_hand(faceset))]
+    return perform(GapStep(str(faceset), values, person, places), background=False, on_event=on_event)
+
+
+def faces_gaps_remove(faceset: Path, *, person: str = "") -> dict[str, Any]:
+    """Move the faces that `faces_gaps` proposed to the trash. Raises NothingFound."""
+    from facewright.faceset.gaps import remove
+
+    taken = remove(faceset, person)
+    return {"faceset": str(faceset), "removed": len(taken.paths), "trash": taken.name}
 
 
 def _telling(on_event: OnEvent) -> Callable[[int, int], None]:

@@ -242,6 +242,12 @@ def films_at_hand(faceset: Path, given: Sequence[Path] = ()) -> Any:
     """The films that are at hand: those given, and those that extractions of this faceset were made from."""
     from facewright.faceset import header
     from facewright.faceset.films import Films
+
+    return Films(header.load(faceset) or header.Header(), places_at_hand(faceset), given)
+
+
+def places_at_hand(faceset: Path) -> list[Path]:
+    """Where the films lay that extractions of this faceset were made from."""
     from facewright.jobs.job import list_jobs
 
     places: list[Path] = []
@@ -252,8 +258,8 @@ def films_at_hand(faceset: Path, given: Sequence[Path] = ()) -> Any:
             if job.home == home and isinstance(inputs, list):
                 places += [Path(path) for path in inputs if isinstance(path, str)]
     except FacewrightError:  # jobs that cannot be read: then only what the user gave is at hand
-        places = []
-    return Films(header.load(faceset) or header.Header(), places, given)
+        return []
+    return places
 
 
 def _telling(on_event: OnEvent, unit: str) -> Callable[[int, int], None]:

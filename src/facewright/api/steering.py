@@ -18,6 +18,7 @@ STEPS: dict[str, str] = {
     "smooth": "facewright.faceset.smoothing:SmoothStep",
     "again": "facewright.faceset.again:AgainStep",
     "clean": "facewright.faceset.clean_step:CleanStep",
+    "fill_gaps": "facewright.faceset.gaps:GapStep",
     "apply_masks": "facewright.masks.apply:ApplyStep",
     "resize": "facewright.faceset.reshape:ResizeStep",
     "enhance": "facewright.faceset.enhance:EnhanceStep",

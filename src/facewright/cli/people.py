@@ -1,4 +1,4 @@
-"""Commands about people and tracks: the group `faces people`, and `faces smooth`."""
+"""Commands about people and tracks: the group `faces people`, `faces smooth`, `faces gaps`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer.core
 
 from facewright.cli import made, show
 from facewright.cli.bind import Shown, command, group
-from facewright.faceset.settings import SmoothSettings
+from facewright.faceset.settings import GapSettings, SmoothSettings
 
 Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A person, as `faces people FACESET` lists them.")]
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     faces = group(app, "faces")
     command(faces, "smooth", SmoothSettings)(smooth)
+    command(faces, "gaps", GapSettings)(gaps)
     people = typer.Typer(cls=_ListsWhenBare, no_args_is_help=True, rich_markup_mode=None,
                          pretty_exceptions_enable=False, add_completion=False)
     faces.add_typer(people, name="people", help="Who is who: list, name, merge, split, move out.")
@@ -202,3 +203,43 @@ def _smoothed(done: Mapping[str, Any]) -> None:
                     f"{done['jitter_after']:.2f} % of the distance of the eyes{wrong}")
     for path, why in done["refused"][:10]:
         show.result(f"  passed over: {path}: {why}")
+
+
+def gaps(
+    faceset: Faceset,
+    person: Annotated[str, typer.Option(help="Only the tracks of this person.")] = "",
+    films: Annotated[
+        list[Path] | None,
+        typer.Option("--film", metavar="PATH", help="A film that no longer lies where it was extracted; repeatable."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the gaps.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take all proposed faces out, into the trash.")] = False,
+    as_json: bool = False,
+    given: dict[str, Any] | None = None,
+) -> Shown:
+    """Propose faces where a head was missed inside a shot, so that the old face never shows through.
+
+    Landmarks go from the frames before to those behind; the picture is cut from the film. Such faces are flagged
+    "interpolated": `faces review` asks about them, merging replaces them, training leaves them out (parked).
+    """
+    from facewright import api
+
+    if remove:
+        gone = api.faces_gaps_remove(faceset, person=person)
+        return Shown(gone, lambda: show.result(
+            f"{made.count(gone['removed'], 'proposed face')} taken out of {show.name_of(faceset)}."))
+    with show.Bar(f"gaps {faceset.name}", quiet=as_json) as bar:
+        done = api.faces_gaps(faceset, settings=given or {}, person=person, films=films or [], dry_run=dry_run,
+                              on_event=bar.event)
+    return Shown(done, lambda: _gaps(done, faceset))
+
+
+def _gaps(done: Mapping[str, Any], faceset: Path) -> None:
+    if "rows" in done:
+        show.table([[r["film"], f"{r['first_frame']}-{r['last_frame']}", str(r["frames"]), r["track"]]
+                    for r in done["rows"]], ["film", "frames", "missing", "track"])
+        return
+    own = f", {done['borrowed']:,} with a neighbour's picture (name the film: --film)" if done["borrowed"] else ""
+    show.result(f"{made.count(done['proposed'], 'face')} proposed in {made.count(done['gaps'], 'gap')}{own}.")
+    if done["proposed"]:
+        made.following(f"facewright faces review {made.quoted(faceset)} --state doubtful --sheet GAPS.png")

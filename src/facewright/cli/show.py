@@ -97,6 +97,7 @@ def seconds(value: float | None) -> str:
 _UNITS = {
     "frames": "frame", "denoise": "frame", "grade": "frame",
     "extract": "frame", "again": "frame", "smooth": "face", "apply_masks": "face", "train": "iteration",
+    "fill_gaps": "gap",
     "merge": "frame", "render": "frame",
 }
 _PLAIN_NOTES = ("training", "encode", "")

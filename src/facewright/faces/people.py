@@ -19,7 +19,7 @@ from facewright.image.geometry import Box
 BORDER_GAP = 12
 """Looked-at frames that a head may be missing between one chunk's track and its sequel."""
 REST_GAP = 75
-"""The same for people, where there are no vectors to ask: a head that comes back to its place soon is the same."""
+"""The same where vectors agree; and for people where there are none: a head back in its place soon is the same."""
 LEAST_LIKENESS = 0.3
 
 _AHEAD = 6
@@ -136,7 +136,8 @@ def _links(
     for own in (np.array(places) for places in sources.values()):
         for i in own:
             a = groups[int(i)][-1]
-            near = own[(starts[own] > a.last_frame) & (starts[own] <= a.last_frame + reach * a.step)]
+            most = max(reach, REST_GAP if totals[int(i)] is not None else 0)
+            near = own[(starts[own] > a.last_frame) & (starts[own] <= a.last_frame + most * a.step)]
             near = [int(j) for j in near if groups[int(j)][0].shot == a.shot]
             if not near:
                 continue
@@ -145,6 +146,7 @@ def _links(
             found += [
                 (int(starts[j]) - a.last_frame, -float(like[k]), int(i), j) for k, j in enumerate(near)
                 if like[k] >= LEAST_LIKENESS and not _different(totals[int(i)], totals[j])
+                and (starts[j] <= a.last_frame + reach * a.step or _alike(totals[int(i)], totals[j]))
             ]
     return found
 
@@ -158,6 +160,10 @@ def _moved(a: Track, near: list[int], groups: list[list[Track]], first: np.ndarr
 
 def _different(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return a is not None and b is not None and _cosine(a, b) < ASK_COSINE
+
+
+def _alike(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return a is not None and b is not None and _cosine(a, b) >= SAME_COSINE
 
 
 def _merged(groups: list[list[Track]], known: _Known) -> list[list[Track]]:

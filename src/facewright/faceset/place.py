@@ -149,7 +149,7 @@ def _add(
     before = follow(rows, frame, box, {row.track for row in here})
     kind = FaceType(header.face_type or (rows[0].face_type if rows else "whole_face"))
     side = header.side_px or (rows[0].side_px if rows else 4 * MIN_SIDE_PX)
-    quality, how = _coding(faceset, film.sha256)
+    quality, how = coding(faceset, film.sha256)
     with Writer(faceset.path) as writer, decisions.deciding(faceset.path) as desk:
         ordinal = free_ordinal(rows, film.sha256, frame, desk.now.reserved)
         name = face_id(film.sha256, frame, ordinal)
@@ -191,7 +191,7 @@ def _move(faceset: Faceset, film: Film, row: Row, found: Landmarks, picture: Fra
         if picture is None:
             after = record.replace_metadata(data, kept(changed), mask)
         else:
-            quality, how = _coding(faceset, film.sha256)
+            quality, how = coding(faceset, film.sha256)
             made = recut(changed, picture.image, mask, how)
             quality = record.LOSSLESS if data.startswith(b"\x89PNG") else quality or 95
             after = record.encode_face(made.face, made.image, made.mask, quality)
@@ -206,8 +206,8 @@ def _profile(yaw_deg: float) -> tuple[str, ...]:
     return ("profile",) if abs(yaw_deg) >= PROFILE_YAW_DEG else ()
 
 
-def _coding(faceset: Faceset, sha256: str) -> tuple[int, str]:
-    """(JPEG quality, way of resampling) that the film was extracted with."""
+def coding(faceset: Faceset, sha256: str) -> tuple[int, str]:
+    """(JPEG quality, way of resampling) that a film of the set was extracted with."""
     source = faceset.header.source(sha256)
     chosen = source.settings if source is not None else {}
     quality, how = chosen.get("jpeg_quality", 95), chosen.get("crop", "cubic")

@@ -149,6 +149,12 @@ class SmoothSettings(Settings):
     )
 
 
+class GapSettings(Settings):
+    """Which gaps of tracks are filled."""
+
+    up_to: int = knob(12, "Longest gap that is filled, in frames that were looked at", low=1, high=500)
+
+
 class AgainSettings(DetectSettings):
     """How chosen frames are looked at once more."""
 

@@ -25,14 +25,16 @@ from facewright.faces.smooth import jitter, smoothed
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
+from facewright.faceset.recut import OTHER_POINTS
 from facewright.faceset.settings import SmoothSettings
 from facewright.faceset.store import Writer, writing
 from facewright.image.geometry import apply_affine, invert, square_corners
 
-OTHER_POINTS = "crop_of_other_points"
-"""Flag of a face whose crop would lie elsewhere by more than MOST_MOVED of its side, cut with its points of today."""
 MOST_MOVED = 0.02
+"""A crop that would lie elsewhere by more than this share of its side, cut with the points of today, is flagged."""
 BATCH_FACES = 128
+INTERPOLATED = "interpolated"
+"""Flag of a face that nobody saw: put in between its neighbours (gaps.py)."""
 
 _LEAST_WEIGHT = 0.1
 
@@ -212,7 +214,7 @@ def _track(found: list[tuple[float, str, np.ndarray, float, bool]]) -> TrackPoin
 
 def _weight(face: Face) -> float:
     """How far a face's points are to be relied on, 0..1."""
-    if "interpolated" in face.flags:
+    if INTERPOLATED in face.flags:
         return 0.0
     return _LEAST_WEIGHT if "five_points" in face.flags else float(np.clip(face.presence_01, _LEAST_WEIGHT, 1.0))
 

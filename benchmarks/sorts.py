@@ -5,6 +5,7 @@ of its own that finds nothing measured, and one JSON document says seconds, seco
 
 `original_cpu_s`: what DeepFaceLab's own code takes for as many faces on one core of the machine it was measured on, by
 the measurements of 1,000 faces in data-formats-and-merging.md 15 (greedy chains grow with the square of the number).
+`identity` computes vectors where the identity net is at hand; elsewhere it goes by tracks.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ def measured(folder: Path, order: str) -> dict[str, float]:
 
     with Index(folder).connect() as db:
         db.execute("DELETE FROM measures")
+        db.execute("DELETE FROM vectors")
     command = [sys.executable, __file__, "--one", str(folder), order]
     first, again = (json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(2))
     row = first | {"again_wall_s": again["wall_s"], "again_cpu_s": again["cpu_s"]}
@@ -120,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faces", type=int, default=15_000)
     parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--orders", default="", help="names with commas between; all that need no net")
+    parser.add_argument("--orders", default="", help="names with commas between; all")
     parser.add_argument("--keep", type=Path, help="folder for the set; one that is there is used as it is")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -130,7 +132,6 @@ def main() -> None:
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.settings import ORDERS
 
-    os.environ["FACEWRIGHT_WEIGHTS"] = "/nonexistent"  # `identity` then goes by tracks
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary) / "set"
         begun = time.perf_counter()

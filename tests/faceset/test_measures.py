@@ -133,6 +133,16 @@ def test_stopped_in_the_middle_it_goes_on(tmp_path, monkeypatch):
     assert found["brightness"].tolist() == list(range(9))
 
 
+def test_kept_values_that_cannot_be_are_measured_anew(drawn):
+    faceset, _ = drawn
+    before = measures(faceset, ["hue", "small"])
+    with faceset.index.connect() as db:
+        db.execute("UPDATE measures SET value = X'00' WHERE name LIKE 'hue/%' OR name LIKE 'small/%'")
+    after = measures(faceset, ["hue", "small"])
+    for name in before:
+        assert np.array_equal(before[name], after[name])
+
+
 def test_landmarks_that_break_a_formula_are_told_and_cost_one_face(drawn, monkeypatch):
     faceset, _ = drawn
 

@@ -98,11 +98,23 @@ def backwards(faceset):
     return [row.face_id for row in faceset.rows()][::-1]
 
 
+def careless(faceset):
+    """Leaves one out, names one twice and a stranger."""
+    ids = [row.face_id for row in faceset.rows()]
+    return [ids[3], "nobody", ids[2], ids[3], *ids[4:]]
+
+
 def test_an_outside_order_may_be_a_plain_list(drawn, monkeypatch):
     monkeypatch.setitem(ORDERS.plugs, "backwards", Plug("backwards", f"{__name__}:backwards", "the last one first"))
     made = ranked(drawn[0], "backwards")
     assert isinstance(made, Ranking)
     assert made.face_ids == tuple(r.face_id for r in drawn[0].rows())[::-1]
+
+
+def test_a_careless_order_from_outside_loses_no_face(drawn, monkeypatch):
+    monkeypatch.setitem(ORDERS.plugs, "careless", Plug("careless", f"{__name__}:careless", "a mess"))
+    ids = [row.face_id for row in drawn[0].rows()]
+    assert list(ranked(drawn[0], "careless")) == [ids[3], ids[2], *ids[4:], ids[0], ids[1]]
 
 
 def small_set(folder, count=6, **changes):

@@ -91,7 +91,9 @@ def _kept(
             sql = (f"SELECT face_id, name, value FROM measures WHERE face_id IN ({', '.join('?' * len(some))}) "
                    f"AND name IN ({', '.join('?' * len(by_key))})")
             for face_id, key, blob in db.execute(sql, [*some, *by_key]):
-                yield face_id, by_key[key], _unpacked(blob, by_key[key])
+                value = _unpacked(blob, by_key[key])
+                if value is not None:
+                    yield face_id, by_key[key], value
 
 
 def _packed(value: np.ndarray) -> bytes:
@@ -99,11 +101,15 @@ def _packed(value: np.ndarray) -> bytes:
     return zlib.compress(data, 1) if len(data) > _PACKED_BYTES else data
 
 
-def _unpacked(blob: bytes, measure: Measure) -> np.ndarray:
+def _unpacked(blob: bytes, measure: Measure) -> np.ndarray | None:
+    """The value, or None for one that cannot be: it is measured anew."""
     kind = np.dtype(measure.dtype)
     size = kind.itemsize * int(np.prod(measure.shape, dtype=int))
-    data = zlib.decompress(blob) if size > _PACKED_BYTES else blob
-    return np.frombuffer(data, kind).reshape(measure.shape)
+    try:
+        data = zlib.decompress(blob) if size > _PACKED_BYTES else blob
+    except zlib.error:
+        return None
+    return np.frombuffer(data, kind).reshape(measure.shape) if len(data) == size else None
 
 
 _Todo = tuple[str, str, list[Measure]]

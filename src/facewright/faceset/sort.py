@@ -45,7 +45,18 @@ def ranked(
     wants = inspect.signature(order).parameters
     offered = {"progress": progress, "refused": refused, "settings": settings or SortSettings()}
     made = order(faceset, **{name: value for name, value in offered.items() if name in wants})
-    return made if isinstance(made, Ranking) else Ranking(tuple(made))
+    return _whole(made if isinstance(made, Ranking) else Ranking(tuple(made)), faceset)
+
+
+def _whole(made: Ranking, faceset: Faceset) -> Ranking:
+    """Every face of the set once, whatever an order from outside gave, or whoever adds faces at this moment: what it
+    left out comes last."""
+    ids = [row.face_id for row in faceset.rows()]
+    if sorted(made) == sorted(ids):
+        return made
+    known, scores = set(ids), dict(zip(made, made.scores or [None] * len(made)))
+    names = [i for i in dict.fromkeys(made) if i in known] + [i for i in ids if i not in scores]
+    return Ranking(tuple(names), tuple(scores.get(i) for i in names) if made.scores else (), made.meaning)
 
 
 def sort(

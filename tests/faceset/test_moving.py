@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA, make_face, same_face
+from tests.faceset.packing import contents, run
 
-from facewright.core.errors import DiskRefused, Mismatch
-from facewright.faces.face import Face
+from facewright.core.errors import DiskRefused, Mismatch, NothingFound, SettingRefused
+from facewright.faces.face import Face, FaceType
 from facewright.faceset import record
+from facewright.faceset.copying import CopyStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person, Source
 from facewright.faceset.moving import copy_faces
+from facewright.faceset.pack import PackStep
+from facewright.faceset.settings import ChoiceSettings
 from facewright.faceset.store import Writer
 from facewright.faceset.trash import bring_back, held
 
@@ -43,10 +47,6 @@ def make_set(
 def head_of(*films: str, people: tuple[Person, ...] = (), **more: str) -> Header:
     sources = tuple(Source("film.mp4", sha, "25", (640, 360), 100, {}, True, {"frames": 100}) for sha in films)
     return Header("whole_face", 64, sources, people=people, **more)
-
-
-def contents(faceset: Faceset) -> dict[str, bytes]:
-    return {row.path: faceset.files.read(row.path) for row in faceset.rows()}
 
 
 def test_a_copy_is_byte_for_byte_and_brings_what_the_set_says(tmp_path, picture):
@@ -165,6 +165,85 @@ def test_places_that_are_no_good(tmp_path, picture):
         copy_faces(source, None, tmp_path / "holiday")
 
 
+def carry(sources: list[Faceset], out: Path, move: bool = False, **choice: str) -> dict[str, object]:
+    return run(CopyStep([str(one.path) for one in sources], str(out), ChoiceSettings(**choice), move))
+
+
+def test_several_sets_into_one_and_choices(tmp_path, picture):
+    a = make_set(tmp_path / "a", [make_face(f, person="Ada") for f in range(70)], picture, head_of(SHA, consent=ONE))
+    b = make_set(tmp_path / "b", [make_face(f, sha256=OTHER, flags=("profile", "parked")) for f in range(3)], picture,
+                 head_of(OTHER))
+    done = carry([a, b], tmp_path / "all")
+    assert (done["copied"], done["faces"], done["already there"]) == (73, 73, 0)
+    assert carry([a, b], tmp_path / "all")["already there"] == 73
+    assert {len(contents(a)), len(contents(b))} == {70, 3}
+    assert carry([a], tmp_path / "few", where="yaw_deg=-7.5..2.5")["copied"] == 11
+    assert carry([a, b], tmp_path / "ada", person="Ada", no_flag="parked")["copied"] == 70
+    assert carry([b], tmp_path / "profile", flag="profile")["copied"] == 3
+    for choice in ({"person": "Eve"}, {"film": "x.mp4"}, {"where": "yaw_deg=80.."}):
+        with pytest.raises(NothingFound):
+            carry([a], tmp_path / "none", **choice)
+    for where in ("beauty=1", "yaw_deg=left", "yaw_deg"):
+        with pytest.raises(SettingRefused, match="which faces"):
+            carry([a], tmp_path / "none", where=where)
+    with pytest.raises(Mismatch, match="twice"):
+        carry([a, a], tmp_path / "none")
+
+
+def test_a_mix_of_face_types_is_told(tmp_path, picture):
+    a = make_set(tmp_path / "a", [make_face(0)], picture)
+    b = make_set(tmp_path / "b", [make_face(1, face_type=FaceType.HEAD)], picture)
+    assert carry([a, b], tmp_path / "out")["face_types"] == {"head": 1, "whole_face": 1}
+
+
+def test_moving_empties_the_source_into_its_trash(tmp_path, picture):
+    a = make_set(tmp_path / "a", [make_face(f) for f in range(5)], picture, head_of(SHA, consent=ONE))
+    before = contents(a)
+    done = carry([a], tmp_path / "b", move=True, where="frame_index=0..2")
+    assert (done["moved"], done["copied"]) == (3, 3)
+    assert len(Faceset.open(a.path)) == 2
+    assert contents(Faceset.open(tmp_path / "b")) == dict(list(before.items())[:3])
+    assert Faceset.open(tmp_path / "b").consent == ONE
+    assert bring_back(a.path) == list(before)[:3]
+    assert contents(Faceset.open(a.path)) == before
+
+
+def test_originals_stay_where_the_copy_does_not_read_back(tmp_path, picture, monkeypatch):
+    a = make_set(tmp_path / "a", [make_face(f) for f in range(3)], picture)
+    step = CopyStep([str(a.path)], str(tmp_path / "b"), move=True)
+    commit = step.commit
+
+    def failing(item, result):
+        found = commit(item, result)
+        path = tmp_path / "b" / next(iter(found["paths"].values()))[0]
+        path.write_bytes(path.read_bytes()[:-3] + b"xyz")
+        return found
+
+    monkeypatch.setattr(step, "commit", failing)
+    with pytest.raises(DiskRefused, match="read back"):
+        run(step)
+    assert len(Faceset.open(a.path)) == 3
+
+
+def test_a_better_face_over_there_keeps_the_original_here(tmp_path, picture):
+    plain = make_face(0)
+    a = make_set(tmp_path / "a", [plain, make_face(1)], picture)
+    b = make_set(tmp_path / "b", [dataclasses.replace(plain, edited_px=plain.points_px + 1)], picture)
+    done = carry([a], b.path, move=True)
+    assert (done["moved"], len(done["kept"])) == (1, 1)
+    assert [face.face_id for face in Faceset.open(a.path)] == [plain.face_id]
+
+
+def test_copied_out_of_a_packed_set(tmp_path, picture):
+    a = make_set(tmp_path / "a", [make_face(f, mask_by="hull") for f in range(5)], picture, head_of(SHA, consent=ONE))
+    run(PackStep(str(a.path), str(tmp_path / "a.faces")))
+    carry([Faceset.open(tmp_path / "a.faces")], tmp_path / "b")
+    assert contents(Faceset.open(tmp_path / "b")) == contents(a)
+    assert Faceset.open(tmp_path / "b").header == a.header
+    with pytest.raises(Mismatch, match="packed"):
+        carry([Faceset.open(tmp_path / "a.faces")], tmp_path / "b", move=True)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="kill -9")
 def test_killed_and_asked_again(tmp_path, picture):
     faces = [make_face(f, consent=ONE) for f in range(150)]
@@ -174,8 +253,11 @@ def test_killed_and_asked_again(tmp_path, picture):
     code = textwrap.dedent("""
         import sys
         from pathlib import Path
-        from facewright.faceset.faceset import Faceset
+        from facewright.faceset.copying import CopyStep
+from facewright.faceset.faceset import Faceset
         from facewright.faceset.moving import copy_faces
+from facewright.faceset.pack import PackStep
+from facewright.faceset.settings import ChoiceSettings
         source = Faceset.open(Path(sys.argv[1]))
         print("go", flush=True)
         copy_faces(source, None, Path(sys.argv[2]))
@@ -195,3 +277,29 @@ def test_killed_and_asked_again(tmp_path, picture):
     assert len(out) == 170
     assert {p: d for p, d in contents(out).items() if p not in before} == contents(source)
     assert not list((tmp_path / "b").rglob("*.part"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9")
+def test_killed_while_moving(tmp_path, picture):
+    source = make_set(tmp_path / "a", [make_face(f) for f in range(150)], picture, head_of(SHA))
+    before = contents(source)
+    code = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from facewright import api
+        print("go", flush=True)
+        api.faces_move(Path(sys.argv[1]), Path(sys.argv[2]), settings={})
+    """)
+    words = [sys.executable, "-c", code, str(source.path), str(tmp_path / "b")]
+    rng = np.random.default_rng(11)
+    for _ in range(3):
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            process.stdout.readline()
+            time.sleep(float(rng.uniform(0.1, 0.5)))
+            process.send_signal(signal.SIGKILL)
+        there = contents(Faceset.open(tmp_path / "b")) if (tmp_path / "b" / "faceset.json").exists() else {}
+        assert {**contents(Faceset.open(source.path)), **there} == before, "every face is in one of them, whole"
+    if len(Faceset.open(source.path)):
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    assert contents(Faceset.open(tmp_path / "b")) == before
+    assert len(Faceset.open(source.path)) == 0

@@ -39,11 +39,13 @@ OnEvent = Callable[[Mapping[str, Any]], None]
 def perform(step: Step, *, background: bool, on_event: OnEvent, stop: Stop | None = None) -> dict[str, Any]:
     """Run a step as a job, here or in a process of its own; an unfinished job of the same step is continued.
 
-    stop: where this process asks a job that it runs itself to end.
+    stop: where this process asks a job that it runs itself to end. Raises Mismatch: the output is a packed faceset.
     """
+    from facewright.faceset.files import refuse_packed
     from facewright.jobs.control import spawn
     from facewright.jobs.run import prepare, run_job
 
+    refuse_packed(step.home())
     gate = gate_at(step.home())
     if not background:
         return run_job(step, gate=gate, on_event=on_event, stop=stop).as_dict()

@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facewright.api.learning import TrainEvent, train
     from facewright.api.nets import MaskNet, Swapper, load_model
+    from facewright.api.notebook import Faceset
     from facewright.core.errors import ConsentRefused, FacewrightError
+    from facewright.faces.face import Face
     from facewright.merge.predict import Prediction
 
 __version__ = "0.1.0"
 __all__ = [
-    "ConsentRefused", "FacewrightError", "MaskNet", "Prediction", "Swapper", "TrainEvent", "load_model", "train",
+    "ConsentRefused", "Face", "Faceset", "FacewrightError", "MaskNet", "Prediction", "Swapper", "TrainEvent",
+    "load_model", "train",
 ]
 
 _HOMES = {
-    "ConsentRefused": "facewright.core.errors", "FacewrightError": "facewright.core.errors",
+    "ConsentRefused": "facewright.core.errors", "Face": "facewright.faces.face",
+    "Faceset": "facewright.api.notebook", "FacewrightError": "facewright.core.errors",
     "MaskNet": "facewright.api.nets", "Prediction": "facewright.merge.predict", "Swapper": "facewright.api.nets",
     "TrainEvent": "facewright.api.learning", "load_model": "facewright.api.nets", "train": "facewright.api.learning",
 }

@@ -15,6 +15,7 @@ from tests.training.conftest import DrawnFaceset, write_faceset
 
 import facewright
 from facewright import api
+from facewright.faceset.index import EQUALS, RANGES
 from facewright.merge.settings import MergeSettings
 from facewright.models import checkpoint
 
@@ -37,12 +38,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_example_runs(folder, capsys):
-    assert len(BLOCKS) == 9
+    assert len(BLOCKS) == 14
     names: dict[str, object] = {}
     for number, block in enumerate(BLOCKS):
         exec(compile(block, f"python.md, example {number + 1}", "exec"), names)
     said = capsys.readouterr().out
     assert "saehd 64 full_face 7" in said
+    assert "4 faces, whole_face, 160 px" in said
+    assert " of 4 faces; columns: path, face_id" in said
     assert re.search(r"8: losses \d", said)
     assert "look at" in said
     assert "uint8" in said or "shape" in said
@@ -59,6 +62,8 @@ def test_what_it_lists_is_there():
     described = set(re.findall(r'"(\w+)"', facewright.TrainEvent.__doc__ or ""))
     options = {"device", "ema", "precision", "batch_size"}
     assert kinds == described | options
+    for name in (*RANGES, *EQUALS):
+        assert f"`{name}`" in PAGE
     assert options <= MergeSettings.model_fields.keys()
     for name in re.findall(r"`event\.(\w+)`|event\.(\w+)", PAGE):
         assert {n for n in name if n} <= {f.name for f in dataclasses.fields(facewright.TrainEvent)}

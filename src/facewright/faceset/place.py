@@ -173,18 +173,26 @@ def _add(
     return _told(faceset.path, film, made.face, path, deed.number, recut_done=True, added=True)
 
 
-def _move(faceset: Faceset, film: Film, row: Row, found: Landmarks, picture: Frame | None) -> dict[str, Any]:
-    path = faceset.path / row.path
-    old = record.read_face(path)
+def with_points(face: Face, points_px: np.ndarray) -> Face:
+    """A face whose 68 points (68, 2) a person gave: mesh, pose, box and words follow; the raw points stay."""
+    return _moved(face, from_points(points_px))
+
+
+def _moved(old: Face, found: Landmarks) -> Face:
     mesh = moved_mesh(old.mesh, old.points_px, found.points_px)
     if found.presence_01 < 1.0:  # the net's own mesh is better than one that was moved along
         mesh = found.mesh_px.astype(np.float64)
     yaw, pitch, roll = (float(v) for v in pose_deg(mesh))
     stored, scale = fixed_point(mesh)
     words = {word for word in old.flags if word not in WORDS} | set(_profile(yaw))
-    changed = dataclasses.replace(
+    return dataclasses.replace(
         old, edited_px=found.points_px, mesh_px=stored, mesh_scale=scale, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll,
         box_px=points_box(found.points_px), flags=tuple(sorted(words)))
+
+
+def _move(faceset: Faceset, film: Film, row: Row, found: Landmarks, picture: Frame | None) -> dict[str, Any]:
+    path = faceset.path / row.path
+    changed = _moved(record.read_face(path), found)
     with Writer(faceset.path) as writer, decisions.deciding(faceset.path) as desk:
         data = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
         mask = record.decode_mask(data, path)

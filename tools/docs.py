@@ -41,6 +41,8 @@ SETTINGS = [
     ("faces pack", "facewright.faceset.settings:PackSettings"),
     ("faces unpack", "facewright.faceset.settings:UnpackSettings"),
     ("faces copy, move, merge", "facewright.faceset.settings:ChoiceSettings"),
+    ("faces import", "facewright.faceset.settings:FacesImportSettings"),
+    ("faces export", "facewright.faceset.settings:FacesExportSettings"),
     ("mask apply", "facewright.masks.settings:MaskSettings"),
     ("mask check", "facewright.masks.settings:CheckSettings"),
     ("mask suggest", "facewright.masks.settings:SuggestSettings"),

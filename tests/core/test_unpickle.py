@@ -9,6 +9,7 @@ import datetime
 import io
 import os
 import pickle
+import pickletools
 import struct
 import sys
 import types
@@ -16,6 +17,8 @@ from enum import IntEnum
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facewright.core import unpickle
 from facewright.core.errors import FileRefused
@@ -229,3 +232,38 @@ def test_arrays_cannot_be_written_through(tmp_path):
         array[0] = 2
     with pytest.raises(FileRefused, match="too large"):
         read_pickle_file(path, limit_bytes=10)
+
+
+def walked(data: bytes) -> list[str] | None:
+    """The opcodes by the standard library's own walk, None where it does not come to the end."""
+    try:
+        return [opcode.name for opcode, _, _ in pickletools.genops(data)]
+    except (ValueError, IndexError, OverflowError, UnicodeDecodeError):
+        return None
+
+
+def scanned(data: bytes) -> int | None:
+    try:
+        return unpickle._scan(data, 10_000)
+    except unpickle._REFUSALS:
+        return None
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("what", HONEST)
+def test_the_walk_sees_every_opcode_that_the_library_sees(what, protocol):
+    data = pickle.dumps(HONEST[what], protocol)
+    assert scanned(data) == len(walked(data))
+
+
+@given(st.sampled_from(sorted(HONEST)), st.sampled_from(range(6)), st.data())
+def test_of_broken_pickles_too(what, protocol, data):
+    """Whatever a byte is changed to: what the walk lets through, the library walks the same way."""
+    broken = bytearray(pickle.dumps(HONEST[what], protocol))
+    for _ in range(data.draw(st.integers(1, 3))):
+        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    found, names = scanned(bytes(broken)), walked(bytes(broken))
+    if found is not None and names is not None:
+        assert found == len(names)
+    if names is not None and {*names} & unpickle._FORBIDDEN:
+        assert found is None

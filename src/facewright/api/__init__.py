@@ -22,6 +22,7 @@ from facewright.api.editing import (
     faces_roundtrip,
 )
 from facewright.api.exchange import model_export_dfl, model_export_dfm, model_import_dfl, model_import_dfm
+from facewright.api.exchange_sets import faces_export, faces_import
 from facewright.api.machine import doctor, weights_fetch, weights_list, weights_verify
 from facewright.api.masks import (
     mask_apply,
@@ -133,9 +134,11 @@ __all__ = [
     "faces_copy",
     "faces_debug",
     "faces_enhance",
+    "faces_export",
     "faces_forget_identity",
     "faces_gaps",
     "faces_gaps_remove",
+    "faces_import",
     "faces_info",
     "faces_merge",
     "faces_metadata_restore",

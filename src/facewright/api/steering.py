@@ -19,6 +19,8 @@ STEPS: dict[str, str] = {
     "again": "facewright.faceset.again:AgainStep",
     "clean": "facewright.faceset.clean_step:CleanStep",
     "fill_gaps": "facewright.faceset.gaps:GapStep",
+    "import_faces": "facewright.faceset.dfl_import:ImportStep",
+    "export_faces": "facewright.faceset.dfl_export:ExportStep",
     "apply_masks": "facewright.masks.apply:ApplyStep",
     "resize": "facewright.faceset.reshape:ResizeStep",
     "enhance": "facewright.faceset.enhance:EnhanceStep",

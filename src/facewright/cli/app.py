@@ -18,6 +18,7 @@ from facewright import __version__
 from facewright.cli import (
     cleaning,
     editing,
+    exchange_sets,
     jobs,
     look,
     masks,
@@ -64,7 +65,8 @@ app = typer.Typer(
     add_completion=False,
 )
 for _room in (
-    work, video, recipes, models, look, review, sorting, people, cleaning, packing, editing, masks, trust, jobs,
+    work, video, recipes, models, look, review, sorting, people, cleaning, packing,
+    editing, exchange_sets, masks, trust, jobs,
 ):  # fmt: skip
     _room.register(app)
 

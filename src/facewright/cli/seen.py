@@ -161,9 +161,9 @@ def _entry(entry: Mapping[str, Any]) -> str:
     if kind in ("consent.added", "consent.revoked", "faceset.bound"):
         how = [str(body[key]) for key in ("reason", "binding") if key in body]
         return ", ".join([f"record {str(body.get('record', ''))[:19]}", *how])
-    if kind in ("train.run", "merge.run"):
+    if kind in ("train.run", "merge.run", "faces.exported"):
         result = body.get("result") or {}
-        names = ("iterations", "frames", "swapped", "unchanged")
+        names = ("iterations", "frames", "swapped", "unchanged", "exported")
         counts = ", ".join(f"{k} {result[k]}" for k in names if k in result)
         return f"{body.get('stage')} {body.get('state')}" + (f": {counts}" if counts else "") + f" (job {_short(body)})"
     if kind == "gate.verdict":

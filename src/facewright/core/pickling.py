@@ -6,7 +6,9 @@ inside the allow-list of unpickle.py. Arrays go out without a second copy in mem
 
 from __future__ import annotations
 
+import io
 import struct
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,11 +19,38 @@ _ARRAY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01
 _NATIVE = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 
 
+@dataclass(frozen=True, slots=True)
+class Enumerated:
+    """A member of an enumeration of the other program, by its number: the one kind of name that it asks for."""
+
+    module: str
+    name: str
+    value: int
+
+
 def dump(value: Any, file: BinaryIO) -> None:
-    """Write None, bool, int, float, str, list, dict, ndarray and NumPy scalars of numbers. TypeError for others."""
+    """Write None, bool, int, float, str, bytes, list, tuple, set, dict, Enumerated, ndarray and NumPy scalars.
+    TypeError for others."""
     file.write(b"\x80\x04")
     _write(value, file)
     file.write(b".")
+
+
+def dumps(value: Any) -> bytes:
+    """The same as bytes."""
+    file = io.BytesIO()
+    dump(value, file)
+    return file.getvalue()
+
+
+def body(value: Any) -> bytes:
+    """The opcodes of one value alone: any number of them between `LIST_BEGINS` and `LIST_ENDS` are a list's pickle."""
+    file = io.BytesIO()
+    _write(value, file)
+    return file.getvalue()
+
+
+LIST_BEGINS, LIST_ENDS = b"\x80\x04](", b"e."
 
 
 def _write(value: Any, file: BinaryIO) -> None:
@@ -32,10 +61,20 @@ def _write(value: Any, file: BinaryIO) -> None:
         file.write(b"cnumpy.core.multiarray\nscalar\n" + _dtype(value.dtype) + b"C" + bytes([len(data)]) + data)
         file.write(b"\x86R")
     elif isinstance(value, list):
+        if _are_points(value):
+            file.write(b"](" + b"".join([_POINT.pack(_PAIR, x, _FLOAT, y, _END) for x, y in value]) + b"e")
+            return
         file.write(b"](")
         for entry in value:
             _write(entry, file)
         file.write(b"e")
+    elif isinstance(value, tuple | set):
+        file.write(b"(" if isinstance(value, tuple) else b"\x8f(")
+        for entry in value:
+            _write(entry, file)
+        file.write(b"t" if isinstance(value, tuple) else b"\x90")
+    elif isinstance(value, Enumerated):
+        file.write(f"c{value.module}\n{value.name}\n".encode("ascii") + _single(value.value) + b"\x85R")
     elif isinstance(value, dict):
         file.write(b"}(")
         for key, entry in value.items():
@@ -44,6 +83,16 @@ def _write(value: Any, file: BinaryIO) -> None:
         file.write(b"u")
     else:
         file.write(_single(value))
+
+
+_POINT = struct.Struct(">3sdcdc")
+_PAIR, _FLOAT, _END = b"](G", b"G", b"e"
+
+
+def _are_points(value: list[Any]) -> bool:
+    """Whether it is a list of [x, y] floats: faces are full of them, so these are written at once."""
+    return len(value) > 0 and all(
+        type(pair) is list and len(pair) == 2 and type(pair[0]) is float and type(pair[1]) is float for pair in value)
 
 
 def _single(value: Any) -> bytes:
@@ -59,6 +108,8 @@ def _single(value: Any) -> bytes:
     if isinstance(value, str):
         data = value.encode("utf-8", "surrogatepass")
         return b"X" + struct.pack("<I", len(data)) + data
+    if isinstance(value, bytes):
+        return b"B" + struct.pack("<I", len(value)) + value
     raise TypeError(f"a {type(value).__name__} is not written")
 
 
@@ -71,9 +122,13 @@ def _write_array(array: np.ndarray, file: BinaryIO) -> None:
 
 
 def _dtype(dtype: np.dtype) -> bytes:
-    name = f"{dtype.kind}{dtype.itemsize}"
-    if name not in _NATIVE or dtype.str[0] == ">":
+    name, order = f"{dtype.kind}{dtype.itemsize}", _single(dtype.str[0])
+    state = b"(K\x03" + order + b"NNN"
+    if dtype.kind in "SU" and dtype.itemsize:  # texts say their size and alignment once more
+        name = dtype.str[1:]
+        state += _single(dtype.itemsize) + _single(dtype.alignment) + b"K" + bytes([dtype.flags])
+    elif name in _NATIVE:
+        state += b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00"
+    else:
         raise TypeError(f"arrays of {dtype} are not written")
-    order = _single(dtype.str[0])
-    state = b"(K\x03" + order + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-    return b"cnumpy\ndtype\n" + _single(name) + b"K\x00K\x01\x87R" + state
+    return b"cnumpy\ndtype\n" + _single(name) + b"K\x00K\x01\x87R" + state + b"tb"

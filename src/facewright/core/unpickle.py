@@ -36,6 +36,31 @@ _FORBIDDEN = {
     "READONLY_BUFFER", "FROZENSET",
 }
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
+_LENGTHS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT4: 4, pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+_SIGNED_LENGTHS = {"LONG4", "BINSTRING"}
+_INDEXED = {"BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"}
+"""Opcodes of a fixed size whose argument counts."""
+
+
+def _plain_pushes() -> list[int]:
+    """Size in bytes of each opcode that only pushes one value of a fixed size and is not forbidden; else 0."""
+    sizes = [0] * 256
+    for opcode in pickletools.opcodes:
+        width = 0 if opcode.arg is None else opcode.arg.n
+        one = not opcode.stack_before and len(opcode.stack_after) == 1 and opcode.name not in (*_TUPLES, *_INDEXED)
+        if one and width >= 0 and opcode.name not in {*_FORBIDDEN, "MARK"}:
+            sizes[ord(opcode.code)] = 1 + width
+    return sizes
+
+
+_PLAIN_PUSH = _plain_pushes()
+_MARK, _MEMOIZE, _APPENDS = 0x28, 0x94, 0x65
+_BRIEF = {_MARK, _MEMOIZE, _APPENDS}
+"""With plain pushes these are nearly all of a list of points."""
 _DTYPE = re.compile(r"[<>|=]?[fiubSU]\d{1,9}")
 _REFUSALS = (
     pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError,
@@ -81,19 +106,34 @@ def _scan(data: bytes, limit: int) -> int:
     stack: list[Size] = []
     marks: list[int] = []
     memo: dict[int, Size] = {}
-    count = 0
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+    at, end = 0, len(data)
+    for count in range(limit + 1):
+        if at >= end:
+            raise ValueError("it ends before its end")
+        code = data[at]
+        size = _PLAIN_PUSH[code]
+        if size:  # nine in ten opcodes are plain numbers
+            stack.append(_ATOM)
+            at += size
+            continue
+        if code in _BRIEF:
+            at += 1
+            if code == _MARK:
+                marks.append(len(stack))
+            elif code == _MEMOIZE:
+                memo[len(memo)] = stack[-1]
+            else:
+                stack[marks.pop() - 1 :] = (_ATOM,)
+            continue
+        opcode = _OPCODES.get(code)
+        if opcode is None or opcode.name in _FORBIDDEN:
+            raise ValueError(f"opcode {opcode.name if opcode else code} is not allowed")
+        argument, at = _argument(opcode, data, at + 1)
         name = opcode.name
-        if name in _FORBIDDEN:
-            raise ValueError(f"opcode {name} is not allowed")
-        if count > limit:
-            raise ValueError(f"more than {limit} opcodes")
-        if type(argument) is int and argument.bit_length() > _LONGEST_INTEGER_BITS:
-            raise ValueError("an integer is too long")
-        if name == "MARK":
-            marks.append(len(stack))
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-            index = len(memo) if argument is None else int(argument)
+        if name == "STOP":
+            return count + 1
+        if name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            index = int(argument or 0)
             if index > len(memo) + 1:
                 raise ValueError("a memo index leaps")  # the real reader would allocate all in between
             memo[index] = stack[-1]
@@ -105,7 +145,38 @@ def _scan(data: bytes, limit: int) -> int:
             marks.pop()
         else:
             _apply(opcode, stack, marks)
-    return count + 1
+    raise ValueError(f"more than {limit} opcodes")
+
+
+def _argument(opcode: pickletools.OpcodeInfo, data: bytes, at: int) -> tuple[int | str | None, int]:
+    """An opcode's argument where the walk needs to know it, and the offset behind it."""
+    if opcode.arg is None:
+        return None, at
+    size, name = opcode.arg.n, opcode.name
+    if size == pickletools.UP_TO_NEWLINE:
+        file = io.BytesIO(data)
+        file.seek(at)
+        argument = opcode.arg.reader(file)
+        if type(argument) is int and argument.bit_length() > _LONGEST_INTEGER_BITS:
+            raise ValueError("an integer is too long")
+        return argument, file.tell()
+    if size >= 0:
+        end = at + size
+        argument = int.from_bytes(data[at:end], "little") if name in _INDEXED else None
+    else:
+        width = _LENGTHS[size]
+        length = int.from_bytes(data[at : at + width], "little", signed=name in _SIGNED_LENGTHS)
+        end = at + width + length
+        if length < 0 or (name in ("LONG1", "LONG4") and _too_long(data[at + width : end])):
+            raise ValueError("an integer is too long, or a length negative")
+        argument = None
+    if end > len(data):
+        raise ValueError("it ends within an opcode")
+    return argument, end
+
+
+def _too_long(data: bytes) -> bool:
+    return int.from_bytes(data[:65], "little", signed=True).bit_length() > _LONGEST_INTEGER_BITS or len(data) > 64
 
 
 def _apply(opcode: pickletools.OpcodeInfo, stack: list[Size], marks: list[int]) -> None:

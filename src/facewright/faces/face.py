@@ -6,9 +6,11 @@ pretrained-weights.md 5.3: yaw > 0 nose to image right, pitch > 0 looks down, ro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +72,8 @@ class Face:
     flags: quality words such as "profile", "low_presence", "second_look", "crop_leaves_frame"; words of people and of
     cleaning (faceset/marks.py): "parked" (training leaves it out), "good", "keep", "blurry" and so on.
     polygons: tuple of (kind, (N,2) float32) in crop px, kind 1 include, 0 exclude. mask_by: what made the stored
-    mask (identity of the masker), "" when none is stored or nobody noted it.
+    mask (identity of the masker), "" when none is stored or nobody noted it. foreign: what another program's file said
+    beyond all this, JSON-able (faceset/dfl_facts.py), so that an export gives it back.
     """
 
     face_id: str
@@ -98,6 +101,7 @@ class Face:
     nets: tuple[tuple[str, str], ...] = ()
     consent: str = ""
     mask_by: str = ""
+    foreign: Mapping[str, Any] | None = None
 
     @property
     def points(self) -> np.ndarray:

@@ -83,7 +83,11 @@ def cut_crop(image: np.ndarray, matrix: np.ndarray, side_px: int, interpolation:
 
 def sharpness(picture: np.ndarray) -> float:
     """Variance of the Laplacian (3 x 3, values 0..255) of an (S, S, 3) uint8 RGB crop's grey at 256 px."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return sharpness_of(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+
+
+def sharpness_of(grey: np.ndarray) -> float:
+    """The same of the grey (S, S) uint8 crop itself."""
     small = resize(grey, SHARPNESS_SIDE_PX, "area" if grey.shape[0] > SHARPNESS_SIDE_PX else "linear")
     _, deviation = cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_16S))
     return round(float(deviation[0, 0]) ** 2, 3)

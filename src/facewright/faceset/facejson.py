@@ -53,6 +53,8 @@ def to_json(face: Face) -> bytes:
         "consent": face.consent,
         "mask_by": face.mask_by,
     }
+    if face.foreign is not None:
+        record["foreign"] = dict(face.foreign)
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     data = text.encode("utf-8", "surrogatepass")
     if len(data) > MAX_JSON_BYTES:
@@ -106,6 +108,7 @@ def _face(record: dict[str, Any]) -> Face:
         nets=tuple((_text(name), _text(digest)) for name, digest in record["nets"]),
         consent=_text(record["consent"]),
         mask_by=_text(record.get("mask_by", "")),  # absent in files of the first release
+        foreign=_foreign(record.get("foreign")),
     )
 
 
@@ -180,6 +183,12 @@ def _positive(value: Any) -> float:
     if number <= 0:
         raise ValueError("a positive number is expected")
     return number
+
+
+def _foreign(value: Any) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise TypeError("a table is expected")
+    return value
 
 
 def _no_constant(name: str) -> float:

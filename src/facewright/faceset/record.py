@@ -25,6 +25,8 @@ HEAD_BYTES = 48 << 10
 """Of a file's beginning: holds the metadata of nearly every face."""
 
 _JSON, _MASK = b"J", b"M"
+ORIGINAL = b"O"
+"""Kind of the part that keeps another program's file whole, where our picture is only a piece of it."""
 
 
 def suffix(quality: int) -> str:
@@ -50,12 +52,33 @@ def encode_face(face: Face, image: np.ndarray, mask: np.ndarray | None = None, q
 def replace_metadata(data: bytes, face: Face, mask: np.ndarray | None = None) -> bytes:
     """A JPEG or PNG with this face's metadata and mask in place of any older ones; no pixel byte changes.
 
-    mask (m, m) uint8 or None (then the file holds none). Other people's segments (EXIF and so on) stay.
+    mask (m, m) uint8 or None (then the file holds none). Other people's segments (EXIF and so on) stay, and so do our
+    parts of other kinds.
     """
-    payloads = split_parts(_JSON, facejson.to_json(face))
-    if mask is not None:
-        payloads += split_parts(_MASK, _mask_png(mask))
+    pieces = cut(data)
+    others = [payload for payload in pieces.ours if payload[12:13] not in (_JSON, _MASK)]
+    return join(pieces, _payloads(face, None if mask is None else _mask_png(mask)) + others)
+
+
+def dress(data: bytes, face: Face, mask_png: bytes | None = None, original: bytes | None = None) -> bytes:
+    """The same for a picture of another program: its mask as the bytes of a grey PNG, which stay as they are, and the
+    whole file that the picture was cut out of. Raises FileRefused (no PNG, too large)."""
+    if mask_png is not None:
+        cut(mask_png)
+    payloads = _payloads(face, mask_png) + ([] if original is None else split_parts(ORIGINAL, original))
     return join(cut(data), payloads)
+
+
+def undress(data: bytes, where: object = None) -> tuple[bytes, Face, bytes | None, bytes | None]:
+    """(the picture's file without our parts, face, bytes of the mask's PNG, what `dress` kept as the original)."""
+    pieces = cut(data, where)
+    parts = join_parts(pieces.ours, where)
+    return join(pieces, []), _face(pieces, where), parts.get(_MASK), parts.get(ORIGINAL)
+
+
+def _payloads(face: Face, mask_png: bytes | None) -> list[bytes]:
+    payloads = split_parts(_JSON, facejson.to_json(face))
+    return payloads if mask_png is None else payloads + split_parts(_MASK, mask_png)
 
 
 def decode_face(data: bytes, where: object = None) -> Face:

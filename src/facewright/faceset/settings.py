@@ -15,6 +15,9 @@ from facewright.media.settings import seconds
 CHUNK_FRAMES = 32
 """Selected frames that are found, tracked and committed together."""
 
+BATCH_FACES = 64
+"""Faces that an import or export commits together."""
+
 MIN_SIDE_PX, MAX_SIDE_PX = 128, 2048
 
 class ExtractSettings(DetectSettings):
@@ -138,6 +141,26 @@ class CollageSettings(Settings):
         16, "Room around each face, filled with its own edge, for tools that bleed over edges", low=0, high=64,
         unit="px",
     )
+class FacesImportSettings(Settings):
+    """How faces of other programs become ours. All but DeepFaceLab's are cut anew from the frames."""
+
+    face_type: FaceTypeName = knob(
+        "whole_face", "Of alignments (.fsa): how much of the head a crop holds; DeepFaceLab's faces keep their own type"
+    )
+    resolution: int = knob(
+        512, "Of alignments (.fsa): side of the crops", low=MIN_SIDE_PX, high=MAX_SIDE_PX, step=16, unit="px"
+    )
+    jpeg_quality: int = knob(
+        95, "Of alignments (.fsa): quality of the face files, 0 = lossless PNG; DeepFaceLab's stay as they are",
+        low=0, high=100,
+    )
+
+
+class FacesExportSettings(Settings):
+    """How faces leave for other programs."""
+
+    format: Literal["dfl"] = knob("dfl", "dfl = DeepFaceLab's folder `aligned`")
+    pak: bool = knob(False, "Write one faceset.pak instead of single files")
 
 
 class SmoothSettings(Settings):

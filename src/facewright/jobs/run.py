@@ -33,7 +33,8 @@ from facewright.jobs.signals import asked_by_signals
 
 SYNC_S = 1.0
 """A power cut loses at most so much of the journal; kill -9 loses nothing of it."""
-LEDGER_TYPES = {"train": "train.run", "merge": "merge.run", "render": "output.signed"}
+LEDGER_TYPES = {"train": "train.run", "merge": "merge.run", "render": "output.signed",
+                "export_faces": "faces.exported"}
 """Stages that leave an entry in the ledger. Looking for faces changes nothing, so it leaves none."""
 
 _LOCK_TRIES, _LOCK_WAIT_S = 8, 0.1

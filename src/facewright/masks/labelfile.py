@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,11 @@ import numpy as np
 from facewright.core.errors import FileRefused
 from facewright.core.files import read_file
 from facewright.faces.face import Face
+from facewright.faceset.polygons import checked
 from facewright.image.geometry import invert
 from facewright.masks.label import EXCLUDE, INCLUDE, Polygon, moved
 
 FORMAT = "facewright.labels/1"
-MOST_POLYGONS, MOST_POINTS, FAR_PX = 10_000, 40_000, 65_536
-"""Of one face; what holds more, or points further out, is no drawing."""
-
 _LIMIT_BYTES = 256 << 20
 _KINDS = {"include": INCLUDE, "exclude": EXCLUDE}
 
@@ -87,26 +85,6 @@ def from_bytes(data: bytes, where: object = None) -> list[Labels]:
 def read(path: Path) -> list[Labels]:
     """The labels in a file. Raises FileRefused."""
     return from_bytes(read_file(path, limit_bytes=_LIMIT_BYTES), path)
-
-
-def checked(polygons: Sequence[tuple[int, Any]]) -> tuple[Polygon, ...]:
-    """Polygons from outside as (N, 2) float32. ValueError: too many points in all, too far out, not finite, of the
-    wrong shape."""
-    if len(polygons) > MOST_POLYGONS or sum(len(points) for _, points in polygons) > MOST_POINTS:
-        raise ValueError(f"more than {MOST_POLYGONS} polygons or {MOST_POINTS} points on one face")
-    found: list[Polygon] = []
-    for kind, points in polygons:
-        array = np.array(points)
-        if array.size == 0:
-            continue
-        if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "fiu":
-            raise ValueError("a polygon that is no list of points")
-        if not np.isfinite(array).all() or np.abs(array).max() > FAR_PX:
-            raise ValueError("a point far outside of the picture")
-        if kind not in (INCLUDE, EXCLUDE):
-            raise ValueError("a polygon that neither includes nor excludes")
-        found.append((int(kind), array.astype(np.float32)))
-    return tuple(found)
 
 
 def _labels(one: dict[str, Any]) -> Labels:

@@ -19,6 +19,7 @@ from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
+from facewright.faceset.polygons import checked
 from facewright.faceset.store import Writer, foreign_files
 from facewright.faceset.trash import take_out
 from facewright.image.warp import resize
@@ -58,7 +59,7 @@ def change(
 
 def _drawable(face: Face, polygons: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
     try:
-        labelfile.checked(polygons)
+        checked(polygons)
     except ValueError as error:
         raise Mismatch(
             f"The labels of {face.face_id} are no drawing.", why=f"They hold {error}.",

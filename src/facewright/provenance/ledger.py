@@ -30,7 +30,8 @@ from facewright.provenance.moment import parse_stamp, stamp, utc_now
 
 TYPES = (
     "genesis", "consent.added", "consent.revoked", "faceset.bound", "train.run", "gate.verdict", "gate.appeal",
-    "merge.run", "output.signed", "model.imported", "model.exported", "recovered", "head.signed",
+    "merge.run", "output.signed", "model.imported", "model.exported", "faces.exported", "recovered",
+    "head.signed",
 )
 ZEROS = "0" * 64
 SIGN_EVERY = 100

@@ -1,0 +1,46 @@
+"""Verbs that bring faces of other programs here and hand ours out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facewright.api.steering import OnEvent, perform
+from facewright.core.settings import check
+
+
+def _silent(event: Mapping[str, Any]) -> None:
+    """Nobody listens."""
+
+
+def faces_import(
+    src: Path, dst: Path, *, frames: Path | None = None, settings: Mapping[str, Any] | None = None, person: str = "",
+    consent: str = "", background: bool = False, on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """DeepFaceLab's faces (a folder, a faceset.pak, a meta.dat) or faceswap's alignments (.fsa) -> the faceset DST.
+
+    frames: the film or folder of pictures that the faces were cut from; needed for alignments, and for merging.
+    """
+    from facewright.faceset.dfl_import import ImportStep
+    from facewright.faceset.settings import FacesImportSettings
+
+    if consent:
+        from facewright.api.trust import reference_at
+
+        consent = reference_at(dst, consent)
+    chosen = check(FacesImportSettings, dict(settings or {}))
+    step = ImportStep(str(src), str(dst), chosen, str(frames) if frames is not None else "", person, consent)
+    return perform(step, background=background, on_event=on_event)
+
+
+def faces_export(
+    faceset: Path, out: Path, *, settings: Mapping[str, Any] | None = None, person: str = "", background: bool = False,
+    on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """A faceset -> files that DeepFaceLab opens, in the new or empty folder OUT. Records of consent go along."""
+    from facewright.faceset.dfl_export import ExportStep
+    from facewright.faceset.settings import FacesExportSettings
+
+    step = ExportStep(str(faceset), str(out), check(FacesExportSettings, dict(settings or {})), person)
+    return perform(step, background=background, on_event=on_event)

@@ -1,0 +1,366 @@
+"""Step: a faceset -> DeepFaceLab's folder `aligned`, or one faceset.pak. One item is 64 faces, put in place together.
+
+JPEGs stay byte for byte; those that the original cannot read, and PNGs, are coded once more at quality 100. Beside the
+faces lies a file of JSON lines that says under which record of consent each of them is, and all that DeepFaceLab has
+no place for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from facewright.core.errors import DiskRefused, FacewrightError, FileRefused, NothingFound
+from facewright.core.files import PART, disk_error, make_folder, replace_files, safe_join, sync_folder, write_atomic
+from facewright.core.pickling import dumps
+from facewright.core.step import Item, Likeness, Work
+from facewright.faces.face import Face
+from facewright.faceset import dfl_pak, facejson, record
+from facewright.faceset.ahead import ahead
+from facewright.faceset.dfl_facts import PROGRAM, digests, facts_of, frame_name, shrunk
+from facewright.faceset.dfl_file import PAYLOAD_BYTES, opened, with_payload
+from facewright.faceset.faceset import Faceset
+from facewright.faceset.index import Row
+from facewright.faceset.settings import BATCH_FACES, FacesExportSettings
+
+SIDECAR = "facewright-faces.jsonl"
+"""Records of the faces that an export of ours wrote: one JSON object a line."""
+FORMAT = "facewright.handed-out/1"
+
+_SMALLER_MASKS = (50_000, 30_000, 15_000, 6_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """One face ready to leave. entry: its part of a pak's list; line: what the file of records says of it."""
+
+    name: str
+    data: bytes
+    entry: bytes
+    line: bytes
+    consent: str
+
+
+@dataclass(slots=True)
+class Result:
+    """One batch. refused: (path in the faceset, why)."""
+
+    out: list[Out] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    coded_anew: list[str] = field(default_factory=list)
+    smaller_masks: int = 0
+
+
+class ExportStep:
+    """Write the faces of `faceset` (or of one `person`) into the folder `out`, new or empty."""
+
+    stage = "export_faces"
+    settings: FacesExportSettings
+
+    def __init__(
+        self, faceset: str, out: str, settings: FacesExportSettings | None = None, person: str = "",
+    ) -> None:
+        self.folder, self.out = Path(faceset).resolve(), Path(out).resolve()
+        self.settings, self.person = settings or FacesExportSettings(), person
+
+    def home(self) -> Path:
+        """A hidden folder beside OUT: in OUT itself, DeepFaceLab would take a folder for a person."""
+        return self.out.with_name(f".{self.out.name}.facewright")
+
+    def args(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"faceset": str(self.folder), "out": str(self.out), "person": self.person}
+
+    def likenesses(self) -> list[Likeness]:
+        """None: the stage is free; the faces' records go along."""
+        return []
+
+    def inputs(self) -> dict[str, str]:
+        """Which faces, as they lie there now."""
+        return {"faces": self._digest}
+
+    @cached_property
+    def faceset(self) -> Faceset:
+        """Raises FileRefused."""
+        return Faceset.open(self.folder)
+
+    @cached_property
+    def named(self) -> list[tuple[Row, str]]:
+        """Each face and its name there, a person's folder before it. Raises NothingFound, FileRefused."""
+        rows = list(self.faceset.rows_of(self.person))
+        if not rows:
+            raise NothingFound(f"There are no faces to export in {self.folder.name}.", where=self.folder,
+                               remedy="`facewright faces info` lists what it holds.")
+        return list(zip(rows, _names(self.faceset, rows)))
+
+    def plan(self) -> list[Item]:
+        """One item per 64 faces. Raises FacewrightError."""
+        ours = {name.partition("/")[0] for _, name in self.named} | {dfl_pak.NAME, SIDECAR}
+        there = [p.name for p in self.out.iterdir()] if self.out.is_dir() else []
+        strangers = sorted(name for name in there if name.removesuffix(PART) not in ours)
+        if strangers or (self.out.exists() and not self.out.is_dir()):
+            raise DiskRefused(
+                f"{self.out.name} is not an empty folder.", why=f"It holds {strangers[0]}." if strangers else "",
+                remedy="Name a new or empty folder for the faces.", where=self.out,
+            )
+        if (self.out / SIDECAR).exists() and not self._parts.is_dir():
+            raise DiskRefused(f"{self.out.name} holds faces that were exported before.", where=self.out,
+                              remedy="Name a new folder, or move that one away.")
+        batches = [self.named[at : at + BATCH_FACES] for at in range(0, len(self.named), BATCH_FACES)]
+        return [Item(f"{number:06d}", batch) for number, batch in enumerate(batches)]
+
+    def intact(self, item: Item, record: Mapping[str, Any]) -> bool:
+        """Whether what an earlier run committed for an item is still on disk."""
+        shares = ("lines", "data", "list") if self.settings.pak else ("lines",)
+        if not all((self._parts / f"{item.id}.{share}").is_file() for share in shares):
+            return False
+        return self.settings.pak or all((self.out / name).is_file() for name in record["names"])
+
+    def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Result]]:
+        """Results in order; a thread reads ahead."""
+        cv2.setNumThreads(1)
+        done = len(self.named) - sum(len(item.payload) for item in todo)
+        with ExitStack() as stack:
+            for item, batch in stack.enter_context(closing(ahead(self._read(todo)))):
+                if work.stop.at_once:
+                    return
+                result = _made(batch, self.faceset)
+                done += len(item.payload)
+                work.progress(done, len(self.named), refused=len(result.refused))
+                yield item, result
+                if work.stop.asked:
+                    return
+
+    def commit(self, item: Item, result: Result) -> dict[str, Any]:
+        """Put one batch in place: its files, or its share of the pak."""
+        make_folder(self._parts)
+        write_atomic(self._parts / f"{item.id}.lines", b"".join(one.line for one in result.out))
+        if self.settings.pak:
+            write_atomic(self._parts / f"{item.id}.data", b"".join(one.data for one in result.out))
+            write_atomic(self._parts / f"{item.id}.list", b"".join(one.entry for one in result.out))
+        else:
+            self._put(result.out)
+        return {
+            "names": [one.name for one in result.out], "sizes": [len(one.data) for one in result.out],
+            "consents": sorted({one.consent for one in result.out}), "refused": result.refused,
+            "coded_anew": result.coded_anew, "smaller_masks": result.smaller_masks,
+        }
+
+    def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
+        """Put the pak together, write the file of records. Raises FileRefused: nothing could be exported."""
+        done = [records[item] for item in sorted(records)]
+        refused = {path: why for path, why in self.faceset.damaged().items() if not self.person}
+        refused.update((path, why) for one in done for path, why in one["refused"])
+        names = [name for one in done for name in one["names"]]
+        if not names:
+            path, why = next(iter(refused.items()))
+            raise FileRefused(f"No face of {self.folder.name} could be exported.", why=f"{path}: {why}",
+                              remedy="Extract it again.", where=self.folder)
+        make_folder(self.out)
+        if self.settings.pak:
+            self._join(records)
+        consents = sorted({consent for one in done for consent in one["consents"]} - {""})
+        self._tell(records, consents)
+        self._clear()
+        anew = [path for one in done for path in one["coded_anew"]]
+        return {
+            "faceset": str(self.folder), "out": str(self.out), "exported": len(names),
+            "pak": dfl_pak.NAME if self.settings.pak else "", "consents": consents, "records": " ".join(consents),
+            "people": sorted({name.rpartition("/")[0] for name in names} - {""}), "coded_anew": len(anew),
+            "smaller_masks": sum(one["smaller_masks"] for one in done),
+            "refused": [list(pair) for pair in refused.items()],
+        }
+
+    @property
+    def _parts(self) -> Path:
+        """Shares of a pak; while this folder is there, the export has not come to its end."""
+        return self.home() / f"parts-{self._digest[:16]}"
+
+    @cached_property
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        size = dict(self.faceset.index.select("SELECT path, bytes || ' ' || mtime_ns FROM faces"))
+        for row, name in self.named:
+            digest.update(f"{row.path} {size[row.path]} {name}\n".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def _clear(self) -> None:
+        """Under another name first: a folder that is half empty would be taken for one that is still needed."""
+        gone = self._parts.with_name(f"gone-{self._digest[:16]}")
+        shutil.rmtree(gone, ignore_errors=True)
+        try:
+            os.replace(self._parts, gone)
+        except OSError as error:
+            raise disk_error(error, self._parts) from error
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _put(self, out: list[Out]) -> None:
+        """A batch's files: aside, synced, then renamed."""
+        parts: list[tuple[Path, Path]] = []
+        try:
+            for one in out:
+                final = safe_join(self.out, one.name)
+                if not final.parent.is_dir():
+                    make_folder(final.parent)
+                    sync_folder(final.parent.parent)
+                parts.append((final.with_name(final.name + PART), final))
+                parts[-1][0].write_bytes(one.data)
+            replace_files(parts)
+        except OSError as error:
+            raise disk_error(error, parts[-1][1] if parts else self.out) from error
+        finally:
+            for part, _ in parts:
+                part.unlink(missing_ok=True)
+
+    def _join(self, records: Mapping[str, dict[str, Any]]) -> None:
+        """The pak of all batches: aside, synced, renamed."""
+        final, order = self.out / dfl_pak.NAME, sorted(records)
+        part = final.with_name(final.name + PART)
+        try:
+            with part.open("wb") as file:
+                dfl_pak.write(
+                    file, [(self._parts / f"{item}.list").read_bytes() for item in order],
+                    [size for item in order for size in records[item]["sizes"]],
+                    ((self._parts / f"{item}.data").read_bytes() for item in order))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, final)
+            sync_folder(self.out)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise disk_error(error, final) from error
+
+    def _tell(self, records: Mapping[str, dict[str, Any]], consents: list[str]) -> None:
+        """The file of records: a line about the set, then one for each face. It says that the export is whole."""
+        head = self.faceset.header
+        about = {"format": FORMAT, "consent": head.consent, "person": head.person, "consents": consents,
+                 "sources": [dataclasses.asdict(dataclasses.replace(s, settings={}, facts={})) for s in head.sources]}
+        final = self.out / SIDECAR
+        part = final.with_name(final.name + PART)
+        try:
+            with part.open("wb") as file:
+                file.write(_line(about))
+                for item in sorted(records):
+                    file.write((self._parts / f"{item}.lines").read_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, final)
+            sync_folder(self.out)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise disk_error(error, final) from error
+
+    def _read(self, todo: list[Item]) -> Generator[tuple[Item, list[tuple[Row, str, bytes | FileRefused]]], None, None]:
+        for item in todo:
+            found: list[tuple[Row, str, bytes | FileRefused]] = []
+            for row, name in item.payload:
+                try:
+                    found.append((row, name, self.faceset.files.read(row.path)))
+                except FileRefused as error:
+                    found.append((row, name, error))
+            yield item, found
+
+
+def _made(batch: list[tuple[Row, str, bytes | FileRefused]], faceset: Faceset) -> Result:
+    result, own = Result(), faceset.consent
+    for row, name, data in batch:
+        try:
+            if isinstance(data, FileRefused):
+                raise data
+            out, anew, smaller = leaving(data, name, row.consent or own, faceset.path / row.path)
+        except (FacewrightError, ValueError, TypeError, LookupError, cv2.error) as error:
+            why = getattr(error, "why", "") or getattr(error, "what", "") or str(error)[:200]
+            result.refused.append((row.path, why))
+            continue
+        result.out.append(out)
+        result.coded_anew += [row.path] if anew else []
+        result.smaller_masks += smaller
+    return result
+
+
+def leaving(data: bytes, name: str, consent: str = "", where: object = None) -> tuple[Out, bool, bool]:
+    """A face file of ours -> (one of DeepFaceLab's, whether its picture was coded anew, whether its mask was).
+
+    Raises FileRefused (damaged), ValueError (more than such a file holds).
+    """
+    picture, face, mask_png, original = record.undress(data, where)
+    if mask_png is not None:
+        record.cut(mask_png, where)
+    if original is not None and _untouched(face, mask_png):
+        picture = opened(original).picture
+    elif original is not None:  # our crop leaves, and nothing that was said of the frame holds for it
+        assert face.foreign is not None
+        face = dataclasses.replace(face, foreign={**face.foreign, "of": {}})
+    stated = facts_of(face, mask_png)
+    found, anew = opened(picture), False
+    if not found.opens_there or picture.rfind(b"\xff\xd9") < 0:
+        found, anew = opened(_coded(record.decode_image(picture, where))), True
+    payload, smaller = dumps(stated), False
+    for limit in _SMALLER_MASKS:
+        if len(payload) <= PAYLOAD_BYTES:
+            break
+        stated, smaller = shrunk(stated, limit), True
+        payload = dumps(stated)
+    told: dict[str, Any] = {"face_id": face.face_id, "name": name, "consent": consent, "person": face.person}
+    if face.foreign is None:
+        told["face"] = json.loads(facejson.to_json(face))
+    entry = dfl_pak.entry(name.rpartition("/")[2], name.rpartition("/")[0], found.size_px, stated)
+    return Out(name, with_payload(found, payload), entry, _line(told), consent), anew, smaller
+
+
+def _line(told: dict[str, Any]) -> bytes:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _untouched(face: Face, mask_png: bytes | None) -> bool:
+    """Whether a face that was cut out of a whole frame is still as it came."""
+    assert face.foreign is not None
+    now, then = digests(face, mask_png), face.foreign["of"]
+    return all(now[aspect] == then[aspect] for aspect in ("cut", "points"))
+
+
+def _coded(image: np.ndarray) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def _names(faceset: Faceset, rows: list[Row]) -> Iterator[str]:
+    """As they were called where they came from; else the frame's name and the face's place in it, before that the film
+    where the set has several, and a folder a person where it shows several. Unique in any case."""
+    namer, films = faceset.namer(), {row.source_sha256 for row in rows}
+    several = len({namer(row) for row in rows}) > 1
+    used: set[str] = set()
+    for row in rows:
+        face = faceset.face(row.face_id)
+        there = face.foreign if face.foreign is not None and face.foreign.get("program") == PROGRAM else None
+        if there is not None:
+            name = _as_jpeg(str(there["name"]))
+        else:
+            stem = Path(frame_name(face)).stem
+            film = f"{Path(row.source_file).stem}_" if len(films) > 1 else ""
+            person = f"{namer(row)}/" if several and namer(row) else ""
+            name = f"{person}{film}{stem}_{row.ordinal}.jpg"
+        whole, number = name, 1
+        while whole.lower() in used:  # some disks do not tell A from a
+            number += 1
+            whole = f"{name.removesuffix('.jpg')}-{number}.jpg"
+        used.add(whole.lower())
+        yield whole
+
+
+def _as_jpeg(name: str) -> str:
+    """Only this spelling is known as a face file there."""
+    return name if name.endswith(".jpg") else f"{name.rpartition('.')[0] or name}.jpg"
+

@@ -1,0 +1,359 @@
+"""Step: DeepFaceLab's faces -> a faceset. One item is some 64 faces of whole frames, committed with one folder.
+
+Pictures stay byte for byte; what the files say is kept to the last bit (dfl_facts). A file that cannot be read is named
+with its reason and passed over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from facewright.core.errors import DiskRefused, FacewrightError, FileRefused, Mismatch
+from facewright.core.step import Item, Likeness, Work
+from facewright.faces.face import face_id
+from facewright.faceset import header as header_file
+from facewright.faceset.ahead import ahead
+from facewright.faceset.dfl_faces import NO_FACTS, Read, made, picture_of, read
+from facewright.faceset.dfl_file import opened
+from facewright.faceset.dfl_frames import Frames
+from facewright.faceset.dfl_places import Entry, Place, is_debug, look, numbered
+from facewright.faceset.faceset import Faceset
+from facewright.faceset.header import Header
+from facewright.faceset.settings import BATCH_FACES, FacesImportSettings
+from facewright.faceset.store import Writer, chunk_folder, foreign_files, is_faceset, writing
+
+_CONFIRMED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A face file and the frame it is of: index there, place among the frame's faces."""
+
+    entry: Entry
+    frame_name: str
+    frame_index: int
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Faces that are committed together."""
+
+    frames: Frames
+    faces: tuple[Placed, ...]
+
+    @property
+    def start(self) -> int:
+        """The first frame's number: names the folder."""
+        return self.faces[0].frame_index
+
+
+@dataclass(slots=True)
+class Result:
+    """One batch before it is on disk. files: (name, bytes); refused: (name there, why)."""
+
+    files: list[tuple[str, bytes]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    kinds: list[tuple[str, int]] = field(default_factory=list)
+
+    def count(self, word: str, number: int = 1) -> None:
+        """Remember something that happened `number` times."""
+        self.counts[word] = self.counts.get(word, 0) + number
+
+
+class ImportStep:
+    """Bring the faces at `src` (folder, pak, meta.dat) into the folder `faceset`. frames: the film or folder of
+    pictures that they were cut from, "" where it is not at hand. person, consent: kept in every face; names of people's
+    sub-folders come before `person`."""
+
+    stage = "import_faces"
+    settings: FacesImportSettings
+
+    def __init__(
+        self, src: str, faceset: str, settings: FacesImportSettings | None = None, frames: str = "", person: str = "",
+        consent: str = "",
+    ) -> None:
+        self.src, self.folder = Path(src).resolve(), Path(faceset).resolve()
+        self.settings = settings or FacesImportSettings()
+        self.film = str(Path(frames).resolve()) if frames else ""
+        self.person, self.consent = person, consent
+        self._writer: Writer | None = None
+
+    def home(self) -> Path:
+        """The faceset's folder."""
+        return self.folder
+
+    def args(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-able."""
+        return {"src": str(self.src), "faceset": str(self.folder), "frames": self.film, "person": self.person,
+                "consent": self.consent}
+
+    def likenesses(self) -> list[Likeness]:
+        """None: taking faces in changes no picture; the faces ask for their person when they are used."""
+        return []
+
+    def inputs(self) -> dict[str, str]:
+        """What lies there, by names, sizes and frames; and the film."""
+        return {"faces": self._digest, **({"frames": self.frames[0][0].sha256} if self.film else {})}
+
+    @cached_property
+    def place(self) -> Place:
+        """What is there. Raises FileRefused, NothingFound."""
+        return look(self.src)
+
+    @cached_property
+    def frames(self) -> list[tuple[Frames, list[Placed]]]:
+        """The frames' source, or one for each person's folder, with its faces in order. Raises FacewrightError."""
+        entries = list(self.place.entries)
+        if self.film:
+            frames = Frames.of(Path(self.film))
+            return [(frames, _placed(frames, entries))]
+        found = []
+        for person, group in groupby(entries, key=lambda one: one.person):
+            mine = list(group)
+            name = f"{self.place.label} ({person})" if person else self.place.label
+            frames = Frames(name, _made_up(person, mine[0]), numbered(sorted({_frame_name(e) for e in mine})))
+            found.append((frames, _placed(frames, mine)))
+        return found
+
+    def plan(self) -> list[Item]:
+        """One item per batch that the faceset does not hold yet. Raises FacewrightError."""
+        stored = header_file.load(self.folder)
+        strangers = foreign_files(self.folder)
+        if strangers and not is_faceset(self.folder):
+            raise DiskRefused(
+                f"{self.folder.name} is not an empty folder.", why=f"It holds {strangers[0]}.",
+                remedy="Name a new or empty folder for the faceset.", where=self.folder,
+            )
+        self._check(stored or Header())
+        items = []
+        for frames, placed in self.frames:
+            known = (stored or Header()).source(frames.sha256)
+            if known is not None and known.done:
+                continue
+            if known is None and self.film:
+                self._confirm(frames, placed)
+            batches = [Batch(frames, tuple(one)) for one in _batches(placed)]
+            items += [Item(f"{frames.sha256[:8]}:{number:06d}", batch) for number, batch in enumerate(batches)]
+        return items
+
+    def intact(self, item: Item, record: Mapping[str, Any]) -> bool:
+        """Whether what an earlier run committed for an item is still on disk."""
+        batch = item.payload
+        return record["faces"] == 0 or chunk_folder(self.folder, batch.frames.sha256, batch.start).is_dir()
+
+    def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Result]]:
+        """Results in order; a thread reads ahead."""
+        cv2.setNumThreads(1)
+        total = sum(len(placed) for _, placed in self.frames)
+        done = total - sum(len(item.payload.faces) for item in todo)
+        with ExitStack() as stack:
+            self._writer = stack.enter_context(Writer(self.folder))
+            stack.callback(self._forget_writer)
+            self._writer.sweep()
+            for item, batch in stack.enter_context(closing(ahead(self._read(todo)))):
+                if work.stop.at_once:
+                    return
+                result = self._made(item.payload, batch)
+                done += len(item.payload.faces)
+                work.progress(done, total, refused=len(result.refused))
+                yield item, result
+                if work.stop.asked:
+                    return
+
+    def commit(self, item: Item, result: Result) -> dict[str, Any]:
+        """Put one batch's files in place together."""
+        batch = item.payload
+        with self._writing() as writer:
+            if result.files:
+                writer.update_header(lambda stored: self._begun(stored, batch.frames, result))
+            writer.add_chunk(batch.frames.sha256, batch.start, result.files)
+        return {"faces": len(result.files), "refused": result.refused, "counts": result.counts,
+                "source": batch.frames.sha256}
+
+    def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
+        """Complete faceset.json and the index. Raises FileRefused: nothing there could be read."""
+        stored = header_file.load(self.folder) or Header()
+        there = [frames.name for frames, _ in self.frames if (s := stored.source(frames.sha256)) and s.done]
+        refused = [tuple(pair) for record in records.values() for pair in record["refused"]]
+        faces = sum(record["faces"] for record in records.values())
+        if not faces and not there:
+            raise FileRefused(f"Nothing in {self.src.name} could be read.", where=self.src,
+                              why=f"{refused[0][0]}: {refused[0][1]}" if refused else "",
+                              remedy="Name DeepFaceLab's folder `aligned`, or its faceset.pak.")
+        with Writer(self.folder) as writer:
+            writer.sweep()
+            head = writer.update_header(lambda before: self._ended(before, records))
+        counts: dict[str, int] = {}
+        for record in records.values():
+            for word, number in record["counts"].items():
+                counts[word] = counts.get(word, 0) + number
+        faceset = Faceset.open(self.folder)
+        return {
+            "faceset": str(self.folder), "imported": faces, "faces": len(faceset), "face_type": head.face_type,
+            "side_px": head.side_px, "people": sorted({row.person for row in faceset.rows() if row.person}),
+            "linked": bool(self.film), "already_there": there, "counts": counts, "notes": list(self.place.notes),
+            "refused": [list(pair) for pair in refused],
+        }
+
+    def _read(self, todo: list[Item]) -> Iterator[tuple[Item, list[tuple[Placed, Read | str]]]]:
+        for item in todo:
+            yield item, [(one, _read_one(one)) for one in item.payload.faces]
+
+    def _made(self, batch: Batch, found: list[tuple[Placed, Read | str]]) -> Result:
+        result = Result()
+        good: list[tuple[Placed, Read]] = []
+        for one, answer in found:
+            if isinstance(answer, Read):
+                good.append((one, answer))
+            elif answer.lower() == NO_FACTS.lower() and is_debug(one.entry):
+                result.count("debug pictures left out")
+            else:
+                result.refused.append((one.entry.name, answer))
+        sources = [batch.frames.place(one.frame_name) for one, _ in good]
+        for (one, _), source in zip(good, sources):
+            if source is None:
+                result.refused.append((one.entry.name, f"Its frame {one.frame_name!r} is not in {batch.frames.name}"))
+        whole = [(one, answer, source) for (one, answer), source in zip(good, sources) if source is not None]
+        for (one, answer, _), outcome in zip(whole, made([(answer, source, face_id(
+                source.sha256, source.frame_index, one.ordinal), one.entry.name, one.entry.person or self.person,
+                self.consent) for one, answer, source in whole])):
+            if isinstance(outcome, str):
+                result.refused.append((one.entry.name, outcome))
+                continue
+            face, data, suffix = outcome
+            result.files.append((face.face_id + suffix, data))
+            result.kinds.append((str(face.face_type), face.side_px))
+            for word in (*answer.counts, *(w for w in ("no_frame", "points_disagree") if w in face.flags)):
+                result.count(word)
+        return result
+
+    def _confirm(self, frames: Frames, placed: list[Placed]) -> None:
+        """Look at a few faces of the set and at the film. Raises Mismatch."""
+        step = max(len(placed) // _CONFIRMED, 1)
+        looked = []
+        for one in placed[::step]:
+            source, answer = frames.place(one.frame_name), _read_one(one)
+            if source is not None and isinstance(answer, Read) and "no_frame" not in answer.facts.flags:
+                looked.append((source.frame_index, answer))
+        if placed and not looked and not any(frames.place(one.frame_name) for one in placed):
+            raise Mismatch(f"No face in {self.src.name} is of a frame of {frames.name}.",
+                           why=f"Their frames are called {placed[0].frame_name!r} and so on.",
+                           remedy="Give the film or the folder of frames that they were taken from.", where=self.film)
+        shown = [(index, answer.facts.face_from_frame, picture_of(answer)) for index, answer in looked]
+        frames.confirm([(i, m, p) for i, m, p in shown if p is not None])
+
+    def _check(self, stored: Header) -> None:
+        """Whether these faces may join what is there. Raises Mismatch."""
+        for frames, _ in self.frames:
+            known = stored.source(frames.sha256)
+            if known is not None and known.settings.get("import") != self._digest:
+                raise Mismatch(
+                    f"Faces of {frames.name} are already in {self.folder.name}.",
+                    why="They came from other files than these, or from an extraction.",
+                    remedy="Import into a new folder.", where=self.folder,
+                )
+        new = any(stored.source(frames.sha256) is None for frames, _ in self.frames)
+        for word, there, given in (("consent", stored.consent, self.consent), ("person", stored.person, self.person)):
+            if new and there and given != there:
+                raise Mismatch(
+                    f"The faces in {self.folder.name} are under the {word} {there!r}; the new ones name "
+                    f"{given or 'none'!r}.", remedy=f"Add --{word} {there} if they are the same person's, else import "
+                    "into another folder.", where=self.folder,
+                )
+
+    def _begun(self, stored: Header, frames: Frames, result: Result) -> Header:
+        fresh = stored
+        if not stored.sources:
+            kind, side = max(result.kinds, key=result.kinds.count)
+            fresh = dataclasses.replace(stored, face_type=kind, side_px=side, consent=stored.consent or self.consent,
+                                        person=stored.person or self.person)
+        if fresh.source(frames.sha256) is not None:
+            return fresh
+        return fresh.with_source(frames.source({"import": self._digest}, False, {}))
+
+    def _ended(self, stored: Header, records: Mapping[str, dict[str, Any]]) -> Header:
+        for frames, _ in self.frames:
+            mine = [r for r in records.values() if r["source"] == frames.sha256]
+            if mine and not ((known := stored.source(frames.sha256)) and known.done):
+                facts = {"faces": sum(r["faces"] for r in mine), "refused": sum(len(r["refused"]) for r in mine)}
+                stored = stored.with_source(frames.source({"import": self._digest}, True, facts))
+        return stored
+
+    @cached_property
+    def _digest(self) -> str:
+        found = hashlib.sha256()
+        for one in self.place.entries:
+            size = one.size if one.size >= 0 else one.path.stat().st_size
+            found.update(f"{one.name}\0{size}\0{one.frame_name}\n".encode("utf-8", "surrogatepass"))
+        return found.hexdigest()
+
+    def _writing(self) -> AbstractContextManager[Writer]:
+        return writing(self.folder, self._writer)
+
+    def _forget_writer(self) -> None:
+        self._writer = None
+
+
+def _read_one(one: Placed) -> Read | str:
+    """A face file as read, or why it is refused."""
+    try:
+        answer = read(one.entry)
+    except FileRefused as error:
+        return error.why or error.what
+    except (ValueError, TypeError, LookupError, AttributeError, FacewrightError, cv2.error) as error:
+        text = str(error)[:200] or type(error).__name__
+        return text[:1].upper() + text[1:]
+    return answer
+
+
+def _frame_name(entry: Entry) -> str:
+    """Faces that name no frame are a frame each, called as they are themselves."""
+    return entry.frame_name or entry.name.rpartition("/")[2]
+
+
+def _placed(frames: Frames, entries: list[Entry]) -> list[Placed]:
+    """Faces in the order of their frames, those of one frame in the order of their names."""
+    rows = []
+    for at, entry in enumerate(entries):
+        source = frames.place(_frame_name(entry))
+        rows.append((source.frame_index if source is not None else -1, at, entry))
+    found: list[Placed] = []
+    for index, group in groupby(sorted(rows, key=lambda row: row[:2]), key=lambda row: row[0]):
+        found += [Placed(entry, _frame_name(entry), index, place) for place, (_, _, entry) in enumerate(group)]
+    return found
+
+
+def _batches(placed: list[Placed]) -> Iterator[list[Placed]]:
+    """Some 64 faces each; a frame is never divided."""
+    batch: list[Placed] = []
+    for _, group in groupby(placed, key=lambda one: one.frame_index):
+        frame = list(group)
+        if batch and len(batch) + len(frame) > BATCH_FACES:
+            yield batch
+            batch = []
+        batch += frame
+    if batch:
+        yield batch
+
+
+def _made_up(person: str, first: Entry) -> str:
+    """The digest that stands for an unknown film: of the first face's picture, without its facts."""
+    try:
+        data = first.read()
+        picture = opened(data).picture
+    except (FileRefused, ValueError):
+        picture = first.name.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(b"DeepFaceLab\0" + person.encode("utf-8", "surrogatepass") + b"\0" + picture).hexdigest()
+

@@ -79,3 +79,25 @@ def test_clean_refuses_what_it_does_not_know(cli, dst):
     assert cli("faces", "clean", dst, "--filters", "ugly").code == 2
     assert cli("faces", "clean", dst, "--apply", "--tag").code == 2
     assert cli("faces", "clean", dst / "nowhere").code == 2
+
+
+def test_coverage_in_words_numbers_and_a_picture(cli, world, tmp_path):
+    said = cli("faces", "coverage", world.src, world.dst, "--picture", tmp_path / "map.png")
+    assert said.code == 0
+    assert "warning:" in said.out
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+    told = cli("faces", "coverage", world.src, world.dst, "--json").json()
+    assert set(told) >= {"source", "target", "compared", "advice"}
+    alone = cli("faces", "coverage", world.src, "--json").json()
+    assert alone["compared"] is None
+
+
+def test_by_origin_and_compile(cli, dst, tmp_path):
+    rows = cli("faces", "by-origin", dst, "--json").json()
+    film, count = rows[0]["film"], len(Faceset.open(dst))
+    assert film in cli("faces", "by-origin", dst).out
+    done = cli("faces", "compile", tmp_path / "out", dst, "--film", film, "--where", "frame_index=0:4")
+    assert done.code == 0
+    assert 0 < len(Faceset.open(tmp_path / "out")) <= 5 < count
+    assert cli("faces", "compile", tmp_path / "no", dst, "--film", "nowhere").code == 2
+    assert cli("faces", "compile", tmp_path / "no", dst, "--where", "beauty=1").code == 2

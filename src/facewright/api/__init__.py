@@ -4,7 +4,10 @@ Stages are imported inside the functions, so that asking for help loads none of 
 """
 
 from facewright.api.cleaning import (
+    faces_by_origin,
     faces_clean,
+    faces_compile,
+    faces_coverage,
     faces_park,
     faces_tag,
     faces_trash_empty,
@@ -126,12 +129,15 @@ __all__ = [
     "extractions",
     "faces_accept",
     "faces_again",
+    "faces_by_origin",
     "faces_check",
     "faces_clean",
     "faces_collage_in",
     "faces_collage_out",
+    "faces_compile",
     "faces_consent",
     "faces_copy",
+    "faces_coverage",
     "faces_debug",
     "faces_enhance",
     "faces_export",

@@ -86,6 +86,57 @@ def faces_clean(
     return report | done | {"applied": how == APPLY}
 
 
+def faces_coverage(
+    source: Path, target: Path | None = None, *, source_person: str = "", target_person: str = "",
+    picture: Path | None = None, on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """What the source shows (its parked faces aside) and, of what the target shows, lacks; with advice.
+
+    picture: a PNG of it. Raises NothingFound, FileRefused.
+    """
+    from facewright.core.files import make_folder, write_atomic
+    from facewright.faceset.advice import advise
+    from facewright.faceset.coverage import compare, facts, portrait
+    from facewright.faceset.coverage_map import draw
+    from facewright.faceset.faceset import Faceset
+
+    ours = portrait(Faceset.open(source), source_person, parked=False, progress=_telling(on_event))
+    found: dict[str, Any] = {"source": facts(ours), "target": None, "compared": None}
+    if target is not None:
+        theirs = portrait(Faceset.open(target), target_person, progress=_telling(on_event))
+        found |= {"target": facts(theirs), "compared": compare(ours, theirs)}
+    found["advice"] = advise(found["source"], found["compared"], found["target"])
+    if picture is not None:
+        make_folder(picture.parent)
+        write_atomic(picture, draw(found["source"], found["target"], found["compared"], found["advice"]))
+        found["picture"] = str(picture)
+    return found
+
+
+def faces_by_origin(faceset: Path) -> list[dict[str, Any]]:
+    """Where a set's faces come from: one row a film or folder (and shot), in order."""
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.origins import origins
+
+    return origins(Faceset.open(faceset))
+
+
+def faces_compile(
+    out: Path, facesets: Sequence[Path], *, films: Sequence[str] = (), person: str = "", flags: Sequence[str] = (),
+    where: Sequence[str] = (), on_event: OnEvent = _silent,
+) -> dict[str, Any]:
+    """A new set of chosen faces of others, copied with all they carry; each keeps its consent.
+
+    films: names (or their ends) of films and folders; where: `yaw_deg=-30:30`, `shot=2`. Raises NothingFound,
+    SettingRefused (no such column), what copying raises.
+    """
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.origins import Choice, compile_set
+
+    choice = Choice.of(films, person, flags, where)
+    return compile_set(out, [Faceset.open(one) for one in facesets], choice, _telling(on_event))
+
+
 def faces_trash_list(faceset: Path, name: str = "") -> list[dict[str, Any]]:
     """What was taken out of a faceset and can come back, oldest first; `name`: that operation. Raises NothingFound."""
     from facewright.faceset.faceset import Faceset

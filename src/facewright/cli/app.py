@@ -17,6 +17,7 @@ import typer.core
 from facewright import __version__
 from facewright.cli import (
     cleaning,
+    coverage,
     editing,
     exchange_sets,
     jobs,
@@ -65,7 +66,7 @@ app = typer.Typer(
     add_completion=False,
 )
 for _room in (
-    work, video, recipes, models, look, review, sorting, people, cleaning, packing,
+    work, video, recipes, models, look, review, sorting, people, cleaning, coverage, packing,
     editing, exchange_sets, masks, trust, jobs,
 ):  # fmt: skip
     _room.register(app)

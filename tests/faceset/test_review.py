@@ -254,6 +254,46 @@ def test_sheets_show_frames_or_crops(folder, world, tmp_path):
         api.faces_sheet(folder, tmp_path / "none.png", flag="nonsense")
 
 
+def test_decisions_go_along_into_other_sets_and_never_over_those_there(world, folder, tmp_path):
+    second = Path(shutil.copytree(world[1], tmp_path / "second"))
+    api.faces_accept(second, ["20", "0-2"])
+    api.faces_skip(second, ["3", "10"])
+    api.faces_skip(folder, ["0"])
+    assert verdicts.take_over(folder, second) == {"accepted": 3, "skipped": 2}
+    assert verdicts.take_over(folder, second) == {"accepted": 0, "skipped": 0}
+    found = states_of(folder)
+    assert [found[n] for n in (0, 1, 2, 3, 10, 20, 17)] == ["skipped", "accepted", "accepted", "skipped", "skipped",
+                                                          "accepted", "no_face"]
+    third = api.faces_copy(second, tmp_path / "third", settings={})
+    assert third["decisions"] == 6
+    assert states_of(tmp_path / "third") == states_of(second)
+
+
+def test_a_packed_set_is_reviewed_and_not_decided_about(folder, tmp_path):
+    api.faces_skip(folder, ["3"])
+    api.faces_pack(folder, tmp_path / "set.faces", settings={})
+    assert states_of(tmp_path / "set.faces") == states_of(folder)
+    assert api.faces_sheet(tmp_path / "set.faces", tmp_path / "packed.png", limit=5)["faces"] == 5
+    with pytest.raises(Mismatch):
+        api.faces_skip(tmp_path / "set.faces", ["10"])
+
+
+def test_sixty_thousand_faces_in_a_few_seconds(folder, monkeypatch):
+    api.faces_accept(folder, ["0"])
+    rows = list(Faceset.open(folder).rows())
+    many = [dataclasses.replace(rows[0], frame_index=n, face_id=f"{rows[0].face_id[:9]}{n:07d}_0", path=f"{n}.jpg")
+            for n in range(60_000)]
+    monkeypatch.setattr(Faceset, "rows", lambda self, **query: iter(many))
+    deed = decisions.Deed(1, "accept", {rows[0].source_sha256: ((0, 59_999),)}, tuple(row.face_id for row in many))
+    film = review.Film(rows[0].source_sha256, "film.mp4", np.arange(60_000), {}, {}, 25.0)
+    monkeypatch.setattr(review, "films", lambda faceset, name="": [film])
+    monkeypatch.setattr(review, "read_head", lambda files, path: (make_face(0), False))
+    began = time.process_time()
+    found = list(review.states(Faceset.open(folder), decided=decisions.Decisions((deed,))))
+    assert {one.state for one in found} == {"accepted"}
+    assert time.process_time() - began < 10
+
+
 def test_debug_pictures_lie_in_a_folder_of_their_own(folder, world, tmp_path):
     before = {p: p.read_bytes() for p in (folder / "faces").rglob("*.jpg")}
     done = api.faces_debug(folder, tmp_path / "debug")

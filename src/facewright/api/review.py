@@ -240,10 +240,10 @@ def _film(faceset: Path, film: str) -> tuple[str, list[Path]]:
 
 def films_at_hand(faceset: Path, given: Sequence[Path] = ()) -> Any:
     """The films that are at hand: those given, and those that extractions of this faceset were made from."""
-    from facewright.faceset import header
+    from facewright.faceset.faceset import Faceset
     from facewright.faceset.films import Films
 
-    return Films(header.load(faceset) or header.Header(), places_at_hand(faceset), given)
+    return Films(Faceset.open(faceset, refresh=False).header, places_at_hand(faceset), given)
 
 
 def places_at_hand(faceset: Path) -> list[Path]:

@@ -26,6 +26,7 @@ from facewright.faceset.moving import BATCH_FACES, Receiver, check_place
 from facewright.faceset.settings import ChoiceSettings
 from facewright.faceset.store import Writer, writing
 from facewright.faceset.trash import name_for, take_out
+from facewright.faceset.verdicts import take_over
 
 
 class CopyStep:
@@ -122,12 +123,14 @@ class CopyStep:
         self._receiver = None
         out = Faceset.open(self.out)
         types = out.info().face_types
+        decided = [take_over(self.out, source) for source in self.sources]
         moved = [self._take_out(number, records) for number in range(len(self.sources))] if self.move else []
         parts = [records[name] for name in sorted(records)]
         return {
             "faceset": str(self.out), "from": list(map(str, self.sources)), "faces": len(out),
             "copied": sum(r["new"] for r in parts), "moved": sum(moved),
             "already there": sum(len(r["paths"]) - r["new"] for r in parts), "face_types": types,
+            "decisions": sum(sum(one.values()) for one in decided),
             "replaced": [path for r in parts for path in r["replaced"]],
             "kept": [list(pair) for r in parts for pair in r["kept"]],
             "refused": [list(pair) for r in parts for pair in r["refused"]],

@@ -14,9 +14,9 @@ from facewright.faceset.drawing import crop_picture, frame_picture
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import read_head
 from facewright.faceset.films import Films
+from facewright.faceset.header import NAME
 from facewright.faceset.index import Row
 from facewright.faceset.sheet import coded, sheet
-from facewright.faceset.store import is_faceset
 
 LEAST_SIDE_PX = 320
 _LONG_SIDE_PX = 1600
@@ -32,7 +32,7 @@ def write(
     counted. The faceset stays as it is; pictures of the same name in `out` are replaced. Raises DiskRefused (`out` lies
     in a faceset; the disk).
     """
-    _refuse_faceset(out)
+    _refuse_faceset(out, faceset.path)
     make_folder(out)
     written, refused = 0, dict[str, str]()
     pictures = _faces(faceset, rows, refused) if films is None else _frames(faceset, rows, films, refused)
@@ -80,11 +80,11 @@ def _frames(
         yield f"{sha256[:8]}_{frame:07d}.jpg", frame_picture(picture.image, faces, _LONG_SIDE_PX)
 
 
-def _refuse_faceset(out: Path) -> None:
+def _refuse_faceset(out: Path, faceset: Path) -> None:
     """Pictures with lines in them must never be taken for faces."""
     whole = out.resolve()
     for place in (whole, *whole.parents):
-        if is_faceset(place):
+        if place == faceset.resolve() or (place / NAME).is_file():
             raise DiskRefused(
                 f"{out.name} lies in the faceset {place.name}.", why="Debug pictures are no faces.",
                 remedy="Name a folder outside of it.", where=out)

@@ -21,6 +21,7 @@ from facewright.core.errors import DiskRefused
 from facewright.core.files import FolderLock, make_folder, read_file, write_atomic
 from facewright.core.journal import Journal
 from facewright.core.ulid import new_ulid
+from facewright.faceset.files import files_at, refuse_packed
 from facewright.faceset.store import PRIVATE, REVIEW
 
 Do = Literal["accept", "skip", "reopen", "place", "again"]
@@ -84,11 +85,12 @@ def _after(deed: Deed, before: Deed | None) -> Deed | None:
 
 
 def read(faceset: Path) -> Decisions:
-    """What review.jsonl says. Raises FileRefused: no plain file, unreadable, too large."""
-    path = faceset / REVIEW
-    if not path.exists():
+    """What review.jsonl says, of a folder or a packed faceset. Raises FileRefused: no plain file, unreadable, too
+    large."""
+    data = files_at(faceset).small(REVIEW)
+    if data is None:
         return Decisions()
-    lines, lost, _ = _lines(read_file(path, limit_bytes=_LIMIT_BYTES))
+    lines, lost = _lines(data)
     return _replayed([record for record, _ in lines], lost)
 
 
@@ -132,8 +134,9 @@ class Desk:
 def deciding(faceset: Path) -> Iterator[Desk]:
     """Hold the decisions for writing. A lock of its own: one can decide while an extraction runs.
 
-    Raises DiskRefused: another process decides at this moment; the disk refuses.
+    Raises DiskRefused: another process decides at this moment; the disk refuses. Mismatch: the faceset is packed.
     """
+    refuse_packed(faceset)
     make_folder(faceset / PRIVATE)
     lock = FolderLock(faceset / PRIVATE / "review.lock")
     if not lock.acquire():
@@ -166,11 +169,10 @@ def _stamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _lines(data: bytes) -> tuple[list[tuple[dict[str, Any], bytes]], int, bool]:
-    """(record, line) of every sound line, how many are damaged, whether a torn tail is left (nobody's: it was never
-    acknowledged)."""
+def _lines(data: bytes) -> tuple[list[tuple[dict[str, Any], bytes]], int]:
+    """(record, line) of every sound line, and how many are damaged; a torn tail was never acknowledged, nor counts."""
     found, lost = list[tuple[dict[str, Any], bytes]](), 0
-    whole, _, tail = data.rpartition(b"\n")
+    whole = data.rpartition(b"\n")[0]
     for line in whole.split(b"\n") if whole else []:
         crc, _, body = line.partition(b" ")
         body += b"\n"
@@ -183,7 +185,7 @@ def _lines(data: bytes) -> tuple[list[tuple[dict[str, Any], bytes]], int, bool]:
             found.append((record, line + b"\n"))
         except (ValueError, RecursionError):
             lost += 1
-    return found, lost, bool(tail)
+    return found, lost
 
 
 def _mended(faceset: Path) -> int:
@@ -192,7 +194,7 @@ def _mended(faceset: Path) -> int:
     if not path.exists():
         return 0
     data = read_file(path, limit_bytes=_LIMIT_BYTES)
-    lines, lost, _ = _lines(data)
+    lines, lost = _lines(data)
     if lost:
         kept = make_folder(faceset / PRIVATE / "damaged") / f"{new_ulid()}-{REVIEW}"
         write_atomic(kept, data)

@@ -124,6 +124,7 @@ def states(
     """
     decided = decisions.read(faceset.path) if decided is None else decided
     name = faceset.namer()
+    right = {deed.number: frozenset(deed.faces) for deed in decided.deeds if deed.do == "accept"}
     for one in films(faceset, film):
         rows = [row for row in faceset.rows(source_sha256=one.sha256) if not person or name(row) == person]
         by_frame: dict[int, list[Row]] = {}
@@ -133,7 +134,10 @@ def states(
         times = _times(faceset, one, rows)
         for deed, frame, time_s in zip(decided.of_frames(one.sha256, one.looked), one.looked.tolist(), times.tolist()):
             here = tuple(by_frame.get(frame, ()))
-            yield FrameState(one.sha256, one.name, frame, time_s, *_state(one, frame, here, deed, odd), here)
+            known = right.get(deed.number, frozenset()) if deed is not None else frozenset()
+            fresh = deed is not None and any(row.face_id not in known and not by_hand(row) for row in here)
+            state = _state(one, frame, here, deed, odd, fresh=fresh)
+            yield FrameState(one.sha256, one.name, frame, time_s, *state, here)
 
 
 def counted(found: Iterator[FrameState], wanted: Sequence[State]) -> tuple[list[FrameState], dict[str, dict[str, int]]]:
@@ -147,7 +151,7 @@ def counted(found: Iterator[FrameState], wanted: Sequence[State]) -> tuple[list[
 
 
 def _state(
-    film: Film, frame: int, rows: tuple[Row, ...], deed: Deed | None, odd: set[str]
+    film: Film, frame: int, rows: tuple[Row, ...], deed: Deed | None, odd: set[str], *, fresh: bool
 ) -> tuple[State, tuple[str, ...], str]:
     if deed is not None and deed.do == "skip":
         return "skipped", (), "user"
@@ -155,7 +159,6 @@ def _state(
         if frame in film.damaged:
             return "damaged", (film.damaged[frame],), ""
         return "no_face", (film.missed.get(frame, _LOST if film.missed else _UNTOLD),), ""
-    fresh = deed is not None and any(row.face_id not in deed.faces and not by_hand(row) for row in rows)
     if deed is not None and not fresh:
         return "accepted", (), "user"
     words = [word for row in rows for word in flag_doubts(row)]

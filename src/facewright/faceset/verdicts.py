@@ -13,7 +13,7 @@ from facewright.core.errors import NothingFound, SettingRefused
 from facewright.faceset import decisions, edits
 from facewright.faceset.decisions import Decisions, Deed, Do
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.review import Film, FrameState, State, one_film, states
+from facewright.faceset.review import Film, FrameState, State, films, one_film, states
 
 MOST_FRAMES = 10_000_000
 """Of one command: a slip of the finger in a range is refused, not obeyed."""
@@ -80,6 +80,38 @@ def undo(folder: Path) -> dict[str, Any]:
 def redo(folder: Path) -> dict[str, Any]:
     """Let the latest one that was undone hold again; a new decision ends this. Raises NothingFound."""
     return _turn(folder, "redo", lambda now: now.undone, edits.redo)
+
+
+def take_over(folder: Path, other: Path) -> dict[str, int]:
+    """Write down here what was accepted or skipped in another set of the same films, for frames that nobody has decided
+    about here; what was said here stays. Doing it twice adds nothing. Returns how many frames of each."""
+    faceset, source = Faceset.open(folder), Faceset.open(other)
+    said, theirs = decisions.read(folder), decisions.read(other)
+    if not theirs.deeds:
+        return {"accepted": 0, "skipped": 0}
+    ids = {row.face_id for row in faceset.rows()}
+    found: dict[Do, dict[str, list[int]]] = {"accept": {}, "skip": {}}
+    faces: list[str] = []
+    named: dict[str, list[str]] = {}
+    for face in {face for deed in theirs.deeds if deed.do == "accept" for face in deed.faces} & ids:
+        named.setdefault(face.rpartition("_")[0], []).append(face)
+    known = {film.sha256: film for film in films(faceset)}
+    for film in films(source):
+        here = known.get(film.sha256)
+        if here is None:
+            continue
+        mine = {frame: deed for frame, deed in zip(here.looked.tolist(), said.of_frames(film.sha256, here.looked))}
+        for frame, deed in zip(film.looked.tolist(), theirs.of_frames(film.sha256, film.looked)):
+            if deed is not None and frame in mine and mine[frame] is None:
+                found[deed.do].setdefault(film.sha256, []).append(frame)
+                faces += sorted(named.get(f"{film.sha256[:8]}_{frame:07d}", ()))
+    if any(found.values()):
+        with decisions.deciding(folder) as desk:
+            for do, frames in found.items():
+                if frames:
+                    desk.add(do, frames, faces if do == "accept" else [], {"from": other.name})
+    counts = {do: sum(map(len, frames.values())) for do, frames in found.items()}
+    return {"accepted": counts["accept"], "skipped": counts["skip"]}
 
 
 def _turn(

@@ -20,8 +20,9 @@ from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFo
 from facewright.core.step import Work
 from facewright.faceset import header, record
 from facewright.faceset.cut import cut_crop, fixed_point, sharpness
-from facewright.faceset.extract import NO_FACE, ONLY_LEFT_OUT, ExtractStep, estimate_side
+from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.looking import NO_FACE, ONLY_LEFT_OUT, estimate_side
 from facewright.faceset.settings import ExtractSettings
 from facewright.image.geometry import apply_affine
 

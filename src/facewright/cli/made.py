@@ -117,7 +117,7 @@ def extracted(data: Mapping[str, Any]) -> str:
     faceset, people = data["faceset"], data.get("people") or []
     of = f" of {count(len(people), 'person', 'people')}" if people else ""
     show.result(
-        f"{count(data['faces'], 'face')}{of} in {show.name_of(faceset)} ({data['face_type']}, {data['side_px']} px)"
+        f"{count(data['faces'], 'face')}{of} in {show.name_of(faceset)} ({data['face_type']}, {_sides(data)} px)"
     )
     there = set(data.get("already_there") or ())
     for name, facts in (data.get("films") or {}).items():
@@ -134,8 +134,20 @@ def extracted(data: Mapping[str, Any]) -> str:
     return "facewright train quick96" + ("" if in_project(faceset) else " RUN --src FACESET --dst FACESET")
 
 
+def _sides(data: Mapping[str, Any]) -> str:
+    """`512`, or `256..784` where faces have sides of their own."""
+    sides = sorted(int(side) for side in data.get("sides_px") or (data["side_px"],))
+    return f"{sides[0]}..{sides[-1]}" if len(sides) > 1 else str(sides[0] if sides else data["side_px"])
+
+
 def _film(facts: Mapping[str, Any]) -> str:
     bits = [f"{count(facts['faces'], 'face')} in {count(facts['frames'], 'frame')}"]
+    rescued = (facts.get("second_look") or {}).get("found", 0)
+    if rescued:
+        bits.append(f"{count(rescued, 'frame')} at the second look")
+    shots = len(facts.get("shots") or ())
+    if shots > 1:
+        bits.append(f"{shots:,} shots")
     missing = facts.get("frames_without_face", 0)
     if missing:
         why = ", ".join(f"{reason} {number}" for reason, number in facts["reasons"].items())

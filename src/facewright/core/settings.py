@@ -115,7 +115,9 @@ def _kind(annotation: Any) -> tuple[type, tuple[Any, ...]]:
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
         inner = [a for a in get_args(annotation) if a is not type(None)]
-        return _kind(inner[0])
+        # A number or a word (`--resolution auto`): typed as text, made the one or the other by the class's validator.
+        words = len(inner) > 1 and any(get_origin(a) is Literal for a in inner)
+        return (str, ()) if words else _kind(inner[0])
     if origin is Literal:
         choices = get_args(annotation)
         return type(choices[0]), choices

@@ -69,8 +69,14 @@ class Face:
     mesh_px (468, 3) int16 = frame px * mesh_scale (z likewise, negative toward the camera); points_px (68, 2)
     float32 raw iBUG-order points *after* the landmark correction; edited_px, smoothed_px the same when set: the
     last set one counts (`points`). face_from_frame (3, 3) float64 maps frame px to crop px of side `side_px`.
-    flags: quality words such as "profile", "low_presence", "second_look", "crop_leaves_frame"; words of people and of
-    cleaning (faceset/marks.py): "parked" (training leaves it out), "good", "keep", "blurry" and so on.
+    flags: words about it. Of extraction, on the detector: "low_score" (below the middle of its usual and its sure
+    limit), "second_look" (found only when looked again), "other_detector" (then by another one), "box_too_small" (the
+    full-face crop of its points covers over four times its box); on the points: "low_presence" (the mesh is not sure
+    that this is a face), "five_points" (placed by the detector's five), "profile" (turned by 60 degrees or more, where
+    the far side's points slide inward), "profile_unaligned" (that, and placed by five points), "passes_disagree" (two
+    passes of the mesh disagree), "position_jump", "size_jump" (it leaps out of its track); on the frame: "cut_off" (the
+    face reaches out of it), "crop_leaves_frame" (only the crop does). Of people and of cleaning (faceset/marks.py):
+    "parked" (training leaves it out), "good", "keep", "blurry" and so on.
     polygons: tuple of (kind, (N,2) float32) in crop px, kind 1 include, 0 exclude. mask_by: what made the stored
     mask (identity of the masker), "" when none is stored or nobody noted it. foreign: what another program's file said
     beyond all this, JSON-able (faceset/dfl_facts.py), so that an export gives it back.

@@ -6,19 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facewright.core.weights import WEIGHTS
 from facewright.faces.align import pose_deg
 from facewright.faces.candidates import Candidate, Memory, choose, rivals, same_head, sure
-from facewright.faces.detect import Detector, make_detector
+from facewright.faces.detect import Detector, detector_net, make_detector, second_detector
 from facewright.faces.face import Detection
 from facewright.faces.five_points import landmarks_from_hint
 from facewright.faces.landmark import Landmarker, Landmarks, make_landmarker
-from facewright.faces.settings import DETECTORS, DetectSettings
+from facewright.faces.settings import DetectSettings
 from facewright.faces.views import View, eight_bit, enlarged, look, shrunk, tiles, turned
 from facewright.media.frame import Frame
 
 PROFILE_YAW_DEG = 60.0
 """From here on the mesh's far side slides inward (measured); a face that only five points hold is then a profile."""
+
+UNSTEADY = 0.10
+"""Passes of the mesh that disagree by more (over the outer eye corners' distance): on the synthetic heads such points
+are 2.6 times as far from the truth as the others; talking heads in the open stay under 0.06."""
 
 _NEAR_FRAMES = 2
 
@@ -27,8 +30,8 @@ _NEAR_FRAMES = 2
 class FoundFace:
     """One face of one frame, all in frame px. pose_deg: yaw, pitch, roll.
 
-    flags: "low_presence" (points not to be relied on), "five_points" (points placed by the detector's five),
-    "profile_unaligned" (the same, turned past about 60 degrees), "second_look".
+    flags: "low_presence", "five_points", "profile_unaligned", "passes_disagree", "low_score", "second_look",
+    "other_detector"; `Face` says what they mean.
     """
 
     detection: Detection
@@ -57,6 +60,11 @@ class FaceFinder:
         self.detector_name, self._detector = make_detector(self.settings.detector, threads=self.settings.net_threads)
         self._landmarker: Landmarker = make_landmarker(threads=self.settings.net_threads)
         self._score = self.settings.score or self._detector.score
+        other = second_detector(self.detector_name, self.settings.second_detector) if self.settings.second_look else ""
+        self._second_name = other
+        self._second: Detector | None = None
+        if other:
+            detector_net(other)  # a name that is none is told now, its net is loaded when it is needed
 
     @property
     def detector(self) -> Detector:
@@ -66,20 +74,18 @@ class FaceFinder:
     @property
     def nets(self) -> tuple[tuple[str, str], ...]:
         """(part, net id) of the nets that place a face: `("detector", "yunet:104ee26c")`, `("landmarks", ...)`."""
-        names = DETECTORS.plug(self.detector_name).weights
-        digest = f":{WEIGHTS[names[0]].sha256[:8]}" if names and names[0] in WEIGHTS else ""
-        return ("detector", self.detector_name + digest), ("landmarks", self._landmarker.net)
+        return ("detector", detector_net(self.detector_name)), ("landmarks", self._landmarker.net)
 
     def find(self, frames: list[Frame]) -> list[list[FoundFace]]:
         """The faces of each frame, from image left to right. One call = one chunk: memory starts afresh."""
         images = [eight_bit(f.image) for f in frames]
         indices = [f.index for f in frames]
         views = [shrunk(image, self.settings.detect_side) for image in images]
-        upright = self._candidates(images, views, indices, self._score)
+        upright = self._candidates(images, views, indices)
         memory, found = Memory(), list[list[Candidate]]()
         for position, image in enumerate(images):
             found.append(self._settle(position, image, views[position], indices[position], upright[position], memory))
-        faces = [[_face(c) for c in row] for row in found]
+        faces = [[self._face(c) for c in row] for row in found]
         if self.settings.second_look:
             for position in [p for p, row in enumerate(found) if not row]:
                 near = [c for row in found[max(position - _NEAR_FRAMES, 0) : position + _NEAR_FRAMES + 1] for c in row]
@@ -87,11 +93,12 @@ class FaceFinder:
         return [sorted(row, key=_left_to_right) for row in faces]
 
     def _candidates(
-        self, images: list[np.ndarray], views: list[View], indices: list[int], score: float
+        self, images: list[np.ndarray], views: list[View], indices: list[int], detector: Detector | None = None,
+        score: float = 0.0,
     ) -> list[list[Candidate]]:
-        """One list per view; `images` are the whole frames, one per view."""
+        """One list per view; `images` are the whole frames, one per view. detector, score: others than usual."""
         long_side = max((max(v.image.shape[:2]) for v in views), default=1)
-        detections = look(self._detector, views, indices, score, long_side)
+        detections = look(detector or self._detector, views, indices, score or self._score, long_side)
         flat = [(image, d, v.quarter) for image, v, row in zip(images, views, detections) for d in row]
         points = iter(self._landmarker([f[0] for f in flat], [f[1] for f in flat]))
         return [[Candidate(d, next(points), v.quarter) for d in row] for v, row in zip(views, detections)]
@@ -107,7 +114,7 @@ class FaceFinder:
         if self.settings.orientations == "auto":
             for quarter in sorted(memory.quarters()):
                 tried.add(quarter)
-                pending += self._candidates([image], [turned(view, quarter)], [index], self._score)[0]
+                pending += self._candidates([image], [turned(view, quarter)], [index])[0]
             for candidate in sorted(pending, key=lambda c: c.rank, reverse=True):
                 decided = position if self._sure(candidate) else memory.believes(candidate, position)
                 if any(rivals(candidate, c) for c, _ in done):
@@ -124,7 +131,7 @@ class FaceFinder:
         else:
             doubtful = pending
         rest = [turned(view, q) for q in range(1, 4) if q not in tried]
-        for row in self._candidates([image] * len(rest), rest, [index] * len(rest), self._score):
+        for row in self._candidates([image] * len(rest), rest, [index] * len(rest)):
             doubtful += [d for d in row if not any(rivals(d, c) for c, _ in done)]
         done += [(c, position) for c in choose(doubtful)]
         memory.keep(done)
@@ -134,38 +141,53 @@ class FaceFinder:
         return candidate.quarter == 0 and sure(candidate, self._detector.sure_score)
 
     def _second_look(self, image: np.ndarray, index: int, near: list[Candidate]) -> list[FoundFace]:
-        """Enlarged (or in tiles), turned, with a lower limit; the mesh or a neighbouring frame must agree."""
-        views = self._second_views(image)
-        rows = self._candidates([image] * len(views), views, [index] * len(views), self._detector.low_score)
-        agreed = [
+        """Enlarged (or in tiles), turned, with a lower limit; then the same by another detector. The mesh or a
+        neighbouring frame must agree."""
+        found = self._looked_closer(self._detector, image, index, near)
+        if found or not self._second_name:
+            return [self._face(c, "second_look") for c in found]
+        if self._second is None:
+            self._second = make_detector(self._second_name, threads=self.settings.net_threads)[1]
+        found = self._looked_closer(self._second, image, index, near)
+        return [self._face(c, "second_look", "other_detector", detector=self._second) for c in found]
+
+    def _looked_closer(
+        self, detector: Detector, image: np.ndarray, index: int, near: list[Candidate]
+    ) -> list[Candidate]:
+        views = self._second_views(detector, image)
+        rows = self._candidates([image] * len(views), views, [index] * len(views), detector, detector.low_score)
+        return choose([
             c for row in rows for c in row
             if c.good or (c.quarter == 0 and any(same_head(c.detection, n.detection) for n in near))
-        ]
-        return [_face(c, "second_look") for c in choose(agreed)]
+        ])
 
-    def _second_views(self, image: np.ndarray) -> list[View]:
-        if self._detector.enlarges:
+    def _second_views(self, detector: Detector, image: np.ndarray) -> list[View]:
+        if detector.enlarges:
             large = enlarged(image, 2.0, 2 * self.settings.detect_side)
             return [turned(large, q) for q in range(4)]
         short = min(image.shape[:2])
         whole = [turned(v, q) for v in (View(image, np.eye(3)), *tiles(image, short)) for q in range(4)]
         return whole + tiles(image, max(short // 2, 32))
 
-
-def _face(candidate: Candidate, *flags: str) -> FoundFace:
-    """A settled candidate as a face: points by the mesh, or by the detector's five where the mesh sees nothing."""
-    detection, landmarks, marks = candidate.detection, candidate.landmarks, list(flags)
-    if not candidate.good:
-        marks.append("low_presence")
-    if not candidate.seen:
-        placed = landmarks_from_hint(detection, landmarks)
-        if placed is not None:
-            landmarks = placed
-            marks.append("five_points")
-    yaw, pitch, roll = (float(a) for a in pose_deg(landmarks.mesh_px))
-    if "five_points" in marks and abs(yaw) >= PROFILE_YAW_DEG:
-        marks.append("profile_unaligned")
-    return FoundFace(detection, landmarks, (yaw, pitch, roll), tuple(marks))
+    def _face(self, candidate: Candidate, *flags: str, detector: Detector | None = None) -> FoundFace:
+        """A settled candidate as a face: points by the mesh, or by the detector's five where it sees nothing."""
+        judge = detector or self._detector
+        detection, landmarks, marks = candidate.detection, candidate.landmarks, list(flags)
+        if detection.score < (judge.score + judge.sure_score) / 2:
+            marks.append("low_score")
+        if not candidate.good:
+            marks.append("low_presence")
+        if candidate.seen and landmarks.unsteady > UNSTEADY:
+            marks.append("passes_disagree")
+        if not candidate.seen:
+            placed = landmarks_from_hint(detection, landmarks)
+            if placed is not None:
+                landmarks = placed
+                marks.append("five_points")
+        yaw, pitch, roll = (float(a) for a in pose_deg(landmarks.mesh_px))
+        if "five_points" in marks and abs(yaw) >= PROFILE_YAW_DEG:
+            marks.append("profile_unaligned")
+        return FoundFace(detection, landmarks, (yaw, pitch, roll), tuple(marks))
 
 
 def _left_to_right(face: FoundFace) -> tuple[float, float]:

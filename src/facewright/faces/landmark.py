@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from facewright.core.weights import WEIGHTS, resolve
-from facewright.faces.align import canonical_mesh
+from facewright.faces.align import FIT_POINTS, canonical_mesh
 from facewright.faces.correction import CORRECTION_CM, CORRECTION_NAME
 from facewright.faces.face import Detection
 from facewright.faces.nets import LiteNet
@@ -41,19 +41,22 @@ CROP_FACTOR = 1.5
 """Side of the square that the net sees, over the longer side of the face's box."""
 
 _OUTER_EYES = (33, 263)
+_ALIGNING = MESH_FOR_68[FIT_POINTS]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks:
     """Points of one face in frame px. mesh_px (468, 3) float32, z in the same unit, negative toward the camera;
     points_px (68, 2) float32, corrected; presence_01 0..1 and its logit (which does not saturate); roll_deg of the
-    line between the outer eye corners, counter-clockwise positive."""
+    line between the outer eye corners, counter-clockwise positive. unsteady: how far two passes of the net disagree,
+    mean distance of the points that align over the distance of the eyes; 0 where there was one pass."""
 
     mesh_px: np.ndarray
     points_px: np.ndarray
     presence_01: float
     presence_logit: float
     roll_deg: float
+    unsteady: float = 0.0
 
 
 class Landmarker(Protocol):
@@ -112,16 +115,19 @@ class FaceMesh:
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + 0.5
         side = CROP_FACTOR * (boxes[:, 2:] - boxes[:, :2]).max(-1)
         angle = -np.radians([d.roll_deg for d in detections])
-        mesh, _ = self._pass(images, centre, side, angle)
-        centre, side, angle = _square_around(mesh)
+        first, _ = self._pass(images, centre, side, angle)
+        centre, side, angle = _square_around(first)
         mesh, logits = self._pass(images, centre, side, angle)
+        unsteady = _disagreement(first, mesh)
         mesh[..., :2] -= 0.5
         points = corrected_points(mesh)
         eyes = mesh[:, _OUTER_EYES[1], :2] - mesh[:, _OUTER_EYES[0], :2]
         rolls = -np.degrees(np.arctan2(eyes[:, 1], eyes[:, 0]))
         return [
-            Landmarks(m.astype(np.float32), p, float(1 / (1 + np.exp(-np.clip(g, -80, 80)))), float(g), float(r))
-            for m, p, g, r in zip(mesh, points, logits, rolls)
+            Landmarks(
+                m.astype(np.float32), p, float(1 / (1 + np.exp(-np.clip(g, -80, 80)))), float(g), float(r), float(u)
+            )
+            for m, p, g, r, u in zip(mesh, points, logits, rolls, unsteady)
         ]
 
     def _pass(
@@ -136,6 +142,13 @@ class FaceMesh:
         mesh[..., :2] = mesh[..., :2] @ matrices[:, :2, :2].transpose(0, 2, 1) + matrices[:, None, :2, 2]
         mesh[..., 2] *= (side / self._net.side)[:, None]
         return mesh, results[1].reshape(-1).astype(np.float64)
+
+
+def _disagreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(N, 468, 3) meshes of two passes -> (N,): see Landmarks.unsteady."""
+    moved = np.linalg.norm(first[:, _ALIGNING, :2] - second[:, _ALIGNING, :2], axis=-1).mean(-1)
+    eyes = np.linalg.norm(second[:, _OUTER_EYES[1], :2] - second[:, _OUTER_EYES[0], :2], axis=-1)
+    return np.asarray(moved / np.maximum(eyes, 1.0))
 
 
 def _square_around(mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -51,7 +51,7 @@ class DetectSettings(Settings):
 
     detector: str = knob(
         "auto", "Detector: auto (yunet when its net is at hand, else blazeface_full), yunet, yunet_s, blazeface_full, "
-        "blazeface_short, or a plug-in's name"
+        "blazeface_short, a plug-in's name, or several that look together: yunet+blazeface_full"
     )
     score: float = knob(
         0.0, "Lowest score of a face; 0 = the detector's own measured limit", low=0.0, high=1.0, step=0.01
@@ -64,6 +64,10 @@ class DetectSettings(Settings):
     )
     second_look: bool = knob(
         True, "Look again, enlarged and with a lower limit, at frames in which no face was found"
+    )
+    second_detector: str = knob(
+        "auto", "Detector that looks last at frames in which none was found even so: auto (another one that is at "
+        "hand), none, or a name", shown_when="second_look"
     )
     net_threads: int = knob(
         1, "Threads of each net; one worker process per core is faster than threads", low=1, high=64

@@ -12,7 +12,8 @@ from facewright.faces.align import crop, face_from_frame
 from facewright.faces.face import MESH_SCALE, Face, FaceType, SourceRef, face_id
 from facewright.faces.find import FoundFace
 from facewright.faceset.record import encode_face, suffix
-from facewright.faceset.settings import ExtractSettings
+from facewright.faceset.settings import LEAST_NATIVE_PX, MAX_SIDE_PX, ExtractSettings
+from facewright.faceset.signs import box_too_small, cut_off
 from facewright.image.geometry import apply_affine, invert, scale_of, square_corners
 from facewright.image.warp import AREA_BELOW, resize
 
@@ -25,7 +26,8 @@ _INT16 = 32_767
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """What every face of one source has in common. nets: (part, net id) as faces.find names them."""
+    """What every face of one source has in common. nets: (part, net id) as faces.find names them. side_px 0: each face
+    has the side that it has in its frame."""
 
     settings: ExtractSettings
     side_px: int
@@ -50,7 +52,8 @@ def plan_face(
     landmarks, settings = found.landmarks, how.settings
     points = np.asarray(landmarks.points_px, np.float32)
     kind = FaceType(settings.face_type)
-    matrix = face_from_frame(points, how.side_px, kind)
+    side = how.side_px or native_side(found, kind)
+    matrix = face_from_frame(points, side, kind)
     if not np.isfinite(matrix).all() or not np.isfinite(landmarks.mesh_px).all() or abs(np.linalg.det(matrix)) < 1e-9:
         return None
     mesh, mesh_scale = fixed_point(landmarks.mesh_px)
@@ -59,8 +62,8 @@ def plan_face(
     face = Face(
         face_id=face_id(source.sha256, source.frame_index, ordinal), source=source, box_px=(x0, y0, x1, y1),
         score=float(found.detection.score), presence_01=float(found.presence_01), mesh_px=mesh, mesh_scale=mesh_scale,
-        points_px=points, face_type=kind, side_px=how.side_px, face_from_frame=matrix, yaw_deg=float(yaw),
-        pitch_deg=float(pitch), roll_deg=float(roll), sharpness=0.0, flags=_flags(found, image, matrix, how.side_px),
+        points_px=points, face_type=kind, side_px=side, face_from_frame=matrix, yaw_deg=float(yaw),
+        pitch_deg=float(pitch), roll_deg=float(roll), sharpness=0.0, flags=_flags(found, image, matrix, side),
         track=track, person=how.person, detector=how.detector, nets=how.nets, consent=how.consent,
     )
     return Cut(face, image)
@@ -108,6 +111,17 @@ def frame_side_px(found: FoundFace, face_type: FaceType) -> float:
     return 256.0 / scale_of(matrix) if np.isfinite(matrix).all() else float("nan")
 
 
+def native_side(found: FoundFace, face_type: FaceType) -> int:
+    """Side of a crop that keeps every pixel of this face: up to the next multiple of 16, within 256..2048."""
+    side = frame_side_px(found, face_type)
+    return side_of(side) if np.isfinite(side) else LEAST_NATIVE_PX
+
+
+def side_of(native_px: float) -> int:
+    """The same for the side that the crop's square has in the frame."""
+    return int(min(max(np.ceil(native_px / 16) * 16, LEAST_NATIVE_PX), MAX_SIDE_PX))
+
+
 def draw(image: np.ndarray, faces: list[Face], long_side_px: int = 1280) -> bytes:
     """JPEG of a frame with boxes (green), crops (blue) and points (red) drawn in, at most `long_side_px` wide."""
     plain = image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
@@ -133,4 +147,8 @@ def _flags(found: FoundFace, image: np.ndarray, matrix: np.ndarray, side_px: int
     height, width = image.shape[:2]
     if corners.min() < -0.5 or corners[:, 0].max() > width - 0.5 or corners[:, 1].max() > height - 0.5:
         words.add("crop_leaves_frame")
+    if cut_off(found.landmarks.mesh_px, image.shape):
+        words.add("cut_off")
+    if box_too_small(found.detection.box_px, frame_side_px(found, FaceType.FULL)):
+        words.add("box_too_small")
     return tuple(sorted(words))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,9 +39,18 @@ class Linked:
         return dataclasses.replace(header, people=self.people, tracks=self.tracks)
 
 
-def tracks(chunk: Chunk, frames: list[Frame], found: list[list[FoundFace]], stills: bool = False) -> list[list[str]]:
-    """Track ids of the faces of one chunk, as `found` lists them; pictures of a folder do not follow each other."""
-    breaks = range(len(frames)) if stills else shot_breaks([_thin(frame.image) for frame in frames])
+def tracks(
+    chunk: Chunk, frames: list[Frame], found: list[list[FoundFace]], stills: bool = False,
+    breaks: Collection[int] | None = None,
+) -> list[list[str]]:
+    """Track ids of the faces of one chunk, as `found` lists them; pictures of a folder do not follow each other.
+
+    breaks: positions at which another shot begins; None: not known, they are looked for in the frames.
+    """
+    if stills:
+        breaks = range(len(frames))
+    elif breaks is None:
+        breaks = shot_breaks([_thin(frame.image) for frame in frames])
     boxes = [[face.detection for face in row] for row in found]
     return track_ids(boxes, f"{chunk.source_sha256[:8]}_{chunk.start:07d}", breaks)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import field_validator
 
 from facewright.core.registry import Plug, Registry
-from facewright.core.settings import Settings, knob
+from facewright.core.settings import Settings, Unfit, knob
 from facewright.faces.settings import BOTH_SPELLINGS, DetectSettings, FaceTypeName
 from facewright.media.settings import seconds
 
@@ -19,6 +19,8 @@ BATCH_FACES = 64
 """Faces that an import or export commits together."""
 
 MIN_SIDE_PX, MAX_SIDE_PX = 128, 2048
+LEAST_NATIVE_PX = 256
+"""Smallest crop of `resolution auto`: smaller faces are enlarged to it."""
 
 class ExtractSettings(DetectSettings):
     """How films become a faceset."""
@@ -26,9 +28,9 @@ class ExtractSettings(DetectSettings):
     face_type: FaceTypeName = knob(
         "whole_face", "How much of the head a crop holds, from tight to wide; h, mf, f and wf are understood as well"
     )
-    resolution: int = knob(
-        512, "Side of the crops, 128 at least; 0 = estimate it from the faces", low=0, high=MAX_SIDE_PX, step=16,
-        unit="px",
+    resolution: int | Literal["auto"] = knob(
+        512, "Side of the crops: 128..2048 in steps of 16; auto = each face at its own size in the frame, 256..2048; "
+        "0 (or the word estimate) = one side for all, so that nine in ten faces keep every pixel", unit="px",
     )
     max_faces: int = knob(0, "Keep at most so many faces of a frame, the largest; 0 = all", low=0, high=100)
     fps: float = knob(
@@ -46,13 +48,26 @@ class ExtractSettings(DetectSettings):
         low=0.0, high=1.0, step=0.01,
     )
     debug: bool = knob(False, "Also write pictures with boxes and points drawn in, under FACESET/debug")
+    shots: bool = knob(
+        True, "Find the cuts of a film first (reads it once more, small): each face then knows its shot"
+    )
+    workers: int = knob(
+        0, "Processes that look for faces; 0 = as many as there are cores, fewer for short films", low=0, high=64
+    )
 
-    @field_validator("resolution")
+    @field_validator("resolution", mode="before")
     @classmethod
-    def _large_enough(cls, value: int) -> int:
-        if 0 < value < MIN_SIDE_PX:
-            raise ValueError(f"Crops are {MIN_SIDE_PX} px at least, or 0 for an estimate")
-        return value
+    def _a_side(cls, value: Any) -> Any:
+        if value in ("auto", "estimate"):
+            return value if value == "auto" else 0
+        side = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+        fits = isinstance(side, int) and (side == 0 or (MIN_SIDE_PX <= side <= MAX_SIDE_PX and side % 16 == 0))
+        if not fits or isinstance(side, bool):
+            raise Unfit(
+                f"A side is a multiple of 16 from {MIN_SIDE_PX} to {MAX_SIDE_PX} px.",
+                remedy="Give such a number, auto (each face at its own size), or 0 (estimate one side for all).",
+            )
+        return side
 
     @field_validator("start", "end")
     @classmethod
@@ -75,9 +90,19 @@ class ExtractSettings(DetectSettings):
         """The part that the finder of faces understands."""
         return DetectSettings(**{name: getattr(self, name) for name in DetectSettings.model_fields})
 
+    @property
+    def side_px(self) -> int:
+        """The side that all crops have, 0 where it must be estimated or each face has its own."""
+        return 0 if self.resolution == "auto" else self.resolution
+
+    @property
+    def native(self) -> bool:
+        """Whether each face keeps its own size."""
+        return self.resolution == "auto"
+
     def deciding(self) -> dict[str, object]:
-        """The settings that decide which faces come out, JSON-able: threads and debug pictures do not."""
-        return self.model_dump(mode="json", exclude={"net_threads", "debug"})
+        """The settings that decide which faces come out, JSON-able: processes, threads and debug pictures do not."""
+        return self.model_dump(mode="json", exclude={"net_threads", "debug", "workers"})
 
 
 class ReplaceSettings(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +35,10 @@ class Footage:
         """How many frames are looked at."""
         return sum(len(chunk.frames) for chunk in self.chunks)
 
-    def ref(self, frame: Frame) -> SourceRef:
+    def ref(self, frame: Frame, shot: int = 0) -> SourceRef:
         """Where a face of this frame came from; a picture of a folder keeps its own name behind the folder's."""
         name = f"{self.name}/{self.video.stills[frame.index]}" if self.video.stills else self.name
-        return SourceRef(name, self.sha256, frame.index, frame.pts, frame.time_base)
+        return SourceRef(name, self.sha256, frame.index, frame.pts, frame.time_base, shot)
 
     def source(self, settings: ExtractSettings, done: bool, facts: dict[str, object]) -> Source:
         """What faceset.json says about it."""
@@ -48,10 +49,13 @@ class Footage:
         )
 
 
-def open_footage(inputs: list[str], settings: ExtractSettings, header: Header | None) -> list[Footage]:
+def open_footage(
+    inputs: list[str], settings: ExtractSettings, header: Header | None, digests: Mapping[str, str] | None = None
+) -> list[Footage]:
     """Open every input. Raises FileRefused, NothingFound (no input, no frame, nothing between start and end).
 
     Several inputs with one content count once. A name that is taken by another film gets its folder's name added.
+    digests: SHA-256 of inputs that were hashed a moment ago.
     """
     if not inputs:
         raise NothingFound("There is no film to look at.", remedy="Name films or folders of pictures.")
@@ -59,7 +63,7 @@ def open_footage(inputs: list[str], settings: ExtractSettings, header: Header | 
     names = {source.file: source.sha256 for source in header.sources} if header else {}
     for text in inputs:
         path = Path(text)
-        video = open_video(path)
+        video = open_video(path, sha256=(digests or {}).get(text, ""))
         if video.sha256 in found:
             continue
         known = header.source(video.sha256) if header else None
@@ -87,8 +91,9 @@ def check_header(header: Header | None, footage: list[Footage], step: ExtractArg
         )
     for one in footage:
         known = header.source(one.sha256)
-        if known is not None and known.settings != step.settings.deciding():
-            changed = sorted(k for k, v in step.settings.deciding().items() if known.settings.get(k) != v)
+        # What an older version did not let choose is no difference.
+        if known is not None and {**step.settings.deciding(), **known.settings} != step.settings.deciding():
+            changed = sorted(k for k, v in step.settings.deciding().items() if known.settings.get(k, v) != v)
             raise Mismatch(
                 f"{one.name} is already in {step.folder.name}, extracted with other settings.",
                 why=f"Different: {', '.join(changed) or 'settings that this version does not know'}.",

@@ -19,7 +19,7 @@ from facewright.media.frame import AudioTrack, ColourTags, Timecode, Video
 from facewright.media.timeline import Timeline, timeline
 
 
-def probe(path: Path) -> Video:
+def probe(path: Path, sha256: str = "") -> Video:
     """Read everything but the pictures. Raises FileRefused (not a video, over a limit), NothingFound (no frame)."""
     with open_film(path) as container:
         stream = video_stream(container, path)
@@ -43,7 +43,7 @@ def probe(path: Path) -> Video:
     matrix = pixels.display_matrix(first)
     width, height = first.width, first.height
     return Video(
-        path=path, sha256=sha256_of(path), stream_index=index,
+        path=path, sha256=sha256 or sha256_of(path), stream_index=index,
         size_px=(width, height) if matrix[0] else (height, width),
         rate=rate, frame_count=len(line.pts), duration_s=float(duration),
         rotation_deg=pixels.rotation_deg(matrix), bit_depth=pixels.depth_of(first), colour=colour,

@@ -14,19 +14,20 @@ from facewright.media.stills import is_still, open_stills, read_still, still_fra
 __all__ = ["count_frames", "frame_times", "frames", "open_video", "read_still"]
 
 
-def open_video(path: Path) -> Video:
+def open_video(path: Path, *, sha256: str = "") -> Video:
     """What a film or a folder of pictures is; its frames are counted, headers are distrusted.
 
+    sha256: its digest where that is known already; "" = find it.
     Raises FileRefused (missing, not a video, damaged, hostile, over a limit) and NothingFound (no frame at all).
     """
     path = Path(path)
     if path.is_dir() or (path.is_file() and is_still(path)):
-        return open_stills(path)
+        return open_stills(path, sha256)
     if not path.exists():
         raise FileRefused(f"There is no {path.name or path}.", remedy="Check the path.", where=path)
     from facewright.media.probe import probe
 
-    return probe(path)
+    return probe(path, sha256)
 
 
 def frames(

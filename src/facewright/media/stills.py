@@ -104,7 +104,7 @@ def _damaged(path: Path, why: str) -> FileRefused:
     )
 
 
-def open_stills(path: Path) -> Video:
+def open_stills(path: Path, sha256: str = "") -> Video:
     """A folder of pictures (or one picture) as a Video of 25 frames a second; sizes may differ from picture to picture.
 
     Frame i is the i-th name in natural order. Frames of a film, beside their frames.json, have its times and rate.
@@ -117,8 +117,9 @@ def open_stills(path: Path) -> Video:
     digest = hashlib.sha256()
     first: np.ndarray | None = None
     for name in names:
-        data = read_file(folder / name)
-        digest.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
+        if not sha256:
+            data = read_file(folder / name)
+            digest.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
         if first is None:
             try:
                 first = read_still(folder / name)
@@ -132,7 +133,7 @@ def open_stills(path: Path) -> Video:
         )
     height, width = first.shape[:2]
     found = Video(
-        path=path, sha256=digest.hexdigest(), stream_index=0, size_px=(width, height), rate=RATE,
+        path=path, sha256=sha256 or digest.hexdigest(), stream_index=0, size_px=(width, height), rate=RATE,
         frame_count=len(names), duration_s=float(len(names) / RATE), rotation_deg=0,
         bit_depth=8 if first.dtype == np.uint8 else 16, colour=ColourTags(1, 13, 0, True), time_base=1 / RATE,
         codec="stills", stills=tuple(names),

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from facewright.faces.align import FIT_POINTS, MIRROR_68, canonical_mesh, face_from_frame
-from facewright.faces.detect import make_detector
+from facewright.faces.detectors import make_detector
 from facewright.faces.face import FaceType
 from facewright.faces.landmark import MESH_FOR_68, make_landmarker
 from facewright.image.geometry import scale_of, umeyama

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from facewright.core.weights import WEIGHTS, available
-from facewright.faces.detect import YuNet, make_detector, suppress
+from facewright.faces.detect import YuNet, suppress
+from facewright.faces.detectors import make_detector
 from facewright.faces.settings import DETECTORS
 from facewright.image.geometry import iou
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facewright.faces.detect import auto_detector
+from facewright.faces.detectors import auto_detector
 from facewright.faces.find import FaceFinder
 from facewright.faces.settings import DETECTORS, DetectSettings
 from facewright.media.frame import Frame

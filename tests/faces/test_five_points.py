@@ -68,7 +68,7 @@ def test_correction_is_mirror_symmetric():
 @pytest.mark.parametrize("name", ["synthetic_person_a", "synthetic_person_b"])
 def test_crop_scale_has_no_bias_against_the_truth(weights, clip_frames, shared, name):
     from facewright.faces.align import face_from_frame
-    from facewright.faces.detect import make_detector
+    from facewright.faces.detectors import make_detector
     from facewright.faces.face import FaceType
     from facewright.faces.landmark import MESH_FOR_68, make_landmarker
     from facewright.image.geometry import scale_of

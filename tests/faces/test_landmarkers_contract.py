@@ -7,7 +7,7 @@ import pytest
 
 from facewright.core.weights import WEIGHTS
 from facewright.faces.align import mirror_points
-from facewright.faces.detect import make_detector
+from facewright.faces.detectors import make_detector
 from facewright.faces.landmark import make_landmarker
 from facewright.faces.settings import LANDMARKERS
 

@@ -143,7 +143,7 @@ def faces_again(
 
 
 def _nets() -> Any:
-    from facewright.faces.detect import make_detector
+    from facewright.faces.detectors import make_detector
     from facewright.faces.landmark import make_landmarker
     from facewright.faceset.place import Nets
 

@@ -13,10 +13,9 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from facewright.core.weights import WEIGHTS, available, resolve
+from facewright.core.weights import resolve
 from facewright.faces.face import Detection
 from facewright.faces.nets import OnnxNet
-from facewright.faces.settings import DETECTORS
 from facewright.image.geometry import iou_matrix
 
 NMS_IOU = 0.3
@@ -42,55 +41,6 @@ class Detector(Protocol):
     ) -> list[list[Detection]]:
         """See the module's text; pictures are shrunk to `long_side_px` first."""
         ...
-
-
-def auto_detector() -> str:
-    """"yunet" when its net is at hand without network, else "blazeface_full"."""
-    return "yunet" if available("yunet_n") is not None else "blazeface_full"
-
-
-def make_detector(name: str = "auto", *, threads: int = 1) -> tuple[str, Detector]:
-    """(its name, a detector of the registry; of several names joined by "+", all of them together).
-
-    Raises SettingRefused, WeightsMissing.
-    """
-    name = auto_detector() if name == "auto" else name
-    names = list(dict.fromkeys(part.strip() for part in name.split("+")))
-    members: list[Detector] = []
-    for part in names:
-        plug = DETECTORS.plug(part)
-        path = resolve(plug.weights[0]) if plug.weights else None
-        members.append(DETECTORS.load(part)(path, threads=threads))
-    if len(members) == 1:
-        return names[0], members[0]
-    from facewright.faces.ensemble import Ensemble
-
-    return "+".join(names), Ensemble(members)
-
-
-def second_detector(first: str, wanted: str = "auto") -> str:
-    """Name of the detector that looks where the one called `first` saw nothing, "" for none.
-
-    "auto": the first of yunet and blazeface_full that is not at work already and whose net is at hand.
-    """
-    if wanted == "none":
-        return ""
-    if wanted != "auto":
-        return "" if wanted == first else wanted
-    for name in ("yunet", "blazeface_full"):
-        if name not in first.split("+") and all(available(w) is not None for w in DETECTORS.plug(name).weights):
-            return name
-    return ""
-
-
-def detector_net(name: str) -> str:
-    """What faces keep of a detector: `yunet:104ee26c`, joined by "+" for several."""
-    parts = []
-    for part in name.split("+"):
-        weights = DETECTORS.plug(part).weights
-        digest = f":{WEIGHTS[weights[0]].sha256[:8]}" if weights and weights[0] in WEIGHTS else ""
-        parts.append(part + digest)
-    return "+".join(parts)
 
 
 def shrink(image: np.ndarray, long_side_px: int) -> np.ndarray:

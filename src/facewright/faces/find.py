@@ -8,7 +8,8 @@ import numpy as np
 
 from facewright.faces.align import pose_deg
 from facewright.faces.candidates import Candidate, Memory, choose, rivals, same_head, sure
-from facewright.faces.detect import Detector, detector_net, make_detector, second_detector
+from facewright.faces.detect import Detector
+from facewright.faces.detectors import detector_net, make_detector, second_detector
 from facewright.faces.face import Detection
 from facewright.faces.five_points import landmarks_from_hint
 from facewright.faces.landmark import Landmarker, Landmarks, make_landmarker

@@ -1,4 +1,4 @@
-"""Several detectors that look together (`yunet+blazeface_full`): what any of them finds, each head once.
+"""Detectors by name; several that look together (`yunet+blazeface_full`): what any of them finds, each head once.
 
 Scores of two nets mean different things. Those of every member but the first are brought to the first one's scale:
 straight lines through the limits that were measured for each (lowest, usual, sure), so that the better of two finds of
@@ -11,9 +11,58 @@ from dataclasses import replace
 
 import numpy as np
 
+from facewright.core.weights import WEIGHTS, available, resolve
 from facewright.faces.candidates import same_head
 from facewright.faces.detect import Detector
 from facewright.faces.face import Detection
+from facewright.faces.settings import DETECTORS
+
+
+def auto_detector() -> str:
+    """"yunet" when its net is at hand without network, else "blazeface_full"."""
+    return "yunet" if available("yunet_n") is not None else "blazeface_full"
+
+
+def make_detector(name: str = "auto", *, threads: int = 1) -> tuple[str, Detector]:
+    """(its name, a detector of the registry; of several names joined by "+", all of them together).
+
+    Raises SettingRefused, WeightsMissing.
+    """
+    name = auto_detector() if name == "auto" else name
+    names = list(dict.fromkeys(part.strip() for part in name.split("+")))
+    members: list[Detector] = []
+    for part in names:
+        plug = DETECTORS.plug(part)
+        path = resolve(plug.weights[0]) if plug.weights else None
+        members.append(DETECTORS.load(part)(path, threads=threads))
+    if len(members) == 1:
+        return names[0], members[0]
+    return "+".join(names), Ensemble(members)
+
+
+def second_detector(first: str, wanted: str = "auto") -> str:
+    """Name of the detector that looks where the one called `first` saw nothing, "" for none.
+
+    "auto": the first of yunet and blazeface_full that is not at work already and whose net is at hand.
+    """
+    if wanted == "none":
+        return ""
+    if wanted != "auto":
+        return "" if wanted == first else wanted
+    for name in ("yunet", "blazeface_full"):
+        if name not in first.split("+") and all(available(w) is not None for w in DETECTORS.plug(name).weights):
+            return name
+    return ""
+
+
+def detector_net(name: str) -> str:
+    """What faces keep of a detector: `yunet:104ee26c`, joined by "+" for several."""
+    parts = []
+    for part in name.split("+"):
+        weights = DETECTORS.plug(part).weights
+        digest = f":{WEIGHTS[weights[0]].sha256[:8]}" if weights and weights[0] in WEIGHTS else ""
+        parts.append(part + digest)
+    return "+".join(parts)
 
 
 class Ensemble:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from facewright.core.errors import SettingRefused
-from facewright.faces.detect import detector_net, make_detector, second_detector
-from facewright.faces.ensemble import Ensemble
+from facewright.faces.detectors import Ensemble, detector_net, make_detector, second_detector
 from facewright.faces.face import Detection
 from facewright.faces.find import FaceFinder
 from facewright.faces.settings import DetectSettings

@@ -60,7 +60,7 @@ SETTINGS = [
     ("render", "facewright.render.settings:RenderSettings"),
 ]
 REGISTRIES = [
-    ("Detectors", "facewright.faces.detect:DETECTORS"),
+    ("Detectors", "facewright.faces.settings:DETECTORS"),
     ("Landmarkers", "facewright.faces.landmark:LANDMARKERS"),
     ("Embedders", "facewright.faces.identity:EMBEDDERS"),
     ("Orders", "facewright.faceset.settings:ORDERS"),

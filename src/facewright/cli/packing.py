@@ -156,7 +156,7 @@ def _carried(done: Mapping[str, Any]) -> None:
     show.result(f"{made.count(done['copied'], 'face')} copied into {show.name_of(done['faceset'])}, which holds "
                 f"{done['faces']:,} now; {done['already there']:,} were there already.")
     if done["moved"]:
-        show.result(f"  {done['moved']:,} originals are in the trash of {show.name_of(done['from'][0])}.")
+        show.result(f"  {made.count(done['moved'], 'original')} in the trash of {show.name_of(done['from'][0])}.")
     if done["replaced"]:
         show.result(f"  {len(done['replaced']):,} gave way to a better copy and are in its trash.")
     if done["kept"]:

@@ -92,6 +92,13 @@ def test_many_that_lie_together_are_compared_by_threads(monkeypatch):
     assert np.array_equal(pixel_chain(pictures.copy(), alike=False), before)
 
 
+def test_progress_is_told():
+    told = []
+    pixel_chain(faces(1, 300, 3, 5), lambda done, total: told.append((done, total)))
+    histogram_chain(roots_of(counts(faces(1, 300, 3, 5))), lambda done, total: told.append((done, total)))
+    assert told == [(0, 300), (256, 300)] * 2
+
+
 def test_equal_pictures_follow_each_other_as_they_stood():
     pictures = np.repeat(faces(1, 3, 3, 5), 4, axis=0)[[0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]]
     order = pixel_chain(pictures.copy())

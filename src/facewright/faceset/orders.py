@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import overload
 
 import numpy as np
@@ -136,35 +137,34 @@ def oneface(faceset: Faceset) -> Ranking:
 
 
 def _chain(
-    faceset: Faceset, need: str, chain: Callable[[np.ndarray], np.ndarray], progress: Progress,
+    faceset: Faceset, need: str, chain: Callable[[np.ndarray, Progress], np.ndarray], progress: Progress,
     refused: dict[str, str] | None,
 ) -> Ranking:
     """Faces that can be read by a chain over one measure; then the others."""
     rows, values, sound = _measured(faceset, (need,), progress, refused)
     places = np.flatnonzero(sound)
     found = values.pop(need)
-    order = places[chain(found if sound.all() else found[places])]
+    order = places[in_slices(lambda some: chain(some, progress), found if sound.all() else found[places])]
     return Ranking(tuple(rows[place].face_id for place in [*order, *np.flatnonzero(~sound)]))
 
 
 def hist(faceset: Faceset, *, progress: Progress = silent, refused: dict[str, str] | None = None) -> Ranking:
     """Greedy chain by the histograms of red, green and blue; longer sets than 20,000 in slices."""
-    return _chain(faceset, "colour_counts", lambda counts: in_slices(_histogram_chain, counts), progress, refused)
+    return _chain(faceset, "colour_counts", _histogram_chain, progress, refused)
 
 
-def _histogram_chain(counts: np.ndarray) -> np.ndarray:
-    return histogram_chain(roots_of(counts))
+def _histogram_chain(counts: np.ndarray, progress: Progress) -> np.ndarray:
+    return histogram_chain(roots_of(counts), progress)
 
 
 def absdiff(faceset: Faceset, *, progress: Progress = silent, refused: dict[str, str] | None = None) -> Ranking:
     """Greedy chain by the sum of absolute differences at 64 px, the least first; in slices as `hist`."""
-    return _chain(faceset, "small", lambda small: in_slices(pixel_chain, small), progress, refused)
+    return _chain(faceset, "small", pixel_chain, progress, refused)
 
 
 def absdiff_dissim(faceset: Faceset, *, progress: Progress = silent, refused: dict[str, str] | None = None) -> Ranking:
     """The same, the greatest first."""
-    return _chain(faceset, "small", lambda small: in_slices(lambda s: pixel_chain(s, alike=False), small), progress,
-                  refused)
+    return _chain(faceset, "small", partial(pixel_chain, alike=False), progress, refused)
 
 
 def best(

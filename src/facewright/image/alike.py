@@ -23,8 +23,10 @@ _MOST_PICKED = 0.6
 _ROWS_OF_A_THREAD, _MOST_THREADS = 1024, 4
 _COARSE = 8
 _CELL_PX = 8
+_TOLD_EVERY = 256
 Places = slice | np.ndarray
 """Which of the rows that are left."""
+Progress = Callable[[int, int], None]
 
 _FLOAT32_OFF = 4e-6
 """How far a sum of at most 32 products of float32 shares may lie from the truth."""
@@ -48,7 +50,11 @@ def strangeness(roots: np.ndarray) -> np.ndarray:
     return total
 
 
-def histogram_chain(roots: np.ndarray) -> np.ndarray:
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def histogram_chain(roots: np.ndarray, progress: Progress = _silent) -> np.ndarray:
     """(N, C, 256) -> order (N,): from the first one on, always the most alike of those left, by the sum of the
     channels' Bhattacharyya distances. Takes `roots` over: its rows change places.
 
@@ -65,10 +71,10 @@ def histogram_chain(roots: np.ndarray) -> np.ndarray:
     def exact(last: int, places: Places) -> np.ndarray:
         return _distances(np.einsum("ncb,cb->nc", roots[last + 1 :][places], roots[last])).sum(1)
 
-    return _chained(count, least, exact, roots, *coarse)
+    return _chained(count, least, exact, progress, roots, *coarse)
 
 
-def pixel_chain(pictures: np.ndarray, *, alike: bool = True) -> np.ndarray:
+def pixel_chain(pictures: np.ndarray, progress: Progress = _silent, *, alike: bool = True) -> np.ndarray:
     """(N, S, S, 3) uint8, S a multiple of 8 -> order (N,): from the first one on, always the one of those left with
     the least (not `alike`: the greatest) sum of absolute differences. Takes `pictures` over: they change places.
 
@@ -96,7 +102,7 @@ def pixel_chain(pictures: np.ndarray, *, alike: bool = True) -> np.ndarray:
             found = np.concatenate(list(pool.map(lambda some: _differences(some, one), parts)))
             return found if alike else -found
 
-        return _chained(len(flat), bound, exact, flat, sums, deviations)
+        return _chained(len(flat), bound, exact, progress, flat, sums, deviations)
 
 
 def _differences(rows: np.ndarray, one: np.ndarray) -> np.ndarray:
@@ -113,7 +119,8 @@ def in_slices(chain: Callable[[np.ndarray], np.ndarray], things: np.ndarray) -> 
 
 
 def _chained(
-    count: int, least: Callable[[int], np.ndarray], exact: Callable[[int, Places], np.ndarray], *rows: np.ndarray
+    count: int, least: Callable[[int], np.ndarray], exact: Callable[[int, Places], np.ndarray], progress: Progress,
+    *rows: np.ndarray,
 ) -> np.ndarray:
     """Order of a greedy chain over arrays of `rows` that change places as it grows.
 
@@ -122,6 +129,8 @@ def _chained(
     """
     order = np.arange(count)
     for last in range(count - 1):
+        if last % _TOLD_EVERY == 0:
+            progress(last, count)
         here = last + 1
         there = here + _nearest(least(last), lambda some, last=last: exact(last, some))
         if there != here:

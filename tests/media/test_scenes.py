@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facewright.media.reader import open_video
+from facewright.media.reader import frames, open_video
 from facewright.media.scenes import find_cuts, find_shots, small_size
 from facewright.media.stills import encode_still
 
@@ -112,6 +112,19 @@ def test_nothing_to_look_at_and_sizes() -> None:
     assert small_size((1920, 1080), 256) == (256, 144)
     assert small_size((4000, 2), 256) == (256, 1)
     assert small_size((100, 50), 256) == (100, 50)
+
+
+@pytest.mark.shared
+def test_real_clips_are_one_shot_each_and_their_seams_are_found(shared: Path) -> None:
+    names = ["webcam_man_take1", "woman_profile_turn", "glasses_man_expressions", "man_headpose", "webcam_man_hand"]
+    joined, seams = [], []
+    for name in names:
+        film = open_video(shared / "footage" / f"{name}.mp4")
+        pictures = [frame.image for frame in frames(film, 0, 60, size_px=(256, 192))]
+        assert find_cuts(pictures) == []
+        joined += pictures
+        seams.append(len(joined))
+    assert find_cuts(joined) == seams[:-1]
 
 
 def test_rotated_films_are_looked_at_upright(make_clip) -> None:

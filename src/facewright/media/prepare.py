@@ -1,8 +1,8 @@
 """What the steps share that make pictures or a film of footage.
 
-One item is 32 frames. Pictures of an item are written aside, synced and renamed together; a film is kept as lossless
-pieces and put together at the end. Killed anywhere, the same command goes on; what somebody else put at the place is
-never written over.
+One item is 32 frames, fewer when they are large. Pictures of an item are written aside, synced and renamed together;
+a film is kept as lossless pieces and put together at the end. Killed anywhere, the same command goes on; what somebody
+else put at the place is never written over.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from facewright.media.stills import encode_still
 from facewright.media.writer import FilmWriter, read_chunk, write_chunk
 
 ITEM_FRAMES = 32
+_ITEM_BYTES = 128 << 20
+_LEAST_FRAMES = 4
 _ENCODERS = 2
 _MADE = "made.json"
 
@@ -124,8 +126,9 @@ class PrepareStep(Generic[S]):
             done = part.sidecar() if not part.is_film else None
             if (done is not None and done.done) or (part.is_film and self._made(part) is not None):
                 continue
-            for at in range(0, len(part.indices), ITEM_FRAMES):
-                batch = Batch(number, tuple(part.indices[at : at + ITEM_FRAMES].tolist()))
+            size = _together(part.video)
+            for at in range(0, len(part.indices), size):
+                batch = Batch(number, tuple(part.indices[at : at + size].tolist()))
                 items.append(Item(f"{part.made_by[:12]}:{batch.indices[0]:07d}", batch))
         return items
 
@@ -320,6 +323,12 @@ class PrepareStep(Generic[S]):
 
 
 _NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
+
+
+def _together(video: Video) -> int:
+    """How many frames make an item: two items are held at once, and frames may be large."""
+    each = video.size_px[0] * video.size_px[1] * (3 if video.bit_depth <= 8 else 6)
+    return max(_LEAST_FRAMES, min(ITEM_FRAMES, _ITEM_BYTES // each))
 
 
 def _runs(todo: list[Item], parts: list[Part]) -> Iterator[list[Item]]:

@@ -18,9 +18,10 @@ from facewright.media.reader import count_frames, frame_times, frames
 
 THRESHOLD = 3.0
 SIDE_PX = 256
-LEAST_CHANGE = 15.0
-LEAST_DIFFERENCE = 8.0
-"""Of two pictures, in grey levels. Hue and saturation, which it weighs too, leap where black gets a colour."""
+# Measured on 192 hard cuts between real clips, some of them jump cuts within one room: these miss 4 (of the same film
+# at a fifth of its light 7) and find none where none is; the detector's usual least change of 15 misses 16.
+LEAST_CHANGE = 8.0
+LEAST_DIFFERENCE = 2.0
 DARK = 12
 WINDOW = 2
 FLASH_FRAMES = 3
@@ -98,7 +99,9 @@ class _Cuts:
 
     def add(self, cut: int) -> None:
         held = dict(self._seen)
-        if _difference(held[cut - 1], held[cut]) < LEAST_DIFFERENCE:
+        before, after = held[cut - 1], held[cut]
+        # Hue and saturation, which the detector weighs as much as light, leap where black gets its first colour.
+        if _difference(before, after) < LEAST_DIFFERENCE or max(before.mean(), after.mean()) < DARK:
             return
         if self._hard and cut - self._hard[-1] <= FLASH_FRAMES:
             before, flash, after = held[self._hard[-1] - 1], held[self._hard[-1]], held[cut]

@@ -16,7 +16,7 @@ from tests.faceset.packing import contents, run
 
 from facewright.core.errors import DiskRefused, Mismatch, NothingFound, SettingRefused
 from facewright.faces.face import Face, FaceType
-from facewright.faceset import decisions, record
+from facewright.faceset import record
 from facewright.faceset.copying import CopyStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person, Source
@@ -188,21 +188,6 @@ def test_several_sets_into_one_and_choices(tmp_path, picture):
             carry([a], tmp_path / "none", where=where)
     with pytest.raises(Mismatch, match="twice"):
         carry([a, a], tmp_path / "none")
-
-
-def test_whole_sets_bring_their_decisions_along(tmp_path, picture):
-    a, b = (make_set(tmp_path / name, [make_face(3, sha256=sha)], picture) for name, sha in (("a", SHA), ("b", OTHER)))
-    for faceset, do in ((a, "skip"), (b, "accept")):
-        with decisions.deciding(faceset.path) as desk:
-            desk.add(do, {next(iter(faceset)).source.sha256: [1, 2, 3, 9]}, ())
-    run(PackStep(str(b.path), str(tmp_path / "b.faces")))
-    for _ in range(2):
-        carry([a, Faceset.open(tmp_path / "b.faces")], tmp_path / "all")
-    found = [(deed.do, dict(deed.frames)) for deed in decisions.read(tmp_path / "all").deeds]
-    runs = ((1, 3), (9, 9))
-    assert found == [("skip", {SHA: runs}), ("accept", {OTHER: runs})]
-    carry([a], tmp_path / "some", where="frame_index=0..5")
-    assert decisions.read(tmp_path / "some").deeds == ()
 
 
 def test_a_mix_of_face_types_is_told(tmp_path, picture):

@@ -6,7 +6,6 @@ their sets' trash. Killed anywhere, every face is in one of the two sets, or in 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from facewright.core.errors import DiskRefused, Mismatch, NothingFound
 from facewright.core.files import read_file
 from facewright.core.step import Item, Likeness, Work
-from facewright.faceset import decisions, record
+from facewright.faceset import record
 from facewright.faceset.choice import rows_of
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import refuse_packed
@@ -127,8 +126,6 @@ class CopyStep:
         decided = [take_over(self.out, source) for source in self.sources]
         moved = [self._take_out(number, records) for number in range(len(self.sources))] if self.move else []
         parts = [records[name] for name in sorted(records)]
-        if self.settings == ChoiceSettings():
-            self._decide_alike()
         return {
             "faceset": str(self.out), "from": list(map(str, self.sources)), "faces": len(out),
             "copied": sum(r["new"] for r in parts), "moved": sum(moved),
@@ -154,17 +151,6 @@ class CopyStep:
         self.facesets[number].index.refresh()
         return len(taken.paths)
 
-    def _decide_alike(self) -> None:
-        """Whole sets bring along which frames a person accepted or skipped."""
-        for faceset in self.facesets:
-            known = {_word(deed) for deed in decisions.read(self.out).deeds}
-            fresh = [deed for deed in decisions.read(faceset.path).deeds
-                     if deed.do in ("accept", "skip") and _word(deed) not in known]
-            if fresh:
-                with decisions.deciding(self.out) as desk:
-                    for deed in fresh:
-                        desk.repeat(dataclasses.replace(deed, facts={}))  # what undoing needs lies over there
-
     def _crc(self, path: str) -> int:
         return zlib.crc32(read_file(self.out / path, limit_bytes=record.MAX_FILE_BYTES))
 
@@ -173,10 +159,6 @@ class CopyStep:
 
     def _forget_writer(self) -> None:
         self._writer = None
-
-
-def _word(deed: decisions.Deed) -> str:
-    return repr((deed.do, sorted(deed.frames.items()), deed.faces))
 
 
 def _digest(rows: list[Row]) -> str:

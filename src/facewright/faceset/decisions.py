@@ -6,7 +6,6 @@ of core/journal; a file with damaged lines gives what its sound lines say, and i
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -112,14 +111,10 @@ class Desk:
     ) -> Deed:
         """Write one deed down; when this returns it survives a power cut. Raises DiskRefused."""
         named = {sha256: spans(numbers) for sha256, numbers in frames.items()}
-        return self.repeat(Deed(0, do, named, tuple(faces), dict(facts or {}), _stamp()))
-
-    def repeat(self, other: Deed) -> Deed:
-        """Write a deed of another set down as the latest here. Raises DiskRefused."""
-        deed = dataclasses.replace(other, number=self.now.next_number)
+        deed = Deed(self.now.next_number, do, named, tuple(faces), dict(facts or {}), _stamp())
         self._write({
-            "do": deed.do, "n": deed.number, "at": deed.at, "faces": list(deed.faces), "facts": dict(deed.facts),
-            "frames": {sha256: [list(run) for run in runs] for sha256, runs in deed.frames.items()},
+            "do": do, "n": deed.number, "at": deed.at, "faces": list(deed.faces), "facts": dict(deed.facts),
+            "frames": {sha256: [list(run) for run in runs] for sha256, runs in named.items()},
         })
         return deed
 

@@ -67,3 +67,18 @@ def test_an_unwritable_place_is_said(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(Exception, match="Cannot write"):
         project.new(tmp_path / "p")
+
+
+def test_a_packed_faceset_stands_in_for_a_folder_that_is_gone(tmp_path):
+    place = project.new(tmp_path / "film")
+    folder = place.faceset("src")
+    packed = folder.with_name("src.faces")
+    packed.parent.mkdir(exist_ok=True)
+    assert place.faces("src") == folder
+    packed.write_bytes(b"x")
+    if folder.exists():
+        folder.rmdir()
+    assert place.faces("src") == packed
+    assert packed in place.facesets()
+    folder.mkdir()
+    assert place.faces("src") == folder, "a folder counts first"

@@ -65,9 +65,15 @@ class Project:
         """Where that side's faces live."""
         return self.root / "facesets" / side
 
+    def faces(self, side: Side) -> Path:
+        """That side's faceset to read from: the folder, or `src.faces` beside it where only the packed one is there."""
+        folder = self.faceset(side)
+        packed = folder.with_name(f"{side}.faces")
+        return packed if packed.is_file() and not folder.exists() else folder
+
     def facesets(self) -> list[Path]:
         """Both sides' facesets, those that exist. Raises NothingFound."""
-        found = [path for path in (self.faceset("src"), self.faceset("dst")) if path.is_dir()]
+        found = [path for path in (self.faces("src"), self.faces("dst")) if path.exists()]
         if not found:
             raise NothingFound(
                 "There is no faceset in this project yet.", remedy="Run `facewright extract` first.", where=self.root

@@ -420,6 +420,24 @@ def test_zip64_places_and_counts(tmp_path):
         assert archive.read("faces/far.jpg") == b"hello"
 
 
+def test_a_stopped_job_goes_on_in_another_process(folder, tmp_path, monkeypatch):
+    """As `jobs resume` does: rebuilt from its job.json."""
+    from facewright import api
+    from facewright.core.step import Stop
+    from facewright.jobs.run import Stopped
+
+    monkeypatch.setattr(packing, "BATCH_FACES", 4)
+    stop = Stop()
+    stop.ask()
+    step = PackStep(str(folder), str(tmp_path / "set.faces"), PackSettings(folders="person"))
+    with pytest.raises(Stopped) as end:
+        api.steering.perform(step, background=False, on_event=lambda event: None, stop=stop)
+    assert not (tmp_path / "set.faces").exists()
+    done = api.jobs_resume(end.value.summary.job.id, on_event=lambda event: None)
+    assert (done["faces"], done["fresh"]) == (12, done["items"] - 1)
+    assert len(Faceset.open(tmp_path / "set.faces")) == 12
+
+
 @pytest.mark.skipif(os.name != "posix", reason="kill -9")
 def test_killed_while_packing_and_unpacking(tmp_path):
     folder = make(tmp_path / "set", 400)

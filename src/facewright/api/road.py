@@ -112,7 +112,7 @@ def merge_places(paths: Sequence[Path]) -> tuple[Path, Path, Path, Path]:
         return paths[0], paths[1], run_place(paths[2]), paths[3]
     project = here_or_refuse("INPUT")
     film = project.footage("dst")[0]
-    return film, project.faceset("dst"), project.latest_run(), project.merged(film)
+    return film, project.faces("dst"), project.latest_run(), project.merged(film)
 
 
 def merge(

@@ -167,4 +167,4 @@ def _places(
     if net == "xseg" and run is not None and (src or dst) is not None:
         return run, src, dst  # labels of one side alone will do
     project = here_or_refuse(missing)
-    return run or project.run(net), src or project.faceset("src"), dst or project.faceset("dst")
+    return run or project.run(net), src or project.faces("src"), dst or project.faces("dst")

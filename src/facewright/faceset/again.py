@@ -7,13 +7,12 @@ takes the whole look back. One item is up to 32 of the chosen frames.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,20 +28,18 @@ from facewright.faceset.cut import Cutting, finish_face, plan_face
 from facewright.faceset.decisions import Deed
 from facewright.faceset.extract import Finder
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.films import frame_of
+from facewright.faceset.films import frames_at
 from facewright.faceset.index import Index, Row, row_of
 from facewright.faceset.neighbours import box_of, by_hand, covered, follow, free_ordinal, shot_of
 from facewright.faceset.review import one_film
 from facewright.faceset.settings import CHUNK_FRAMES, AgainSettings, ExtractSettings
 from facewright.faceset.store import FACES, Writer, writing
 from facewright.media.frame import Frame, Video
-from facewright.media.reader import frames as read_frames
 from facewright.media.reader import open_video
 
 FOLDER = "again"
 """Folder of such files beside the chunks of the extraction."""
 _SAME_PX = 0.01
-_SPARSE = 8
 
 
 @dataclass(slots=True)
@@ -193,7 +190,7 @@ class _Look:
 
     def __call__(self, frames: list[int], written: Deed | None) -> Looked:
         result = Looked(frames, deed=written)
-        pictures = list(_read(self._video, frames))
+        pictures = list(frames_at(self._video, frames))
         result.damaged = sorted(set(frames) - {picture.index for picture in pictures})
         ids = list(written.faces) if written is not None else []
         for picture, faces in zip(pictures, self._finder.find(pictures)):
@@ -260,20 +257,6 @@ class _Look:
             return False
         points = self._faceset.face(row.face_id).points_px
         return bool(np.abs(points - one.landmarks.points_px).max() < _SAME_PX)
-
-
-def _read(video: Video, frames: list[int]) -> Iterator[Frame]:
-    """Those of the frames that can be read, in order: in one go, or one by one where they lie far apart."""
-    step = math.gcd(*(n - frames[0] for n in frames)) or 1
-    if (frames[-1] - frames[0]) // step > _SPARSE * len(frames):
-        yield from (frame for n in frames if (frame := frame_of(video, n)) is not None)
-        return
-    wanted, damage = set(frames), dict[int, str]()
-    reading = read_frames(video, frames[0], frames[-1] + 1, step=step, on_damage=damage.__setitem__)
-    with closing(cast(Any, reading)):
-        for frame in reading:
-            if frame.index in wanted and frame.index not in damage:
-                yield frame
 
 
 def _house_finder(settings: DetectSettings) -> Finder:

@@ -67,8 +67,7 @@ def _frames(
     by_frame: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
         by_frame.setdefault((row.source_sha256, row.frame_index), []).append(row)
-    for (sha256, frame), here in by_frame.items():
-        picture = films.frame(sha256, frame)
+    for ((sha256, frame), here), picture in zip(by_frame.items(), films.walk(by_frame)):
         if picture is None:
             refused[f"{here[0].source_file} {frame}"] = "The frame is not at hand."
             continue

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import groupby
+from math import gcd
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +14,9 @@ from facewright.faceset.header import Header
 from facewright.media.frame import Frame, Video
 from facewright.media.reader import frames as read_frames
 from facewright.media.reader import open_video
+
+_NEAR = 12
+"""Frames that lie nearer are read through rather than sought."""
 
 
 class Films:
@@ -54,19 +59,45 @@ class Films:
                 remedy=f"Name it: --film /path/to/{name}", where=name)
         return video
 
-    def frame(self, sha256: str, index: int) -> Frame | None:
-        """One frame, or None: the film is not at hand, or that frame cannot be read."""
-        video = self.find(sha256)
-        return None if video is None else frame_of(video, index)
+
+    def walk(self, wanted: Iterable[tuple[str, int]]) -> Iterator[Frame | None]:
+        """The frame of each (film, index), None where it is not at hand or damaged. Fast where indices ascend."""
+        for sha256, group in groupby(wanted, key=lambda pair: pair[0]):
+            indices = [index for _, index in group]
+            video = self.find(sha256)
+            if video is None:
+                yield from (None for _ in indices)
+                continue
+            reading = frames_at(video, indices)
+            held = next(reading, None)
+            for index in indices:
+                if held is not None and held.index == index:
+                    yield held
+                    held = next(reading, None)
+                else:
+                    yield None
+
+
+def frames_at(video: Video, indices: Sequence[int]) -> Iterator[Frame]:
+    """Those of the frames that can be read, in order: near ones in one go, so that a film is decoded once."""
+    start = 0
+    for end in range(1, len(indices) + 1):
+        if end < len(indices) and 0 < indices[end] - indices[end - 1] <= _NEAR:
+            continue
+        run, damage = indices[start:end], dict[int, str]()
+        step = gcd(*(index - run[0] for index in run)) or 1
+        reading = read_frames(video, run[0], run[-1] + 1, step=step, on_damage=damage.__setitem__)
+        with closing(cast(Any, reading)):
+            wanted = set(run)
+            for frame in reading:
+                if frame.index in wanted and frame.index not in damage:
+                    yield frame
+        start = end
 
 
 def frame_of(video: Video, index: int) -> Frame | None:
     """One frame of a film, or None when it is damaged or beyond the end."""
-    damage: dict[int, str] = {}
-    reading = read_frames(video, index, index + 1, on_damage=damage.__setitem__)
-    with closing(cast(Any, reading)):
-        frame = next(reading, None)
-    return None if damage else frame
+    return next(frames_at(video, [index]), None)
 
 
 def need_frame(video: Video, index: int) -> Frame:

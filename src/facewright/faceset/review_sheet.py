@@ -17,6 +17,7 @@ from facewright.faceset.films import Films
 from facewright.faceset.index import Row
 from facewright.faceset.review import FrameState, State
 from facewright.faceset.sheet import AMBER, BLUE, GREEN, GREY, RED, Colour, pages, save
+from facewright.media.frame import Frame
 
 COLOURS: dict[State, Colour] = {
     "no_face": RED, "doubtful": AMBER, "several": BLUE, "accepted": GREEN, "skipped": GREY, "damaged": RED,
@@ -36,9 +37,10 @@ def frame_sheets(
     wide = any(films.find(sha256) is not None for sha256 in dict.fromkeys(one.sha256 for one in found))
 
     def tiles() -> Iterator[np.ndarray | None]:
-        for place, one in enumerate(found):
+        frames = films.walk((one.sha256, one.frame) for one in found)
+        for place, (one, frame) in enumerate(zip(found, frames)):
             progress(place, len(found))
-            yield _frame_tile(faceset, one, films)
+            yield _frame_tile(faceset, one, frame)
 
     sheets = pages(tiles(), captions, 0, _FRAME_PX if wide else _FACE_PX, headline=headline, tall=_tall(found, films),
                    edges=[COLOURS[one.state] for one in found], per_page=60 if wide else 120)
@@ -77,9 +79,8 @@ def _clock(time_s: float) -> str:
     return "" if np.isnan(time_s) else f"  {int(time_s // 60)}:{time_s % 60:05.2f}"
 
 
-def _frame_tile(faceset: Faceset, one: FrameState, films: Films) -> np.ndarray | None:
+def _frame_tile(faceset: Faceset, one: FrameState, frame: Frame | None) -> np.ndarray | None:
     faces = list(_faces(faceset, one.rows))
-    frame = films.frame(one.sha256, one.frame)
     if frame is not None:
         return _with_smallest(faceset, one, faces, frame_picture(frame.image, faces, 2 * _FRAME_PX), frame.image.shape)
     for row in one.rows:

@@ -7,8 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from facewright.faces.align import canonical_mesh
+from facewright.faces.candidates import Candidate
 from facewright.faces.detectors import auto_detector
+from facewright.faces.face import Detection
 from facewright.faces.find import FaceFinder
+from facewright.faces.five_points import five_of_mesh
+from facewright.faces.landmark import Landmarks, corrected_points
 from facewright.faces.settings import DETECTORS, DetectSettings
 from facewright.media.frame import Frame
 
@@ -154,3 +159,40 @@ def test_pose_agrees_with_the_synthetic_truth(weights, clip_frames, shared):
     found = FaceFinder(DetectSettings(detector="yunet")).find([replace(f, index=f.index) for f in frames])
     pose = np.array([row[0].pose_deg for row in found])
     assert (np.abs(pose - truth[[f.index for f in frames]]).mean(0) < [4.0, 4.0, 2.5]).all()
+
+
+def _head(yaw_deg: float) -> np.ndarray:
+    """(468, 3) mesh of a neutral head turned to the side, in frame px."""
+    c, s = np.cos(np.radians(yaw_deg)), np.sin(np.radians(yaw_deg))
+    turned = canonical_mesh() @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T
+    return (turned * 8 + [160, -160, 0]) * [1, -1, -1]
+
+
+@pytest.mark.parametrize(("mesh_deg", "hint_deg", "flags"), [
+    (50, 55, ()), (-50, -55, ()), (30, 70, ()), (50, -70, ()),
+    (50, 70, ("profile",)), (-50, -70, ("profile",)), (65, 20, ("profile",)),
+])
+def test_a_profile_shows_in_the_mesh_or_in_the_five_points(finder, mesh_deg, hint_deg, flags):
+    mesh = _head(mesh_deg)
+    points = Landmarks(mesh.astype(np.float32), corrected_points(mesh), 1.0, 9.0, 0.0)
+    detection = Detection(0, (120, 100, 200, 220), 0.93, 0.0, five_of_mesh(_head(hint_deg)[:, :2]))
+    assert finder._face(Candidate(detection, points, 0)).flags == flags
+
+
+def test_what_is_doubtful_is_said(finder):
+    mesh = _head(0)
+    detection = Detection(0, (120, 100, 200, 220), 0.79, 0.0, five_of_mesh(mesh[:, :2]))
+    points = Landmarks(mesh.astype(np.float32), corrected_points(mesh), 0.9, 2.0, 0.0, 0.2)
+    face = finder._face(Candidate(detection, points, 0), "second_look")
+    assert set(face.flags) == {"second_look", "low_score", "low_presence", "passes_disagree"}
+    assert finder._face(Candidate(replace(detection, score=0.93), replace(points, presence_01=0.99, unsteady=0.05), 0)
+                        ).flags == ()
+
+
+@pytest.mark.shared
+def test_passes_that_disagree_mean_points_that_are_wrong(finder, clip_frames):
+    """A tilted head that was first seen upright: flagged; talking heads in the open: not."""
+    found = finder.find(clip_frames("two_people_headpose", 36, 44))
+    assert sum("passes_disagree" in face.flags for row in found for face in row) >= 4
+    found = finder.find(clip_frames("webcam_man_take1", 100, 116))
+    assert [face.flags for row in found for face in row] == [()] * 16

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import importlib.util
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,14 +18,17 @@ import cv2
 import numpy as np
 import pytest
 
-from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
+from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound, SettingRefused
+from facewright.core.registry import Plug
 from facewright.core.step import Work
-from facewright.faceset import header, record
+from facewright.faces.align import face_from_frame
+from facewright.faces.face import FaceType
+from facewright.faceset import cut, header, record
 from facewright.faceset.cut import cut_crop, fixed_point, sharpness
 from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.looking import NO_FACE, ONLY_LEFT_OUT, estimate_side
-from facewright.faceset.settings import ExtractSettings
+from facewright.faceset.settings import OBSTRUCTIONS, ExtractSettings
 from facewright.image.geometry import apply_affine
 
 PROGRAM = Path(__file__).with_name("fake_finder.py")
@@ -401,3 +406,76 @@ def test_face_files_are_sound(undisturbed):
         face = record.read_face(path)
         assert path.stem == face.face_id
         assert record.read_image(path).shape == (128, 128, 3)
+
+
+def test_each_face_at_its_own_size(film, tmp_path):
+    _, summary = run(step_for(film, tmp_path / "set", _Growing, resolution="auto", end="1"))
+    faceset = Faceset.open(tmp_path / "set")
+    faces = list(faceset)
+    sides = [face.side_px for face in faces]
+    assert summary["side_px"] == faceset.header.side_px == 0
+    assert summary["sides_px"] == faceset.info().sides_px == {s: sides.count(s) for s in set(sides)}
+    assert sides[0] == 256  # never smaller
+    assert len(set(sides)) > 3
+    for face in faces:
+        assert face.side_px % 16 == 0
+        assert faceset.image(face).shape == (face.side_px, face.side_px, 3)
+        native = 1 / np.sqrt(np.linalg.det(face.face_from_frame[:2, :2])) * face.side_px
+        assert face.side_px == max(256, int(np.ceil(native / 16) * 16))
+    again = tmp_path / "again"
+    run(step_for(film, again, _Growing, resolution="auto", end="1"))
+    assert tree(again) == tree(tmp_path / "set")
+
+
+class _Growing(fake.FakeFinder):
+    def faces(self, index):
+        return [fake.found(index, 100, 75, 50 + 15 * index)]
+
+
+def test_sides_that_differ_make_a_mixed_set(film, tmp_path):
+    run(step_for(make_film(tmp_path / "other.mp4", 5, seed=9), tmp_path / "set"))
+    run(step_for(film, tmp_path / "set", resolution=256, end="1"))
+    assert header.load(tmp_path / "set").side_px == 0
+
+
+@pytest.mark.parametrize("kind", ["half_face", "midfull_face", "full_face", "whole_face", "head"])
+def test_every_face_type_is_cut_as_its_matrix_says(film, tmp_path, kind):
+    run(step_for(film, tmp_path / kind, face_type=kind, end="0.4"))
+    faceset = Faceset.open(tmp_path / kind)
+    assert {face.face_type.value for face in faceset} == {faceset.face_type} == {kind}
+    for face in list(faceset)[:4]:
+        wanted = face_from_frame(face.points, 128, FaceType(kind))
+        assert np.allclose(face.face_from_frame, wanted)
+        inside = apply_affine(face.face_from_frame, face.points[17:])
+        assert (inside > -8).all()
+        assert (inside < 136).all()
+
+
+def test_an_older_faceset_s_settings_are_not_held_against_it(film, undisturbed, tmp_path):
+    """A version that knew fewer settings made it: the same command goes on with it."""
+    folder = tmp_path / "set"
+    shutil.copytree(undisturbed, folder)
+    stored = header.load(folder)
+    (source,) = stored.sources
+    fewer = {k: v for k, v in source.settings.items() if k not in ("shots", "second_detector", "obstructions")}
+    header.save(folder, dataclasses.replace(stored, sources=(dataclasses.replace(source, settings=fewer),)))
+    assert step_for(film, folder).plan() == []
+    with pytest.raises(Mismatch, match="other settings"):
+        step_for(film, folder, jpeg_quality=80).plan()
+
+
+def test_obstructions_are_flagged_on_wish(film, tmp_path, monkeypatch):
+    asked = []
+
+    def judge(picture, face):
+        asked.append(picture.shape)
+        return 0.05 if face.source.frame_index % 2 else 0.01
+
+    monkeypatch.setitem(OBSTRUCTIONS.plugs, "odd", Plug("odd", "tests:none", ""))
+    monkeypatch.setattr(cut, "_judge", lambda name: judge)
+    run(step_for(film, tmp_path / "set", obstructions="odd", end="0.4"))
+    flags = {face.source.frame_index: "obstructed" in face.flags for face in Faceset.open(tmp_path / "set")}
+    assert flags == {i: bool(i % 2) for i in flags}
+    assert set(asked) == {(128, 128, 3)}
+    with pytest.raises(SettingRefused, match="obstruction called 'eye'"):
+        step_for(film, tmp_path / "x", obstructions="eye").plan()

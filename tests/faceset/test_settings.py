@@ -32,7 +32,11 @@ def test_defaults_and_ranges():
     assert settings.start_s == 0
     assert settings.end_s == math.inf
     assert check(ExtractSettings, {"resolution": 0}).resolution == 0
-    for wrong in ({"resolution": 112}, {"resolution": 130}, {"resolution": 4096}, {"jpeg_quality": 101},
+    assert check(ExtractSettings, {"resolution": "auto"}).native
+    assert check(ExtractSettings, {"resolution": "estimate"}).resolution == 0
+    assert check(ExtractSettings, {"resolution": "768"}).side_px == 768
+    for wrong in ({"resolution": 112}, {"resolution": "large"}, {"resolution": True}, {"resolution": 512.5},
+                  {"resolution": 130}, {"resolution": 4096}, {"jpeg_quality": 101},
                   {"face_type": "torso"}, {"fps": -1}, {"crop": "nearest"}):
         with pytest.raises(SettingRefused) as caught:
             check(ExtractSettings, wrong)

@@ -10,13 +10,21 @@ from facewright.cli import made, show
 
 _WIDTH = 110
 _FLAGS = {
+    "box_too_small": "box and points disagree: the full-face crop is over four times the detector's box",
     "crop_leaves_frame": "the crop reaches beyond the picture's edge",
+    "cut_off": "the face reaches out of the picture",
     "five_points": "points placed by the detector's five; coarse",
     "low_presence": "the landmark net doubts that it is a face; points not to be relied on",
+    "low_score": "the detector is less sure than usual",
+    "obstructed": "a hand or thing is before it",
+    "other_detector": "found by the second look's other detector only",
     "parked": "training leaves it out, merging uses it (`faces unpark` undoes it)",
+    "passes_disagree": "two passes of the landmark net disagree; look at its points",
+    "position_jump": "its place jumps against its track",
     "profile": "turned so far that the far side is unsure",
     "profile_unaligned": "turned too far to be aligned; passes unchanged in the merge",
     "second_look": "found by the second look only",
+    "size_jump": "its size jumps against its track",
 }
 _GATE = {
     "clear": "clear", "hits_below_rule": "single hits, below the limit", "refused": "refused",

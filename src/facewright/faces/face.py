@@ -75,7 +75,8 @@ class Face:
     that this is a face), "five_points" (placed by the detector's five), "profile" (turned by 60 degrees or more, where
     the far side's points slide inward), "profile_unaligned" (that, and placed by five points), "passes_disagree" (two
     passes of the mesh disagree), "position_jump", "size_jump" (it leaps out of its track); on the frame: "cut_off" (the
-    face reaches out of it), "crop_leaves_frame" (only the crop does). Of people and of cleaning (faceset/marks.py):
+    face reaches out of it), "crop_leaves_frame" (only the crop does), "obstructed" (a hand or thing before it; only
+    where extraction was asked to look). Of people and of cleaning (faceset/marks.py):
     "parked" (training leaves it out), "good", "keep", "blurry" and so on.
     polygons: tuple of (kind, (N,2) float32) in crop px, kind 1 include, 0 exclude. mask_by: what made the stored
     mask (identity of the masker), "" when none is stored or nobody noted it. foreign: what another program's file said

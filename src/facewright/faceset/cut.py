@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -12,7 +15,7 @@ from facewright.faces.align import crop, face_from_frame
 from facewright.faces.face import MESH_SCALE, Face, FaceType, SourceRef, face_id
 from facewright.faces.find import FoundFace
 from facewright.faceset.record import encode_face, suffix
-from facewright.faceset.settings import LEAST_NATIVE_PX, MAX_SIDE_PX, ExtractSettings
+from facewright.faceset.settings import LEAST_NATIVE_PX, MAX_SIDE_PX, OBSTRUCTIONS, ExtractSettings
 from facewright.faceset.signs import box_too_small, cut_off
 from facewright.image.geometry import apply_affine, invert, scale_of, square_corners
 from facewright.image.warp import AREA_BELOW, resize
@@ -21,7 +24,12 @@ SHARPNESS_SIDE_PX = 256
 PROFILE_YAW_DEG = 60.0
 """Beyond it the mesh's far side slides inward (pretrained-weights.md 5): such faces carry the flag "profile"."""
 
+HIDDEN_01, HIDDEN_YAW_DEG = 0.03, 30.0
+"""A face is "obstructed" when so much of it is hidden (a hand on the chin hides 0.04 to 0.06, an open face less than
+0.03); turned farther than this, its own far side is hidden, which says nothing."""
+
 _INT16 = 32_767
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,19 @@ def finish_face(cut: Cut, settings: ExtractSettings) -> tuple[str, bytes, Face]:
     """(file name, file bytes, face with its sharpness). Pure; for any thread (OpenCV lets go of the interpreter)."""
     picture = cut_crop(cut.image, cut.face.face_from_frame, cut.face.side_px, settings.crop)
     face = dataclasses.replace(cut.face, sharpness=sharpness(picture))
+    if settings.obstructions != "none" and abs(face.yaw_deg) <= HIDDEN_YAW_DEG:
+        with _ONE_AT_A_TIME:
+            hidden = _judge(settings.obstructions)(picture, face)
+        if hidden >= HIDDEN_01:
+            face = dataclasses.replace(face, flags=tuple(sorted({*face.flags, "obstructed"})))
     data = encode_face(face, picture, None, settings.jpeg_quality)
     return face.face_id + suffix(settings.jpeg_quality), data, face
+
+
+@cache
+def _judge(name: str) -> Callable[[np.ndarray, Face], float]:
+    judge: Callable[[np.ndarray, Face], float] = OBSTRUCTIONS.load(name)()
+    return judge
 
 
 def cut_crop(image: np.ndarray, matrix: np.ndarray, side_px: int, interpolation: str) -> np.ndarray:
@@ -141,8 +160,6 @@ def draw(image: np.ndarray, faces: list[Face], long_side_px: int = 1280) -> byte
 
 def _flags(found: FoundFace, image: np.ndarray, matrix: np.ndarray, side_px: int) -> tuple[str, ...]:
     words = set(found.flags)
-    if abs(found.pose_deg[0]) >= PROFILE_YAW_DEG:
-        words.add("profile")
     corners = apply_affine(invert(matrix), square_corners(side_px))
     height, width = image.shape[:2]
     if corners.min() < -0.5 or corners[:, 0].max() > width - 0.5 or corners[:, 1].max() > height - 0.5:

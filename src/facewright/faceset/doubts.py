@@ -23,6 +23,7 @@ WORDS = {
     "low_score": "the detector is unsure",
     "box_too_small": "its box and its points disagree",
     "cut_off": "cut off at the frame's edge",
+    "obstructed": "a hand or thing before it",
     "misaligned": "looks misaligned",
     "double": "one head found twice",
     "new_face": "came after it was accepted",

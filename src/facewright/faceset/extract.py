@@ -25,7 +25,7 @@ from facewright.faceset.header import Header
 from facewright.faceset.looking import ChunkResult, Finder, Looking, measured_side
 from facewright.faceset.neighbours import without_placed
 from facewright.faceset.selection import Chunk, stretches
-from facewright.faceset.settings import ExtractSettings
+from facewright.faceset.settings import OBSTRUCTIONS, ExtractSettings
 from facewright.faceset.shots import shots_of
 from facewright.faceset.sources import ExtractArguments, Footage, check_header, open_footage
 from facewright.faceset.store import DEBUG, Writer, chunk_folder, foreign_files, is_faceset, writing
@@ -84,6 +84,8 @@ class ExtractStep:
                 f"{self.folder.name} is not an empty folder.", why=f"It holds {strangers[0]}.",
                 remedy="Name a new or empty folder for the faceset.", where=self.folder,
             )
+        if self.settings.obstructions != "none":
+            OBSTRUCTIONS.plug(self.settings.obstructions)
         stored = header.load(self.folder) or Header()
         done = {source.sha256 for source in stored.sources if source.done}
         return [Item(chunk.id, chunk) for one in self.footage if one.sha256 not in done for chunk in one.chunks]

@@ -22,6 +22,14 @@ MIN_SIDE_PX, MAX_SIDE_PX = 128, 2048
 LEAST_NATIVE_PX = 256
 """Smallest crop of `resolution auto`: smaller faces are enlarged to it."""
 
+OBSTRUCTIONS = Registry("obstructions")
+"""name -> function without arguments that gives `judge(picture (S, S, 3) uint8 RGB, face) -> share 0..1 hidden`."""
+
+OBSTRUCTIONS.add(Plug(
+    "generic", "facewright.masks.hidden:generic", "what the mask net that comes along leaves out of the face",
+))
+
+
 class ExtractSettings(DetectSettings):
     """How films become a faceset."""
 
@@ -46,6 +54,10 @@ class ExtractSettings(DetectSettings):
     min_presence: float = knob(
         0.0, "Leave out faces of which the landmark net is less sure than this; 0 = keep and flag them",
         low=0.0, high=1.0, step=0.01,
+    )
+    obstructions: str = knob(
+        "none", "Look for hands and things before faces, and flag those: none, generic (the mask net that comes along, "
+        "0.1 s a face), or a plug-in's name"
     )
     debug: bool = knob(False, "Also write pictures with boxes and points drawn in, under FACESET/debug")
     shots: bool = knob(

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
+from facewright.faces.align import template_3d
 from facewright.faces.candidates import Candidate, Memory, choose, same_head, sure
 from facewright.faces.face import Detection
 from facewright.faces.landmark import Landmarks
@@ -67,3 +70,17 @@ def test_memory_believes_the_same_place_and_orientation_for_a_while():
 def test_fresh_memory_knows_nothing():
     assert Memory().quarters() == set()
     assert Memory().believes(_candidate(), 0) is None
+
+
+def _with_points(candidate, shift):
+    points = (template_3d()[:, :2] + 100 + shift).astype(np.float32)
+    return dataclasses.replace(candidate, landmarks=dataclasses.replace(candidate.landmarks, points_px=points))
+
+
+def test_two_boxes_with_one_face_in_them_are_one_head_and_the_better_stays():
+    """A box around hair and shoulders beside one around the face: they hardly overlap, yet the points agree."""
+    face, head = _candidate((0, 0, 60, 60), logit=12.0), _candidate((45, 30, 200, 200), logit=9.0)
+    assert len(choose([face, head])) == 2
+    assert choose([_with_points(face, 0.0), _with_points(head, 5.0)])[0].landmarks.presence_logit == 12.0
+    assert len(choose([_with_points(face, 0.0), _with_points(head, 5.0)])) == 1
+    assert len(choose([_with_points(face, 0.0), _with_points(head, 60.0)])) == 2

@@ -20,6 +20,8 @@ GOOD_PRESENCE = 0.95
 SEEN_PRESENCE = 0.5
 """Below it the mesh does not see a face at all, and its points are not used."""
 SAME_HEAD_IOU = 0.3
+SAME_POINTS = 0.3
+"""Points that lie so near each other, over the distance of the eyes, are those of one face."""
 UPRIGHT_BONUS = 0.10
 """Where the mesh sees nothing (faces under about 20 px), another orientation must beat upright by this much score."""
 
@@ -63,6 +65,15 @@ def same_head(a: Detection, b: Detection) -> bool:
     return float(np.hypot(ax - bx, ay - by)) < 0.35 * min(_side(a), _side(b))
 
 
+def same_points(a: Candidate, b: Candidate) -> bool:
+    """Whether both see a face, and it is the same: their points lie on each other."""
+    if not (a.seen and b.seen):
+        return False
+    p, q = a.landmarks.points_px, b.landmarks.points_px
+    eyes = [float(np.linalg.norm(x[36:42].mean(0) - x[42:48].mean(0))) for x in (p, q)]
+    return float(np.linalg.norm(p - q, axis=-1).mean()) < SAME_POINTS * min(eyes)
+
+
 def _centre(d: Detection) -> tuple[float, float]:
     return (d.box_px[0] + d.box_px[2]) / 2, (d.box_px[1] + d.box_px[3]) / 2
 
@@ -84,8 +95,11 @@ def choose(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def rivals(a: Candidate, b: Candidate) -> bool:
-    """One head, or one head seen wrongly in another orientation: then the boxes may overlap by a part only."""
-    if same_head(a.detection, b.detection):
+    """One head, or one head seen wrongly in another orientation: then the boxes may overlap by a part only.
+
+    Two boxes whose points settled on one face (the mesh looks around it) are one head as well, however they lie.
+    """
+    if same_head(a.detection, b.detection) or same_points(a, b):
         return True
     common = box_area(intersect(a.detection.box_px, b.detection.box_px))
     return a.quarter != b.quarter and common > 0.4 * min(box_area(a.detection.box_px), box_area(b.detection.box_px))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,18 +67,25 @@ def link(faceset: Faceset, vectors_of: VectorsOf | None = None) -> Linked:
 
     Identity vectors decide where the net is at hand (or `vectors_of` gives them); else place and time alone.
     """
-    spans, clearest = _spans(faceset)
-    wanted = [face_id for ids in clearest.values() for face_id in ids]
-    found = (vectors_of or faceset.vectors)(wanted) if wanted else None
-    means = _means(found, clearest) if found is not None else None
+    spans, means = seen(faceset, vectors_of)
     before = faceset.header.people
     settled = {track: person.name for person in before if person.settled for track in person.tracks}
-    stills = _stills(faceset)
+    stills = _stills(faceset, spans.values())
     moving = [span for span in spans.values() if span.source not in stills]
     groups = people(list(spans.values()), means, settled)
     wholes = [whole for whole in join(moving, means, settled) if len(whole) > 1]
     away = [whole for whole in faceset.header.tracks if spans.keys().isdisjoint(whole)]  # in the trash, for now
     return Linked(_named(groups, spans, before), (*wholes, *away))
+
+
+def seen(
+    faceset: Faceset, vectors_of: VectorsOf | None = None
+) -> tuple[dict[str, Track], dict[str, np.ndarray] | None]:
+    """Every track of the set, and the unit mean vector of those with clear faces; None where no net is at hand."""
+    spans, clearest = _spans(faceset)
+    wanted = [face_id for ids in clearest.values() for face_id in ids]
+    found = (vectors_of or faceset.vectors)(wanted) if wanted else None
+    return spans, _means(found, clearest) if found is not None else None
 
 
 def _spans(faceset: Faceset) -> tuple[dict[str, Track], dict[str, list[str]]]:
@@ -94,7 +101,7 @@ def _spans(faceset: Faceset) -> tuple[dict[str, Track], dict[str, list[str]]]:
         sources[row.track] = row.source_sha256
         box = (row.x0_px, row.y0_px, row.x1_px, row.y1_px)
         rows_of.setdefault(row.track, []).append((row.frame_index, box, row.shot))
-        if _clear(row):
+        if clear(row):
             ranked = [*best.get(row.track, []), (-row.sharpness, row.face_id)]
             best[row.track] = sorted(ranked)[:_FACES_OF_A_TRACK]
     steps = {source: int(np.median(np.diff(list(seen)))) if len(seen) > 1 else 1 for source, seen in frames.items()}
@@ -112,14 +119,17 @@ def _span(track: str, source: str, rows: list[tuple[int, Box, int]], step: int) 
                  (float(drift[0]), float(drift[1])), step)
 
 
-def _stills(faceset: Faceset) -> set[str]:
-    """SHA-256 of the sources that are folders of pictures, which do not follow each other."""
+def _stills(faceset: Faceset, spans: Iterable[Track]) -> set[str]:
+    """SHA-256 of the sources that are folders of pictures which do not follow each other: no track holds two."""
+    moving = {span.source for span in spans if span.count > 1}
     firsts = faceset.index.select(
         "SELECT source_sha256, min(path) FROM faces WHERE trouble = '' AND doubled = 0 GROUP BY source_sha256")
-    return {sha256 for sha256, path in firsts if "/" in files.read_head(faceset.files, path)[0].source.file}
+    still = [(sha256, path) for sha256, path in firsts if sha256 not in moving]
+    return {sha256 for sha256, path in still if "/" in files.read_head(faceset.files, path)[0].source.file}
 
 
-def _clear(row: Row) -> bool:
+def clear(row: Row) -> bool:
+    """Whether a face is large, sure and frontal enough to say who it is."""
     large = min(row.x1_px - row.x0_px, row.y1_px - row.y0_px) >= CLEAR_SIDE_PX
     return large and row.presence_01 >= CLEAR_PRESENCE and abs(row.yaw_deg) <= CLEAR_YAW_DEG
 

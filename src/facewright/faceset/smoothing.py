@@ -104,10 +104,13 @@ class SmoothStep:
             stack.callback(self._forget_writer)
             self._writer.sweep()
             points = self._smoothed(work)
+            done = len(self.rows) - sum(len(item.payload) for item in todo)
             for item in todo:
                 if work.stop.asked:
                     return
                 yield item, Result([points.get(row.face_id) for row in item.payload])
+                done += len(item.payload)
+                work.progress(done, len(self.rows))
 
     def commit(self, item: Item, result: Result) -> dict[str, Any]:
         """Write the batch's files together; those that stay the same are not touched."""
@@ -135,10 +138,10 @@ class SmoothStep:
         """Face id -> new points, of faces whose points change."""
         if not self.settings.strength:
             return {}
-        tracks = read_tracks(Faceset(self.folder), self.rows, lambda done, total: work.progress(done, 2 * total))
+        tracks = read_tracks(Faceset(self.folder), self.rows, lambda done, total: work.progress(done, total, "reading"))
         found: dict[str, np.ndarray] = {}
         before, after, rejected = list[np.ndarray](), list[np.ndarray](), 0
-        for number, track in enumerate(tracks):
+        for track in tracks:
             new = smoothed(track.times_s, track.points_px, self.settings.strength, weights=track.weights,
                            truth=track.truth)
             moved = (new.points_px != track.points_px).any((1, 2)) & ~track.truth
@@ -146,7 +149,6 @@ class SmoothStep:
             rejected += int(new.rejected.any(1).sum())
             before.append(jitter(track.times_s, track.points_px))
             after.append(jitter(track.times_s, new.points_px))
-            work.progress(len(self.rows) * (1 + (number + 1) / len(tracks)), 2 * len(self.rows))
         self._facts = {"tracks": len(tracks), "rejected": rejected, "jitter_before": _middle(before),
                        "jitter_after": _middle(after)}
         return found

@@ -122,6 +122,8 @@ def extracted(data: Mapping[str, Any]) -> str:
     there = set(data.get("already_there") or ())
     for name, facts in (data.get("films") or {}).items():
         show.result(f"  {name}: {_film(facts)}" + (" (was there already)" if name in there else ""))
+    if data.get("person"):
+        _kept(data["person"])
     if len(people) > 1:
         show.result(f"  people: {', '.join(people)}; name the one to use with --src-person, --dst-person or --person.")
     record = data.get("record")
@@ -138,6 +140,19 @@ def _sides(data: Mapping[str, Any]) -> str:
     """`512`, or `256..784` where faces have sides of their own."""
     sides = sorted(int(side) for side in data.get("sides_px") or (data["side_px"],))
     return f"{sides[0]}..{sides[-1]}" if len(sides) > 1 else str(sides[0] if sides else data["side_px"])
+
+
+def _kept(facts: Mapping[str, Any]) -> None:
+    """Who alone stayed of an extraction."""
+    if facts["nobody"]:
+        show.result(f"  Nobody there is sure to be {show.name_of(facts['like'])}: all faces stay.")
+        return
+    back = f"; `facewright faces trash restore FACESET {facts['trash'].partition('-')[0][-6:]}` brings them back"
+    show.result(f"  {count(facts['kept'], 'face')} kept by --person, {facts['out']:,} of others in the trash"
+                + (back if facts["out"] else ""))
+    if facts["doubtful"]:
+        show.result(f"  Nothing can be said of {', '.join(facts['doubtful'])}: they stay; look at them "
+                    "(`facewright faces people sheet`).")
 
 
 def _film(facts: Mapping[str, Any]) -> str:

@@ -87,7 +87,14 @@ def extract(
         list[Path] | None,
         typer.Argument(metavar="INPUT... FACESET", help="Films or folders of pictures, and last the faceset to fill."),
     ] = None,
-    person: Annotated[str, typer.Option(help="Name of the person, kept in every face.")] = "",
+    person: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|PICTURE|FACESET[:NAME]",
+            help="A picture, another faceset, or one of several people of this one: who alone stays, others go to the "
+            "trash. Any other name is kept in every face (films of one person).",
+        ),
+    ] = "",
     consent: Annotated[str, typer.Option(help="Reference, id or name of the consent record of these faces.")] = "",
     background: Background = False,
     as_json: bool = False,

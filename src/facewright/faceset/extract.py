@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from facewright.core.errors import DiskRefused, NothingFound
 from facewright.core.step import Item, Likeness, Work
@@ -22,6 +23,7 @@ from facewright.faceset import header, people
 from facewright.faceset.crew import Crew, Order, worker_count
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
+from facewright.faceset.keeping import keep_one, vector_of, wanted
 from facewright.faceset.looking import ChunkResult, Finder, Looking, measured_side
 from facewright.faceset.neighbours import without_placed
 from facewright.faceset.selection import Chunk, stretches
@@ -34,7 +36,8 @@ from facewright.faceset.store import DEBUG, Writer, chunk_folder, foreign_files,
 class ExtractStep:
     """Find, align, cut and keep every face of `inputs` (films, folders of pictures) in the folder `faceset`.
 
-    person, consent: kept in every face as plain data. make_finder: another finder than faces.find (tests).
+    person: a name that is kept in every face; or who alone stays (see keeping.wanted). consent: kept in every face as
+    plain data. make_finder: another finder than faces.find (tests).
     """
 
     stage = "extract"
@@ -47,7 +50,8 @@ class ExtractStep:
         self.films = [str(Path(text).resolve()) for text in inputs]
         self.folder = Path(faceset).resolve()
         self.settings = settings or ExtractSettings()
-        self.person, self.consent = person, consent
+        self.kept = wanted(person, self.folder)
+        self.person, self.consent = "" if self.kept else person, consent
         self._make_finder = make_finder or house_finder
         self._writer: Writer | None = None
         self._side_px = self.settings.side_px
@@ -58,7 +62,8 @@ class ExtractStep:
 
     def args(self) -> dict[str, Any]:
         """Constructor arguments, JSON-able."""
-        return {"inputs": self.films, "faceset": str(self.folder), "person": self.person, "consent": self.consent}
+        person = self.kept.text if self.kept else self.person
+        return {"inputs": self.films, "faceset": str(self.folder), "person": person, "consent": self.consent}
 
     def likenesses(self) -> list[Likeness]:
         """None: looking needs no permit, the faces carry their consent on to the steps that do."""
@@ -88,7 +93,15 @@ class ExtractStep:
             OBSTRUCTIONS.plug(self.settings.obstructions)
         stored = header.load(self.folder) or Header()
         done = {source.sha256 for source in stored.sources if source.done}
+        if self.kept and any(one.sha256 not in done for one in self.footage):
+            _ = self._likeness
         return [Item(chunk.id, chunk) for one in self.footage if one.sha256 not in done for chunk in one.chunks]
+
+    @cached_property
+    def _likeness(self) -> np.ndarray:
+        """The identity vector of who alone stays. Raises WeightsMissing, NothingFound, Mismatch, FileRefused."""
+        assert self.kept is not None
+        return vector_of(self.kept)
 
     def intact(self, item: Item, record: Mapping[str, Any]) -> bool:
         """Whether what an earlier run committed for an item is still on disk."""
@@ -143,7 +156,11 @@ class ExtractStep:
         with Writer(self.folder) as writer:
             writer.sweep()
             faceset = Faceset.open(self.folder)
-            linked = people.link(faceset) if len(known) < len(notes) else people.Linked(stored.people, stored.tracks)
+            linked, facts = people.Linked(stored.people, stored.tracks), dict[str, Any]()
+            if len(known) < len(notes):
+                linked = people.link(faceset)
+                if self.kept:
+                    linked, facts = keep_one(writer, linked, self.kept, self._likeness, notes.keys() - known.keys())
             # One write: killed before it, the film is not done yet; after it, its people are known.
             head = writer.update_header(lambda before: linked.into(self._ended(before, notes)))
         return {
@@ -152,7 +169,7 @@ class ExtractStep:
             "people": [person.name for person in linked.people],
             "films": {one.name: (known[one.sha256].facts if one.sha256 in known else notes[one.sha256])
                       for one in self.footage},
-            "already_there": [one.name for one in self.footage if one.sha256 in known],
+            "already_there": [one.name for one in self.footage if one.sha256 in known], "person": facts,
         }
 
     def _looking(self, finder: Finder | None, told: Callable[[int, int], None]) -> Looking:
@@ -232,7 +249,8 @@ class ExtractStep:
     def _order(self, looking: Looking) -> Order:
         """What another process needs to know to do chunks of this step."""
         make = self._make_finder
-        return Order(self.args(), self.settings, looking.side_px, {k: s.starts for k, s in looking.shots.items()},
+        return Order(self.args() | {"person": self.person}, self.settings, looking.side_px,
+                     {k: s.starts for k, s in looking.shots.items()},
                      {str(one.video.path): one.sha256 for one in self.footage},
                      f"{make.__module__}:{make.__qualname__}")
 

@@ -101,3 +101,13 @@ def test_by_origin_and_compile(cli, dst, tmp_path):
     assert 0 < len(Faceset.open(tmp_path / "out")) <= 5 < count
     assert cli("faces", "compile", tmp_path / "no", dst, "--film", "nowhere").code == 2
     assert cli("faces", "compile", tmp_path / "no", dst, "--where", "beauty=1").code == 2
+
+
+def test_moving_faces_of_the_project_s_target_is_warned_of(cli, dst, tmp_path, monkeypatch):
+    assert cli("new", tmp_path / "film").code == 0
+    place = tmp_path / "film" / "facesets" / "dst"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    dst.rename(place)
+    asked = ("faces", "clean", place, "--filters", "none", "--best", "5")
+    assert "keep the old one" in cli(*asked).out
+    assert "keep the old one" not in cli(*asked, "--park").out

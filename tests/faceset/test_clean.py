@@ -107,6 +107,15 @@ def test_faces_of_other_tracks_and_times_are_no_neighbours(tmp_path):
     assert find(write(tmp_path / "set", faces), settings(filters="misaligned", misfit=0)).findings == ()
 
 
+def test_what_extraction_doubts_is_misaligned_unless_placed_by_hand(tmp_path):
+    faces = [good(frame) for frame in range(12)]
+    for at, flags in ((3, ("position_jump",)), (5, ("passes_disagree",)), (7, ("profile",)), (9, ("size_jump",))):
+        faces[at] = dataclasses.replace(faces[at][0], flags=flags), faces[at][1]
+    faces[9] = dataclasses.replace(faces[9][0], edited_px=faces[9][0].points_px), faces[9][1]
+    found = find(write(tmp_path / "set", faces), settings(filters="misaligned"))
+    assert [f.face_id for f in found.findings] == [faces[3][0].face_id, faces[5][0].face_id]
+
+
 def test_a_rare_pose_is_not_emptied(tmp_path):
     faces = [good(frame) for frame in range(200)]
     side = [blurred(frame, yaw_deg=50.0) for frame in range(200, 205)]
@@ -143,9 +152,8 @@ def test_applied_and_undone(tmp_path):
     assert [row.face_id for row in parked] == wrong["obstructed"]
     assert {"parked", "obstructed"} <= words_of(parked[0])
     again = find(Faceset.open(faceset.path), settings())
-    assert {f.deed for f in again.findings} == {STAY}, "parked already; nothing else is left"
-    for _ in done["moved"]:
-        bring_back(faceset.path)
+    assert (again.findings, again.faces) == ((), done["left"] - 1), "parked faces are not looked at"
+    assert len(bring_back(faceset.path)) == sum(done["moved"].values()), "all of it at once"
     after = contents(faceset.path)
     assert set(after) == set(before)
     assert [p for p in before if after[p] != before[p]] == [parked[0].path]
@@ -161,7 +169,7 @@ def test_parking_in_place_of_moving(tmp_path):
     assert flags["misaligned"] == 2
 
 
-def test_tags_follow_what_is_found(tmp_path):
+def test_tags_add_up_and_count_as_found(tmp_path):
     faceset, wrong = mixed(tmp_path / "set")
     rows = {row.face_id: row for row in faceset.rows()}
     sound = next(i for i in rows if not any(i in ids for ids in wrong.values()))
@@ -172,7 +180,10 @@ def test_tags_follow_what_is_found(tmp_path):
     for word, ids in wrong.items():
         if word != "no_face":
             assert all(word in tagged[i] for i in ids), word
-    assert tagged[sound] == {"good"}, "no longer blurry; what people said stays"
+    assert tagged[sound] == {"blurry", "good"}, "what people said stays"
+    blind = settings(blur=0, grey=0, tint=0, dark=1, bright=1, cut=1, turned=0, grown=0, misfit=0, covered=1)
+    by_tag = find(Faceset.open(faceset.path), blind)
+    assert {f.face_id for f in by_tag.findings if f.deed != STAY} == {i for ids in wrong.values() for i in ids}
     assert write_plan(faceset.path, find(Faceset.open(faceset.path), settings()),
                       list(Faceset.open(faceset.path).rows()), "x", TAG) == "", "nothing new to note"
 

@@ -73,3 +73,12 @@ def test_what_chooses_nothing_is_refused(sets, tmp_path):
     for wrong in ("beauty=1:2", "yaw_deg=left:right", "shot=x", "yaw_deg", "person="):
         with pytest.raises(SettingRefused):
             Choice.of((), "", (), (wrong,))
+
+
+def test_numbered_names_of_several_sets_are_told(tmp_path):
+    a = write(tmp_path / "a", [face(0, person="person-1")])
+    b = write(tmp_path / "b", [face(n, OTHER, "b.mp4", person=name) for n, name in enumerate(("person-1", "Ada"))])
+    done = compile_set(tmp_path / "out", [a, b], Choice.of((), "", (), ()))
+    assert len(done["notes"]) == 1
+    assert done["notes"][0].startswith("person-1:")
+    assert compile_set(tmp_path / "one", [a], Choice.of((), "", (), ()))["notes"] == []

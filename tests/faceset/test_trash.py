@@ -78,6 +78,18 @@ def test_some_of_it_by_name_end_and_face(folder):
         bring_back(folder, taken.name)
 
 
+def test_one_cleaning_s_folders_come_back_together(folder):
+    paths = [row.path for row in Faceset.open(folder).rows()]
+    ulid = trash.name_for("x").partition("-")[0]
+    take(folder, paths[:1], "size")
+    for at, why in ((1, "blurry"), (2, "small"), (3, "blurry")):
+        take(folder, paths[at : at + 1], why, trash.name_for(why, ulid))
+    assert sorted(one.why for one in trash.find(folder, ulid[-6:])) == ["blurry", "small"]
+    assert bring_back(folder, trash.name_for("small", ulid)) == [paths[2]]
+    assert sorted(bring_back(folder)) == [paths[1], paths[3]]
+    assert [one.why for one in held(folder)] == ["size"]
+
+
 def test_a_place_that_is_taken_again_is_left_alone(folder):
     paths = [row.path for row in Faceset.open(folder).rows()]
     taken = take(folder, paths[:2])

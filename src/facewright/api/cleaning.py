@@ -9,6 +9,7 @@ from typing import Any
 
 from facewright.api.steering import OnEvent, perform
 from facewright.core.settings import merge as layered
+from facewright.project import find as find_project
 from facewright.project import stored_settings
 
 
@@ -62,7 +63,7 @@ def faces_clean(
     that was killed goes on with what it had decided. Raises NothingFound (no faces), SettingRefused (both).
     """
     from facewright.core.errors import SettingRefused
-    from facewright.faceset.clean import draw, find
+    from facewright.faceset.clean import MOVE, draw, find
     from facewright.faceset.clean_step import APPLY, TAG, CleanStep, key_of, pending, write_plan
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.settings import CleanSettings
@@ -77,6 +78,9 @@ def faces_clean(
         faces = Faceset.open(faceset)
         found = find(faces, chosen, person, park=park, progress=_telling(on_event))
         report = {"faceset": str(faceset), "applied": False, **found.as_dict()}
+        if found.counts(MOVE) and not park and _is_target(faceset):
+            report["notes"].append("This is the film that gets the new face: frames whose face is moved away keep the "
+                                   "old one. --park leaves faces where they are and out of training alone.")
         if sheets is not None:
             report["sheets"] = draw(faces, found, sheets)
         plan = write_plan(faceset, found, list(faces.rows_of(person)), key, how) if how else ""
@@ -143,21 +147,20 @@ def faces_trash_list(faceset: Path, name: str = "") -> list[dict[str, Any]]:
     from facewright.faceset.trash import find, held
 
     Faceset.open(faceset, refresh=False)
-    found = [find(faceset, name)] if name else held(faceset)
+    found = find(faceset, name) if name else held(faceset)
     return [asdict(one) | {"faces": len(one.paths)} for one in found]
 
 
 def faces_trash_restore(faceset: Path, name: str = "", *, faces: Sequence[str] = ()) -> dict[str, Any]:
     """Undo the latest operation, or the one called `name`; of it these faces alone. Raises NothingFound, Mismatch."""
     from facewright.faceset.faceset import Faceset
-    from facewright.faceset.trash import bring_back, held
+    from facewright.faceset.trash import bring_back, find, held
 
     Faceset.open(faceset, refresh=False)
-    before = {one.name: len(one.paths) for one in held(faceset)}
-    back = bring_back(faceset, name, faces)
-    after = {one.name: len(one.paths) for one in held(faceset)}
-    whole = next((n for n, count in before.items() if after.get(n, 0) != count), name)
-    return {"faceset": str(faceset), "from": whole, "restored": len(back), "left": after.get(whole, 0), "paths": back}
+    names = [one.name for one in find(faceset, name)]
+    back = bring_back(faceset, name or names[0].partition("-")[0], faces)
+    left = sum(len(one.paths) for one in held(faceset) if one.name in names)
+    return {"faceset": str(faceset), "from": names, "restored": len(back), "left": left, "paths": back}
 
 
 def faces_trash_empty(faceset: Path, name: str = "") -> dict[str, Any]:
@@ -185,6 +188,11 @@ def _marked(
     found = Faceset.open(faceset)
     rows = chosen(found, faces, flags, person)
     return {"faceset": str(faceset), "faces": len(rows), "changed": mark(found, rows, add=add, remove=remove)}
+
+
+def _is_target(faceset: Path) -> bool:
+    project = find_project(faceset)
+    return project is not None and faceset.resolve() == project.faceset("dst").resolve()
 
 
 def _telling(on_event: OnEvent) -> Callable[[int, int], None]:

@@ -19,7 +19,7 @@ Faces = Annotated[
 Flag = Annotated[list[str] | None, typer.Option("--flag", metavar="WORD", help="All faces with this flag.")]
 Person = Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")]
 Operation = Annotated[
-    str, typer.Argument(metavar="[NAME]", help="Name of an operation in the trash, or its ULID's end.")
+    str, typer.Argument(metavar="[NAME]", help="An operation by its name in the trash, or by the end of its number.")
 ]
 
 

@@ -140,6 +140,8 @@ def compile_set(
             show.result(f"  {show.name_of(one['faceset'])}: {made.count(one['chosen'], 'face')}, "
                         f"{one['new']:,} copied now")
         show.result(f"{made.count(done['faces'], 'face')} in {show.name_of(done['faceset'])}.")
+        for note in done["notes"]:
+            show.result(f"  {note}")
         for path, why in done["refused"][:10]:
             show.result(f"  passed over: {path}: {why}")
 

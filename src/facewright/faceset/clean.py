@@ -16,15 +16,15 @@ from facewright.faceset.cells import Views, best, rescued
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.faults import Columns, faults, needed, quality
 from facewright.faceset.index import Row
-from facewright.faceset.marks import GOOD, KEEP, PARKED, words_of
+from facewright.faceset.marks import GOOD, KEEP, is_parked, words_of
 from facewright.faceset.measures import measures
 from facewright.faceset.settings import FAULTS, CleanSettings
 from facewright.faceset.strangers import VectorsOf, likeness
 from facewright.faceset.twins import twins
 
 MOVE, PARK, STAY = "move", "park", "stay"
-"""What becomes of a face: into the trash; left where it is but out of training; nothing (somebody said it is good, its
-pose is rare, or it is parked already)."""
+"""What becomes of a face: into the trash; left where it is but out of training; nothing (somebody said it is good, or
+its pose is rare)."""
 SPARED = {"cut_off", "bad_exposure", "blurry", "small", "duplicate"}
 """Faults that a rare pose outweighs."""
 SURPLUS = "surplus"
@@ -81,11 +81,12 @@ def find(
     faceset: Faceset, settings: CleanSettings, person: str = "", *, park: bool = False,
     progress: Progress = lambda done, total: None, vectors_of: VectorsOf | None = None,
 ) -> Found:
-    """Look at every face (of one person) and say what is wrong with which. park: nothing is to be moved, only parked.
+    """Look at every face (of one person) that is not parked, and say what is wrong with which. park: nothing is to be
+    moved, only parked.
 
     The measures stay in the index: asked again with other settings it reads no picture. Raises NothingFound (no faces).
     """
-    rows = list(faceset.rows_of(person))
+    rows = [row for row in faceset.rows_of(person) if not is_parked(row)]
     if not rows:
         raise NothingFound(f"There are no faces{f' of {person}' if person else ''} in {faceset.path.name}.",
                            remedy="`facewright faces info` counts what it holds.", where=faceset.path)
@@ -160,7 +161,7 @@ def _findings(columns: Columns, judged: _Judged, park: bool) -> Iterator[Finding
         why = "; ".join(f"{word.replace('_', ' ')}: {found[word]}" for word in words)
         covered = "obstructed" in words and not {"no_face", "other_person"} & set(words)
         deed = PARK if park or covered else MOVE
-        if judged.trusted[at] or (judged.rescued[at] and not covered) or (deed == PARK and PARKED in words_of(row)):
+        if judged.trusted[at] or (judged.rescued[at] and not covered):
             deed = STAY
         yield Finding(row.face_id, row.path, words, why, deed, judged.like.get(at, ""))
 

@@ -174,19 +174,15 @@ def _moves(found: Found) -> dict[tuple[str, str], list[list[Any]]]:
 
 
 def _tags(found: Found, rows: Sequence[Row]) -> dict[tuple[str, str], list[list[Any]]]:
-    """The same where only words are written: what was found, and away what no longer is. People's own words stay."""
-    own = set(TAGS) - {GOOD, KEEP}
-    known = {one.path: one for one in found.findings}
+    """The same where only words are written. None is taken away: people and extraction write such words too."""
+    known = {row.path: words_of(row) for row in rows}
     todo: dict[tuple[str, str], list[list[Any]]] = {}
-    for row in rows:
-        one = known.get(row.path)
-        words = set() if one is None else set(one.words) & own
-        if one is not None and one.deed == STAY and GOOD not in words_of(row):
+    for one in found.findings:
+        words = set(one.words) & set(TAGS)
+        if one.deed == STAY and GOOD not in known[one.path]:
             words.add(KEEP)
-        stale = (words_of(row) & own) - words
-        if words - words_of(row) or stale:
-            word = one.folder if one is not None else "nothing wrong"
-            todo.setdefault((TAG, word), []).append([row.path, sorted(words), sorted(stale)])
+        if words - known[one.path]:
+            todo.setdefault((TAG, one.folder), []).append([one.path, sorted(words), []])
     return todo
 
 

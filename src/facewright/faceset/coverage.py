@@ -219,7 +219,7 @@ def _lacks(
 
 
 def _ratios(source: np.ndarray, target: np.ndarray) -> dict[str, float | None]:
-    return {word: round(float(b / a), 3) if np.isfinite(a) and np.isfinite(b) else None
+    return {word: round(float(b / a), 3) if a > 0 and b > 0 else None
             for word, a, b in zip(("width", "length", "jaw"), source, target)}
 
 

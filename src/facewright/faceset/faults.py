@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from facewright.faceset.doubts import WORDS, flag_doubts
 from facewright.faceset.index import Row
 from facewright.faceset.settings import CleanSettings
 
@@ -23,6 +24,8 @@ SKIN_HUES_DEG = (-20.0, 100.0)
 """Angle of (a, b) in CIE Lab: skin of all people in white light lies between about 20 and 80."""
 
 _FEW, _REACH_FRAMES = 20, 30
+_OUT_OF_LINE = {"passes_disagree", "size_jump", "position_jump"}
+"""Flags of extraction that say the same of faces which nobody placed by hand."""
 Reasons = dict[int, str]
 """Place of a face -> why, for those that have the fault."""
 
@@ -50,12 +53,16 @@ def needed(settings: CleanSettings) -> list[str]:
 
 
 def faults(columns: Columns, settings: CleanSettings) -> dict[str, Reasons]:
-    """Every fault that is asked for -> the faces that have it."""
+    """Every fault that is asked for -> the faces that have it, measured or by a word in their flags."""
     known: dict[str, Callable[[Columns, CleanSettings], Reasons]] = {
         "no_face": no_face, "other_person": other_person, "misaligned": misaligned, "cut_off": cut_off,
         "bad_exposure": bad_exposure, "blurry": blurry, "small": small, "obstructed": obstructed,
     }
-    return {fault: known[fault](columns, settings) for fault in settings.wanted}
+    found = {fault: known[fault](columns, settings) for fault in settings.wanted}
+    for at, row in enumerate(columns.rows):
+        for fault in set(row.flags.split()) & set(found):
+            found[fault].setdefault(at, "tagged, or seen at extraction")
+    return found
 
 
 def blurry(columns: Columns, settings: CleanSettings) -> Reasons:
@@ -123,6 +130,8 @@ def misaligned(columns: Columns, settings: CleanSettings) -> Reasons:
     if settings.misfit:
         misfit = columns.found["misfit"]
         _add(found, misfit > settings.misfit, lambda i: f"points do not fit a head ({misfit[i]:.2f})")
+    doubts = [sorted(_OUT_OF_LINE & set(flag_doubts(row))) for row in columns.rows]
+    _add(found, np.array([bool(words) for words in doubts], bool), lambda i: ", ".join(WORDS[w] for w in doubts[i]))
     return found
 
 
@@ -141,7 +150,6 @@ def obstructed(columns: Columns, settings: CleanSettings) -> Reasons:
     seen = np.array([name not in OUTLINES for name in made_by], bool)
     share = columns.found["covered"]
     _add(found, seen & (share > settings.covered), lambda i: f"{100 * share[i]:.0f} % of the face is covered")
-    _add(found, np.array(["obstructed" in row.flags.split() for row in columns.rows], bool), lambda i: "flagged")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import EQUALS, RANGES, Row
 from facewright.faceset.marks import is_parked, words_of
 from facewright.faceset.moving import Copied, copy_faces
+
+_NUMBERED = re.compile(r"person-\d+")
 
 
 def origins(faceset: Faceset) -> list[dict[str, Any]]:
@@ -75,10 +78,21 @@ def compile_set(
             found.add(copied)
         done += len(ids)
     return {
-        "faceset": str(out), "chosen": total, "new": len(found.new), "replaced": len(found.replaced),
-        "kept": len(found.kept), "refused": [list(pair) for pair in found.refused], "from": rows,
-        "faces": len(Faceset.open(out)),
+        "faceset": str(out), "faces": len(Faceset.open(out)), "chosen": total, "new": len(found.new),
+        "replaced": len(found.replaced), "kept": len(found.kept), "from": rows, "notes": _mistakable(chosen),
+        "refused": [list(pair) for pair in found.refused],
     }
+
+
+def _mistakable(chosen: Sequence[tuple[Faceset, list[str]]]) -> list[str]:
+    """Names that extraction gave in several sets: nobody has compared whom they mean."""
+    given: Counter[str] = Counter()
+    for one, ids in chosen:
+        name, wanted = one.namer(), set(ids)
+        given.update({name(row) for row in one.rows() if row.face_id in wanted})
+    same = sorted(name for name, sets in given.items() if sets > 1 and _NUMBERED.fullmatch(name))
+    return [f"{', '.join(same)}: a name of several sets, which may be different people; `faces people` looks at them."
+            ] if same else []
 
 
 def _is_film(row: Row, film: str) -> bool:

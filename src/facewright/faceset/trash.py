@@ -71,30 +71,30 @@ def take_out(writer: Writer, paths: Iterable[Path | str], why: str, name: str = 
 def bring_back(faceset: Path, name: str = "", only: Collection[str] = ()) -> list[str]:
     """Put what an operation took out back in its place; returns the paths. The same command goes on after a kill.
 
-    name: of the operation, or its ULID, or the end of that; "": the latest. only: paths or face ids, else all of it.
+    name: as in `find`. only: paths or face ids, else all of it.
     A file whose place is taken again stays in the trash. Raises NothingFound, Mismatch (all places are taken),
     DiskRefused.
     """
     with Writer(faceset):
-        found = find(faceset, name) if name else _latest(faceset)
-        chosen = [path for path in found.paths if not only or path in only or Path(path).stem in only]
-        folder = faceset / PRIVATE / TRASH / found.name
-        free = [path for path in chosen if not (faceset / path).exists()]
+        trash = faceset / PRIVATE / TRASH
+        chosen = [(one.name, path) for one in find(faceset, name) for path in one.paths
+                  if not only or path in only or Path(path).stem in only]
         if not chosen:
             raise NothingFound(
-                f"{found.name} holds none of these faces.", remedy="`facewright faces trash list --json` names them.",
+                "None of these faces is in the trash there.", remedy="`facewright faces trash list --json` names them.",
                 where=faceset,
             )
+        free = {path: trash / name / path for name, path in reversed(chosen) if not (faceset / path).exists()}
         if not free:
             raise Mismatch(
-                f"Nothing of {found.name} can go back: its places are taken.",
-                why=f"{chosen[0]} is there already.", where=folder,
-                remedy="Take those out first (`facewright faces clean`), or leave it in the trash.",
+                "Nothing of it can go back: its places are taken.", why=f"{chosen[0][1]} is there already.",
+                remedy="Take those out first (`facewright faces clean`), or leave it in the trash.", where=trash,
             )
-        _move([(folder / path, faceset / path) for path in free])
-        _tidy(folder)
+        _move((place, faceset / path) for path, place in free.items())
+        for folder in {name for name, _ in chosen}:
+            _tidy(trash / folder)
         Index(faceset).refresh()
-    return free
+    return [path for _, path in chosen if free.pop(path, None) is not None]
 
 
 def held(faceset: Path) -> list[Held]:
@@ -105,17 +105,24 @@ def held(faceset: Path) -> list[Held]:
     return sorted((one for one in found if one.paths), key=lambda one: (one.when, one.name))
 
 
-def find(faceset: Path, name: str) -> Held:
-    """The operation of that name, of that ULID, or of one that ends so. Raises NothingFound."""
+def find(faceset: Path, name: str = "") -> list[Held]:
+    """The operation of that name; all of one ULID (one cleaning makes several folders) by that or its end; "": all of
+    the latest one's. Raises NothingFound."""
     there = held(faceset)
-    found = [one for one in there if name == one.name or one.name.partition("-")[0].endswith(name.upper())]
-    if len(found) != 1:
-        names = ", ".join(one.name for one in there)
+    if not there:
+        raise NothingFound(f"The trash of {faceset.name} is empty.", remedy="There is nothing to undo.", where=faceset)
+    wanted = name.upper() or _ulid(there[-1])
+    found = [one for one in there if name == one.name] or [one for one in there if _ulid(one).endswith(wanted)]
+    if len({_ulid(one) for one in found}) != 1:
         raise NothingFound(
             f"The trash of {faceset.name} holds nothing called {name!r}.", where=faceset,
-            remedy=f"It holds: {names}." if names else "It is empty.",
+            remedy=f"It holds: {', '.join(one.name for one in there)}.",
         )
-    return found[0]
+    return found
+
+
+def _ulid(one: Held) -> str:
+    return one.name.partition("-")[0]
 
 
 def empty(faceset: Path, name: str = "") -> list[Held]:
@@ -124,7 +131,7 @@ def empty(faceset: Path, name: str = "") -> list[Held]:
     if not trash.is_dir():
         return []
     with Writer(faceset):
-        gone = [find(faceset, name)] if name else held(faceset)
+        gone = find(faceset, name) if name else held(faceset)
         for one in gone:
             # First the name, then the deed: killed in between, half of it is not offered to be brought back.
             os.replace(trash / one.name, trash / (one.name + PART))
@@ -200,13 +207,6 @@ def _read(folder: Path) -> Held:
     said = [str(record.get(key, "")) for key in ("why", "when") for record in records[-1:]]
     why, when = said if len(said) == 2 else ("", "")
     return Held(folder.name, why, when, tuple(paths), sum(paths.values()))
-
-
-def _latest(faceset: Path) -> Held:
-    there = held(faceset)
-    if not there:
-        raise NothingFound(f"The trash of {faceset.name} is empty.", remedy="There is nothing to undo.", where=faceset)
-    return there[-1]
 
 
 def _tidy(folder: Path) -> None:

@@ -185,10 +185,9 @@ def denoise(
     source: Source, out: Made, background: Background = False, as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Take noise out of footage, so that landmarks are calmer and faces cleaner.
+    """Take noise out of footage, so that landmarks are calmer.
 
-    Edges stay. Too much makes skin look like wax: compare a frame before and after. Stopped or killed, the same
-    command goes on.
+    Too much makes skin look like wax: compare a frame before and after. Stopped or killed, the same command goes on.
     """
     from facewright import api
 

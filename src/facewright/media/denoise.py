@@ -31,7 +31,7 @@ def check_depth(video: Video, settings: DenoiseSettings) -> None:
     if video.bit_depth > 8 and settings.filter == "nlmeans":
         raise SettingRefused(
             f"{video.path.name} has {video.bit_depth} bit, nlmeans keeps 8.",
-            remedy="Add --filter atadenoise, which keeps the depth.", where="--filter",
+            remedy="Use --filter atadenoise, which keeps the depth.", where="--filter",
         )
 
 

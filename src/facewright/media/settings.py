@@ -114,10 +114,10 @@ class DenoiseSettings(MadeSettings):
     """How noise is taken away."""
 
     strength: int = knob(7, "How much noise is taken for granted; see the how-to for its measure", low=1, high=20)
-    filter: Literal["nlmeans", "atadenoise"] = knob(
-        "nlmeans",
-        "nlmeans compares patches within each picture: thorough and slow; atadenoise averages a pixel over nine "
-        "frames while it hardly changes: fast, for a camera that stands still",
+    filter: Literal["atadenoise", "nlmeans"] = knob(
+        "atadenoise",
+        "atadenoise averages a pixel over nine frames while it hardly changes: landmarks get calmer, what moves stays "
+        "sharp; nlmeans compares patches within each picture: cleaner, slow, landmarks stay as they are",
     )
 
 

@@ -45,10 +45,13 @@ def run(step: Step, records: dict[str, Any] | None = None, stop_after: int = -1)
     items = step.plan()
     intact = getattr(step, "intact", lambda item, record: True)
     todo = [item for item in items if item.id not in records or not intact(item, records[item.id])]
-    for number, (item, result) in enumerate(step.stream(todo, Work())):
-        if number == stop_after:
-            return {}
+    work = Work()
+    for number, (item, result) in enumerate(step.stream(todo, work), 1):
         records[item.id] = step.commit(item, result)
+        if number == stop_after:
+            work.stop.ask()
+    if work.stop.asked:
+        return {}
     return step.finish({item.id: records[item.id] for item in items}, Work())
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.faceset.packing import run
 from tests.torture import road as roads
 from tests.torture.forge import Forge
 from tests.torture.road import Road
@@ -21,12 +22,13 @@ from tests.torture.test_full_disk import fill, refused, small_disk  # noqa: F401
 
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.pack import PackStep
 
 
 @dataclass(frozen=True)
 class Deed:
     """A command on the set at SET. `result`: what it makes, "" where it changes the set itself. `limits`: bytes that a
-    file may have, too few for it. `again`: what is done with a set that a killed command has changed."""
+    file may have, too few for it. PACKED: the set in one file."""
 
     words: tuple[str, ...]
     result: str = ""
@@ -41,6 +43,10 @@ DEEDS = {
     "resize": Deed(("faces", "resize", "SET", "OUT", "--side", "128", "--face-type", "half_face", "--invent"), "OUT"),
     "enhance": Deed(("faces", "enhance", "SET", "OUT"), "OUT"),
     "metadata": Deed(("faces", "metadata", "restore", "SET", "SET", "OUT"), "OUT"),
+    "pack": Deed(("faces", "pack", "SET", "OUT.faces"), "OUT.faces", limits=(300, 4_000, 60_000)),
+    "unpack": Deed(("faces", "unpack", "PACKED", "OUT"), "OUT"),
+    "copy": Deed(("faces", "copy", "SET", "OUT"), "OUT"),
+    "move": Deed(("faces", "move", "SET", "OUT"), "OUT"),
 }
 
 
@@ -53,9 +59,11 @@ class World:
         shutil.copytree(road.output("extract"), self.set, ignore=shutil.ignore_patterns(".facewright", "index.sqlite*"))
         self.env = road.environment(folder / "home")
         self.ids = {row.face_id for row in Faceset.open(self.set).rows()}
+        run(PackStep(str(self.set), str(folder / "set.faces")))
 
     def words(self, deed: Deed) -> list[str]:
-        places = {"SET": str(self.set), "OUT": str(self.out)}
+        places = {"SET": str(self.set), "OUT": str(self.out), "OUT.faces": str(self.out.with_suffix(".faces")),
+                  "PACKED": str(self.folder / "set.faces")}
         return [places.get(word, word) for word in deed.words]
 
     def check_alive(self) -> None:
@@ -73,7 +81,7 @@ class World:
 
     def state(self, deed: Deed) -> dict[str, Any]:
         """All that must be equal in the end: bytes of the faces, order files, and (of a file) its content."""
-        place = self.out if deed.result else self.set
+        place = self.set if not deed.result else self.out.with_suffix(Path(deed.result).suffix)
         if place.is_file():
             return contents_of(place)
         return {

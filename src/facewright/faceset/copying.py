@@ -25,7 +25,7 @@ from facewright.faceset.index import Row
 from facewright.faceset.moving import BATCH_FACES, Receiver, check_place
 from facewright.faceset.settings import ChoiceSettings
 from facewright.faceset.store import Writer, writing
-from facewright.faceset.trash import name_for, take_out
+from facewright.faceset.trash import held, take_out
 from facewright.faceset.verdicts import take_over
 
 
@@ -81,6 +81,8 @@ class CopyStep:
         if len(set(self.sources)) < len(self.sources):
             raise Mismatch("One of the facesets is named twice.", remedy="Name each once.", where=self.out)
         if not any(self.rows):
+            if self.move and all(self._was_moved(source) for source in self.sources):
+                return []  # killed behind its last face
             raise NothingFound(
                 f"No face of {' and '.join(source.name for source in self.sources)} fits what was asked for.",
                 remedy="`facewright faces info` says what they hold.", where=self.sources[0])
@@ -136,6 +138,13 @@ class CopyStep:
             "refused": [list(pair) for r in parts for pair in r["refused"]],
         }
 
+    def _was_moved(self, source: Path) -> bool:
+        return any(one.why == self._why for one in held(source))
+
+    @property
+    def _why(self) -> str:
+        return f"moved to {self.out.name}"
+
     def _take_out(self, number: int, records: Mapping[str, dict[str, Any]]) -> int:
         """The originals of one source go to its trash, once OUT holds them as they were written."""
         mine = [record for name, record in records.items() if name.startswith(f"{number:03d}:")]
@@ -146,8 +155,7 @@ class CopyStep:
                                   remedy="The originals are all in their place. Copy onto another disk.",
                                   where=self.out / new)
         with Writer(self.sources[number]) as writer:
-            name = name_for(f"moved to {self.out.name}")
-            taken = take_out(writer, [old for old, _, _ in pairs], f"moved to {self.out.name}", name)
+            taken = take_out(writer, [old for old, _, _ in pairs], self._why)
         self.facesets[number].index.refresh()
         return len(taken.paths)
 

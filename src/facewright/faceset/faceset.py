@@ -32,7 +32,8 @@ class Vectors:
 
 
 class Faceset:
-    """Faces of one folder in the order of source, frame, ordinal. Cheap to hand to another process: only a path."""
+    """Faces of one folder or packed file in the order of source, frame, ordinal. Cheap to hand to another process: only
+    a path. Nothing is checked here: `open` does."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

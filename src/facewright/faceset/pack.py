@@ -13,7 +13,7 @@ import os
 import unicodedata
 import zlib
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -36,7 +36,6 @@ from facewright.faceset.stored import INDEX, NOTE, ORDERS, Member
 
 BATCH_FACES = 64
 SUFFIXES = (".faces", ".zip")
-_SPARE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ class PackStep:
             return
         total = len(self.wanted)
         done = total - sum(len(item.payload) for item in todo)
-        with self._alone(), closing(ahead(self._read(todo))) as batches:
+        with self._alone(), self._part_goes(), closing(ahead(self._read(todo))) as batches:
             for item, contents in batches:
                 if work.stop.at_once:
                     return
@@ -180,7 +179,7 @@ class PackStep:
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
         """Write index and directory, sync, and give the file its name."""
         if records:
-            with self._alone():
+            with self._alone(), self._part_goes():
                 self._complete([records[name] for name in sorted(records)])
         note, damaged = PackedFiles(self.file).note(), self.faceset.damaged()
         return {"faceset": str(self.folder), "file": str(self.file), "faces": note["faces"],
@@ -208,6 +207,15 @@ class PackStep:
         digest = hashlib.sha256(str(self.file).encode("utf-8", "surrogatepass")).hexdigest()[:16]
         return FolderLock(cache_folder() / f"pack-{digest}.lock")
 
+    @contextmanager
+    def _part_goes(self) -> Iterator[None]:
+        """Leave nothing half-written where it cannot go on (a full disk); a stop or a kill leaves what was done."""
+        try:
+            yield
+        except BaseException:
+            self._part.unlink(missing_ok=True)
+            raise
+
     @property
     def _part(self) -> Path:
         return self.file.with_name(self.file.name + PART)
@@ -224,9 +232,14 @@ class PackStep:
     def _has_room(self) -> None:
         size = self.wanted[-1].member.end
         there = self._part.stat().st_size if self._part.exists() else 0
-        if free_bytes(self.file.parent) < size - there + _SPARE_BYTES:
+        if free_bytes(self.file.parent) < size - there + spare(size):
             raise DiskRefused(f"There is no room for {self.file.name}.", why=f"It needs {size / 1e9:.1f} GB.",
                               remedy="Free space, or pack onto another disk.", where=self.file)
+
+
+def spare(size: int) -> int:
+    """What a disk must hold beside files of `size` bytes in all: folders, index, journal."""
+    return size // 50 + (1 << 20)
 
 
 def index_line(member: Member, sha256: str) -> bytes:

@@ -17,6 +17,7 @@ from facewright.core.files import free_bytes, read_file
 from facewright.core.step import Item, Likeness, Work
 from facewright.faceset import stored
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.pack import spare
 from facewright.faceset.packed import PackedFiles, is_packed
 from facewright.faceset.salvage import Found, Torn, search
 from facewright.faceset.settings import UnpackSettings
@@ -24,7 +25,6 @@ from facewright.faceset.store import Writer, foreign_files, is_faceset, writing
 from facewright.faceset.stored import INDEX, NOTE
 
 BATCH_FILES = 64
-_SPARE_BYTES = 64 << 20
 
 
 class UnpackStep:
@@ -91,7 +91,7 @@ class UnpackStep:
         if not self.settings.salvage and set(names) - set(self.digests):
             raise stored.refused(self.file, "parts and index differ")
         size = sum(self.found.whole[name][1] for name in names)
-        if not is_faceset(self.out) and free_bytes(self.out) < size + _SPARE_BYTES:
+        if not is_faceset(self.out) and free_bytes(self.out) < size + spare(size):
             raise DiskRefused(f"There is no room to unpack {self.file.name}.", why=f"It needs {size / 1e9:.1f} GB.",
                               remedy="Free space, or unpack onto another disk.", where=self.out)
         return [Item(f"{at:07d}", names[at : at + BATCH_FILES]) for at in range(0, len(names), BATCH_FILES)]

@@ -23,6 +23,7 @@ from facewright.faces.align import face_from_frame
 from facewright.faces.face import FaceType
 from facewright.faceset import metadata, record
 from facewright.faceset.collage import CollageInStep, lay_out, read_plan, write_pages
+from facewright.faceset.dfl_import import ImportStep
 from facewright.faceset.enhance import EnhanceStep, OwnNet
 from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
@@ -171,6 +172,27 @@ def test_a_job_that_was_cut_off_goes_on_and_another_command_is_refused(faceset, 
     (tmp_path / "holiday" / "beach.jpg").write_bytes(b"x")
     with pytest.raises(DiskRefused, match="not an empty"):
         ResizeStep(str(faceset.path), str(tmp_path / "holiday"), ReshapeSettings(side=128)).plan()
+
+
+@pytest.mark.parametrize(("case", "kind"), [("same_128", "same"), ("full_face_128", "full_face"), ("head_64", "head")])
+def test_deepfacelab_s_resize_gives_the_same_points_masks_and_colours(golden, tmp_path, case, kind):
+    """The golden's numbers at 64 px are half of ours at 128, the least side here."""
+    run(ImportStep(str(golden / "data" / "faceset"), str(tmp_path / "g")))
+    settings = ReshapeSettings(side=128, face_type=kind, invent=True, jpeg_quality=0)
+    run(ResizeStep(str(tmp_path / "g"), str(tmp_path / "o"), settings))
+    made = {str(face.foreign["name"]): face for face in Faceset.open(tmp_path / "o")}
+    for name, wanted in json.loads((golden / "data" / "resize_expected.json").read_text())[case].items():
+        face, size = made[name], wanted["shape"][0]
+        image, mask = Faceset.open(tmp_path / "o").image(face), Faceset.open(tmp_path / "o").mask(face)
+        assert str(face.face_type) == wanted["face_type"]
+        points = apply_affine(face.face_from_frame, face.points) * size / 128
+        assert np.abs(points - np.array(wanted["landmarks"])).max() < 2e-3
+        for (kept, drawn), other in zip(face.polygons, wanted["polys"] or [], strict=True):
+            assert kept == other["type"]
+            assert np.abs(drawn * size / 128 - np.array(other["pts"])).max() < 2e-3
+        if wanted["xseg_ge_half"] is not None:
+            assert abs((mask >= 0.5).sum() - wanted["xseg_ge_half"]) <= 0.005 * wanted["xseg_ge_half"]
+        assert np.abs(image.mean((0, 1))[::-1] - np.array(wanted["pixel_mean_bgr"])).max() < 0.5
 
 
 # ---- enhancing

@@ -35,7 +35,7 @@ def main() -> int:
         suffix = {"cpu": "+cpu", "cuda": ""}[choice]
         if pip("install", "-q", torch_pin() + suffix) and suffix and pip("install", "-q", torch_pin()):
             return 1
-    if pip("install", "-q", "-c", "constraints.txt", "-e", ".[dev,footage]"):
+    if pip("install", "-q", "-c", "constraints.txt", "-e", ".[dev,footage,cluster]"):
         return 1
     return pip("check")
 

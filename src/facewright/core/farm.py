@@ -7,12 +7,15 @@ network of one's own. Workers see the same paths as the machine that asks (a sha
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from facewright import __version__
 from facewright.core.errors import FileRefused, Mismatch, NothingFound, SettingRefused
+from facewright.core.files import read_file
 from facewright.core.step import Stop
 
 _AHEAD = 3
@@ -33,12 +36,13 @@ def scattered(
     with ExitStack() as stack:
         client = stack.enter_context(_client(address, patience_s))
         count = _checked_workers(client, patience_s)
-        waiting, left = {}, list(enumerate(pieces))[::-1]
+        waiting, left, ready = {}, list(enumerate(pieces))[::-1], threading.Event()
 
         def give() -> None:
             while left and len(waiting) < _AHEAD * count and not stop.asked:
                 position, piece = left.pop()
                 future = client.submit(work, piece, pure=False)
+                future.add_done_callback(lambda _: ready.set())
                 waiting[future.key] = position, future
 
         give()
@@ -52,7 +56,9 @@ def scattered(
                 future.release()
                 yield position, result
             give()
-            _wait_for_any([future for _, future in waiting.values()])
+            if waiting:
+                ready.wait(_POLL_S)  # no longer: somebody may ask to stop
+                ready.clear()
 
 
 def _client(address: str, patience_s: float) -> Any:
@@ -63,10 +69,13 @@ def _client(address: str, patience_s: float) -> Any:
             "Work cannot be spread over a cluster here: dask is not installed.", why=str(error),
             remedy="Install it with the extra: pip install 'facewright[cluster]'.", where=address,
         ) from error
-    how = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
     try:
-        return Client(**how, timeout=patience_s, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
+        if not address.endswith(".json"):
+            return Client(address, timeout=patience_s, set_as_default=False)
+        # Asked for a file that is not there, the client would wait for it for ever.
+        read_file(Path(address), limit_bytes=1 << 20)
+        return Client(scheduler_file=address, timeout=patience_s, set_as_default=False)
+    except (OSError, ValueError, TimeoutError, FileRefused) as error:
         raise SettingRefused(
             f"No cluster answers at {address}.", why=str(error)[:200],
             remedy="Start one: `dask scheduler`, and `dask worker tcp://HOST:8786` on each machine.", where=address,
@@ -107,14 +116,3 @@ def _result(future: Any, address: str) -> Any:
             "A piece of the work ended its worker again and again.", why=str(error)[:200],
             remedy="Look into the workers' logs; memory may be short there.", where=address,
         ) from error
-
-
-def _wait_for_any(futures: list[Any]) -> None:
-    from distributed import wait
-
-    if not futures:
-        return
-    try:
-        wait(futures, timeout=_POLL_S, return_when="FIRST_COMPLETED")
-    except TimeoutError:
-        return  # time to look whether somebody asked to stop

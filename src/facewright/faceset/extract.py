@@ -19,7 +19,7 @@ import numpy as np
 from facewright.core.errors import DiskRefused, NothingFound
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.settings import DetectSettings
-from facewright.faceset import header, people
+from facewright.faceset import header, people, spread
 from facewright.faceset.crew import Crew, Order, worker_count
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
@@ -119,10 +119,14 @@ class ExtractStep:
             stack.callback(self._forget_writer)
             writer.sweep()
             count = worker_count(self.settings.workers, len(chunks))
-            finder = self._make_finder(self.settings.detection()) if count == 1 else None
+            alone = count == 1 or bool(self.settings.cluster)
+            finder = self._make_finder(self.settings.detection()) if alone else None
             looking = self._looking(finder, lambda done, of: work.progress(0, total, note=f"cuts: {done:,} of {of:,}"))
             asked = lambda: work.stop.asked  # noqa: E731
-            if finder is not None:
+            if finder is not None and self.settings.cluster:
+                results = spread.results(
+                    self.settings.cluster, self._order(looking), finder.nets, chunks, work.stop)
+            elif finder is not None:
                 results = looking.results(chunks, finder, asked)
             else:
                 results = Crew(self._order(looking), count, work.note).results(chunks, work.stop)

@@ -12,6 +12,9 @@ from facewright.core.settings import Settings, Unfit, knob
 from facewright.faces.settings import BOTH_SPELLINGS, DetectSettings, FaceTypeName
 from facewright.media.settings import seconds
 
+CLUSTER = "Spread the work over a dask cluster: address of its scheduler (tcp://HOST:8786), or its scheduler file"
+"""Help of the knob `cluster`, wherever there is one."""
+
 CHUNK_FRAMES = 32
 """Selected frames that are found, tracked and committed together."""
 
@@ -66,6 +69,7 @@ class ExtractSettings(DetectSettings):
     workers: int = knob(
         0, "Processes that look for faces; 0 = as many as there are cores, fewer for short films", low=0, high=64
     )
+    cluster: str = knob("", CLUSTER)
 
     @field_validator("resolution", mode="before")
     @classmethod
@@ -114,7 +118,7 @@ class ExtractSettings(DetectSettings):
 
     def deciding(self) -> dict[str, object]:
         """The settings that decide which faces come out, JSON-able: processes, threads and debug pictures do not."""
-        return self.model_dump(mode="json", exclude={"net_threads", "debug", "workers"})
+        return self.model_dump(mode="json", exclude={"net_threads", "debug", "workers", "cluster"})
 
 
 class ReplaceSettings(Settings):

@@ -16,6 +16,7 @@ from facewright.core.errors import FacewrightError
 from facewright.faceset import header, wire
 from facewright.faceset.crew import Order, told_error
 from facewright.faceset.looking import ChunkResult, Finder, Looking
+from facewright.faceset.selection import Chunk
 from facewright.faceset.shots import Shots
 from facewright.faceset.sources import open_footage
 
@@ -66,17 +67,21 @@ def main() -> int:
     return 0
 
 
-def _work(order: Order, inbox: _Inbox, out: BinaryIO) -> None:
+def opened(order: Order) -> tuple[Looking, Finder, dict[tuple[str, int], Chunk]]:
+    """What a worker needs: films, nets, and its chunks by digest and first frame. Raises FacewrightError."""
     import cv2
 
     cv2.setNumThreads(1)
-    folder = Path(order.args["faceset"])
-    footage = open_footage(list(order.digests), order.settings, header.load(folder), order.digests)
+    footage = open_footage(list(order.digests), order.settings, header.load(Path(order.args["faceset"])), order.digests)
     shots = {digest: Shots(starts) for digest, starts in order.shots.items()}
     looking = Looking(footage, order.settings, order.side_px, shots, order.args["person"], order.args["consent"])
     chunks = {(chunk.source_sha256, chunk.start): chunk for one in footage for chunk in one.chunks}
     module, _, name = order.finder.partition(":")
-    finder: Finder = getattr(importlib.import_module(module), name)(order.settings.detection())
+    return looking, getattr(importlib.import_module(module), name)(order.settings.detection()), chunks
+
+
+def _work(order: Order, inbox: _Inbox, out: BinaryIO) -> None:
+    looking, finder, chunks = opened(order)
     wire.send(out, {"idle": True})
     while "chunks" in (asked := inbox.get()):
         todo = [chunks[digest, start] for digest, start in asked["chunks"]]

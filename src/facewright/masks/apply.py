@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facewright.core.errors import FileRefused, NothingFound
+from facewright.core.errors import FileRefused, Mismatch, NothingFound
+from facewright.core.farm import scattered
 from facewright.core.files import read_file
 from facewright.core.step import Item, Likeness, Work
 from facewright.core.ulid import new_ulid
@@ -96,12 +98,17 @@ class ApplyStep:
     def inputs(self) -> dict[str, str]:
         """Which faces, and what exactly makes the masks."""
         digest = hashlib.sha256("\n".join(face_id for _, face_id in self.faces).encode("utf-8", "surrogatepass"))
-        return {"faces": digest.hexdigest(), "masker": NONE if self.masker is None else self.masker.identity}
+        return {"faces": digest.hexdigest(), "masker": self.maker}
 
     @cached_property
     def masker(self) -> Masker | None:
         """What makes the masks, None where they are taken away. Raises what opening it raises."""
         return None if self.name == NONE else masker(self.name, self.settings)
+
+    @property
+    def maker(self) -> str:
+        """What exactly makes the masks: the masker's identity, or `none`."""
+        return NONE if self.masker is None else self.masker.identity
 
     @cached_property
     def faces(self) -> list[tuple[str, str]]:
@@ -145,6 +152,9 @@ class ApplyStep:
             self._writer = stack.enter_context(Writer(self.folder))
             stack.callback(self._forget_writer)
             self._writer.sweep()
+            if self.settings.cluster:
+                yield from self._spread(todo, work, done)
+                return
             pieces = stack.enter_context(closing(ahead(self._read(todo))))
             result = Result()
             for item, piece, ends in pieces:
@@ -158,6 +168,23 @@ class ApplyStep:
                     result = Result()
                     if work.stop.asked:
                         return
+
+    def batch(self, paths: list[tuple[str, str]]) -> Result:
+        """One batch from beginning to end, in this thread. Raises FacewrightError."""
+        result = Result()
+        for _, piece, _ in self._read([Item("", paths)]):
+            self._look(piece, result)
+        return result
+
+    def _spread(self, todo: list[Item], work: Work, done: int) -> Iterator[tuple[Item, Result]]:
+        """Results from the workers of a cluster, as they come."""
+        settings = self.settings.model_copy(update={"cluster": ""}).model_dump(mode="json")
+        facts = json.dumps([self.args(), settings], sort_keys=True)
+        pieces = [(facts, self.maker, item.payload) for item in todo]
+        for position, result in scattered(self.settings.cluster, masked, pieces, work.stop):
+            done += len(todo[position].payload)
+            work.progress(done, len(self.faces))
+            yield todo[position], result
 
     def commit(self, item: Item, result: Result) -> dict[str, Any]:
         """Keep the batch's earlier masks, then write its files together."""
@@ -180,7 +207,7 @@ class ApplyStep:
         doubts = Counter(word for r in records.values() for _, words in r["doubtful"] for word in words)
         total = {name: sum(r[name] for r in records.values()) for name in ("faces", "changed", "kept", "replaced")}
         return {
-            "faceset": str(self.folder), "masker": self.inputs()["masker"], **total,
+            "faceset": str(self.folder), "masker": self.maker, **total,
             "doubtful": sum(len(r["doubtful"]) for r in records.values()), "doubts": dict(doubts),
             "refused": [list(pair) for pair in refused.items()],
         }
@@ -237,6 +264,25 @@ class ApplyStep:
 
     def _forget_writer(self) -> None:
         self._writer = None
+
+
+def masked(piece: tuple[str, str, list[tuple[str, str]]]) -> Result:
+    """One batch, on a worker of a cluster. Raises FacewrightError."""
+    facts, identity, paths = piece
+    step = _opened(facts)
+    if step.maker != identity:
+        raise Mismatch(
+            "A worker of the cluster has another masker.", why=f"{step.maker} there, {identity} here.",
+            remedy="The run or file must lie on a disk that all machines share.", where=step.name,
+        )
+    return step.batch(paths)
+
+
+@lru_cache(maxsize=1)
+def _opened(facts: str) -> ApplyStep:
+    args, settings = json.loads(facts)
+    cv2.setNumThreads(1)
+    return ApplyStep(**args, settings=MaskSettings(**settings))
 
 
 def _is_name(word: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from facewright.core.registry import Plug, Registry
 from facewright.core.settings import Settings, knob
+from facewright.faceset.settings import CLUSTER
 
 MASKERS = Registry("maskers")
 """name -> `open(run: Path | None, settings: MaskSettings) -> Masker`; see maskers.py for the contract."""
@@ -35,6 +36,7 @@ class MaskSettings(Settings):
     keep: bool = knob(False, "Leave faces that have a mask already as they are")
     drawn: bool = knob(False, "Faces with drawn labels get those as their mask instead")
     device: str = knob("auto", "Where a net runs: auto (the first GPU, else the CPU), cpu, cuda, cuda:1 ...")
+    cluster: str = knob("", CLUSTER)
 
 
 class TraceSettings(Settings):

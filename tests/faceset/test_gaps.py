@@ -20,6 +20,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.settings import ExtractSettings, GapSettings
 from facewright.faceset.store import Writer
 from facewright.faceset.trash import bring_back
+from facewright.merge.cast import Cast
 
 MISSING = (5, 6, 7, 20, 31, 32)
 
@@ -68,6 +69,15 @@ def test_gaps_are_filled_with_the_head_where_it_must_be(tmp_path, picture):
         assert name(face) == "person-1"
         assert face.face_type is FaceType.WHOLE
     assert persons.listed(faceset.path)["people"][0]["tracks"] == 1
+
+
+def test_merging_replaces_them(tmp_path, picture):
+    faceset = _holed(tmp_path / "set", picture)
+    before = Cast(faceset, SHA, "person-1").plan(0, 40)
+    assert not set(MISSING) & set(before)
+    _fill(faceset.path)
+    after = Cast(Faceset.open(faceset.path), SHA, "person-1").plan(0, 40)
+    assert all(len(after[frame].targets) == 1 for frame in range(40))
 
 
 def test_done_again_nothing_changes_and_it_can_be_taken_back(tmp_path, picture):

@@ -83,6 +83,19 @@ def test_an_extraction_reads_given_out_frames_like_their_film(film, tmp_path):
     assert [c.frames for c in folder.chunks] == [c.frames for c in whole.chunks]
 
 
+def test_each_stage_is_rebuilt_from_its_job(film, tmp_path):
+    from facewright.jobs.job import list_jobs, rebuild
+
+    api.video_extract([film], tmp_path / "a", settings={"fps": 2})
+    api.video_scenes(film, settings={}, export="1,3", out=tmp_path / "b")
+    api.video_denoise(film, tmp_path / "c", settings={"end": "0.2"})
+    api.video_grade(film, tmp_path / "d.mkv", settings={"end": "0.2", "gamma": 2})
+    jobs = list_jobs(everywhere=True)
+    assert [job.stage for job in jobs] == ["frames", "frames", "denoise", "grade"]
+    for job in jobs:
+        assert rebuild(job, api.STEPS).plan() == []  # all of it is there
+
+
 def test_hostile_films_are_refused_by_every_verb(tmp_path):
     playlist = b"ffconcat version 1.0\nfile /etc/passwd\n"
     for name, content in (("empty.mp4", b""), ("text.mkv", playlist), ("x.mov", b"\x00" * 999)):

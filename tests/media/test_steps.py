@@ -137,6 +137,49 @@ def test_chunks_do_not_show_in_what_time_filters_make(make_clip, tmp_path, monke
     assert len(list((tmp_path / "b").glob("*.png"))) == 7 + 7 + 5
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9 \xff", "映画".encode() * 28, b"a:b*c?"], ids=["broken", "long", "signs"])
+def test_any_name_of_a_film_makes_readable_names(plain, tmp_path, name):
+    import os
+
+    film = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name + b".mp4"))
+    film.write_bytes(plain.read_bytes())
+    for _ in range(2):
+        told = run(FramesStep([str(film)], str(tmp_path / "o"), FramesSettings(fps=5)))
+    folder = Path(told["parts"][0]["out"])
+    assert str(folder).isprintable()
+    assert told["parts"][0]["already_there"]
+    assert open_video(folder).moves
+
+
+def test_a_film_is_not_made_of_pictures_that_cannot_be_read(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_bytes(encode_still(np.zeros((8, 8, 3), np.uint8)))
+    for at in range(70):
+        (photos / f"b{at:02d}.png").write_bytes(b"torn")
+    with pytest.raises(FileRefused, match="None of"):
+        run(GradeStep(str(photos), str(tmp_path / "x.mkv"), GradeSettings(gamma=2)))
+
+
+@pytest.mark.parametrize("target", ["folder", "film.mkv"])
+def test_a_full_disk_is_said_and_the_same_command_goes_on(film, tmp_path, monkeypatch, target):
+    import errno
+
+    renamed, calls = prepare.replace_files, [0]
+
+    def full(pairs):
+        calls[0] += 1
+        if calls[0] == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        renamed(pairs)
+
+    monkeypatch.setattr(prepare, "replace_files", full)
+    with pytest.raises(DiskRefused, match="the disk is full"):
+        run(GradeStep(str(film), str(tmp_path / target), GradeSettings(gamma=2)))
+    assert run(GradeStep(str(film), str(tmp_path / target), GradeSettings(gamma=2)))["frames"] == 70
+    assert not list(tmp_path.rglob("*.part"))
+
+
 class Killed(BaseException):
     """What ends a process between two lines."""
 

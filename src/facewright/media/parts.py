@@ -126,6 +126,11 @@ def refuse_source(part: Part) -> None:
         )
 
 
+def _short(text: str) -> str:
+    """At most 90 bytes of a name, without broken letters: two of them and a number fit into what file systems take."""
+    return text.encode("utf-8", "surrogateescape")[:90].decode("utf-8", "ignore")
+
+
 def _digest(video: Video, asked: Mapping[str, Any], *more: object) -> str:
     text = json.dumps([video.sha256, dict(asked), *more], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -134,7 +139,7 @@ def _digest(video: Video, asked: Mapping[str, Any], *more: object) -> str:
 def _free(path: Path, sha256: str, taken: set[str]) -> str:
     whole = path.resolve()
     stem = whole.name if whole.is_dir() or whole.suffix.lower() in SUFFIXES else whole.stem
-    plain = [_UNSAFE.sub("-", text).strip(" .") or "film" for text in (stem, whole.parent.name)]
+    plain = [_short(_UNSAFE.sub("-", text).strip(" .")) or "film" for text in (stem, whole.parent.name)]
     for name in (plain[0], f"{plain[0]} ({plain[1]})", f"{plain[0]} ({sha256[:8]})"):
         if name.casefold() not in taken and name != NAME:
             break

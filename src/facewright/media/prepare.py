@@ -252,6 +252,11 @@ class PrepareStep(Generic[S]):
         part = self.parts[batch.part]
         if part.is_film:
             make_folder(self._pieces)
+            if not images:
+                raise FileRefused(
+                    f"None of {len(damaged)} pictures in a row of {part.video.path.name} can be read.",
+                    why=damaged[0][1], remedy="Remove or replace them.", where=part.video.path,
+                )
             piece, pts = self._pieces / f"new-{batch.indices[0]:07d}.mkv", [frame.pts for frame in images]
             _same_size(part, images)
             write_chunk(piece, (frame.image for frame in images), None, pts, part.video.time_base)

@@ -46,7 +46,7 @@ class Sidecar:
             "format": FORMAT, "made_by": self.made_by, "film": self.film, "sha256": self.sha256, "rate": str(self.rate),
             "time_base": str(self.time_base), "moves": self.moves, "done": self.done, "frames": self.frames,
         }
-        write_atomic(folder / NAME, json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        write_atomic(folder / NAME, json.dumps(facts).encode())
 
     def times_of(self, names: Sequence[str]) -> tuple[int, ...] | None:
         """The pts of these pictures, None for photos, where one is not listed, or where they do not

@@ -135,7 +135,8 @@ def test_pictures_come_from_the_film_and_smoothing_goes_along(tmp_path):
         def faces(self, index):
             return [] if index in (10, 11, 31, 32) else [found(index, 60 + index * 0.25, 60, 50)]
 
-    step = ExtractStep([str(film)], str(tmp_path / "set"), ExtractSettings(resolution=128), make_finder=Blinking)
+    step = ExtractStep([str(film)], str(tmp_path / "set"), ExtractSettings(resolution=128, shots=False),
+                       make_finder=Blinking)
     records = {item.id: step.commit(item, result) for item, result in step.stream(step.plan(), Work())}
     step.finish(records, Work())
     assert _fill(tmp_path / "set")["borrowed"] == 4

@@ -7,7 +7,7 @@ import pytest
 from tests.faceset.conftest import make_face
 from tests.faceset.golden_set import write_set
 
-from facewright.core.errors import WeightsMissing
+from facewright.core.errors import FileRefused, WeightsMissing
 from facewright.faceset.faceset import Faceset, Vectors
 from facewright.faceset.kin import grouped
 from facewright.faceset.sort import ranked
@@ -18,14 +18,17 @@ def a_set(folder, tracks, people):
     return write_set(folder, [(face, np.zeros((8, 8, 3), np.uint8)) for face in faces])
 
 
-def knowing(monkeypatch, who, noise=0.25):
+def knowing(monkeypatch, who, noise=0.25, broken=-1):
     """Vectors: people are orthogonal, faces of one differ a little."""
     rng = np.random.default_rng(0)
     vectors = np.eye(64, dtype=np.float32)[np.array(who)] + rng.normal(0, noise / 8, (len(who), 64))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 
     def made(self, face_ids=None, **_):
-        return Vectors(tuple(face_ids), vectors.astype(np.float32), "00" * 32)
+        places = [int(face_id[9:16]) for face_id in face_ids]
+        if broken in places:
+            raise FileRefused("It cannot be read.", why="broken", remedy="-")
+        return Vectors(tuple(face_ids), vectors.astype(np.float32)[places], "00" * 32)
 
     monkeypatch.setattr(Faceset, "vectors", made)
 
@@ -53,6 +56,19 @@ def test_a_stray_in_a_track_goes_where_it_belongs(tmp_path, monkeypatch):
     faceset = a_set(tmp_path / "set", ["a"] * 10 + ["b"] * 10, [""] * 20)
     knowing(monkeypatch, who)
     assert groups_of(faceset, who) == [{1}, {0}]
+
+
+@pytest.mark.parametrize("track", ["a", ""])
+def test_one_that_cannot_be_read_stays_with_its_track_and_is_told(track, tmp_path, monkeypatch):
+    who = [0] * 5 + [1] * 4
+    faceset = a_set(tmp_path / "set", [track] * 5 + ["b"] * 4, [""] * 9)
+    knowing(monkeypatch, who, broken=2)
+    refused = {}
+    found = grouped(faceset, list(faceset.rows()), refused=refused)
+    assert list(refused.values()) == ["broken"]
+    assert sorted(place for group in found for place in group.places) == list(range(9))
+    assert [s for g in found for p, s in zip(g.places, g.likeness) if p == 2] == [None]
+    assert found[0].places[-1] == 2 if track else [len(group.places) for group in found] == [4, 4, 1]
 
 
 def test_names_count_even_where_vectors_differ(tmp_path, monkeypatch):

@@ -3,17 +3,17 @@ put right what they missed and to group what has none. Changes nothing in the se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from facewright.core.errors import WeightsMissing
+from facewright.core.errors import FileRefused, Mismatch, WeightsMissing
 from facewright.faces.identity import ASK_COSINE, SAME_COSINE, mean_vector
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
 
-_ROUNDS = 3
+_ROUNDS, _AT_ONCE = 3, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +26,63 @@ class Kin:
     likeness: tuple[float | None, ...]
 
 
-def grouped(faceset: Faceset, rows: Sequence[Row]) -> list[Kin]:
+def grouped(
+    faceset: Faceset, rows: Sequence[Row], progress: Callable[[int, int], None] = lambda done, total: None,
+    refused: dict[str, str] | None = None,
+) -> list[Kin]:
     """Every row in one group, large groups first.
 
     A face is its person's (a name of its own or its track's), else its track's. With vectors: groups of one person's
     likeness become one, a face much more like another group than its own goes there, and faces without name and track
-    are gathered by likeness. Raises WeightsMissing where there are neither names nor tracks nor the identity net.
+    are gathered by likeness. One whose picture cannot be read stays with its track (path -> why in `refused`). Raises
+    WeightsMissing where there are neither names nor tracks nor the identity net.
     """
     name = faceset.namer()
     keys = [("name", name(row)) if name(row) else ("track", row.track) for row in rows]
-    found = faceset.vectors([row.face_id for row in rows])
-    if found is None:
+    vectors = _vectors(faceset, rows, progress, {} if refused is None else refused)
+    if vectors is None:
         if not any(word for _, word in keys) and rows:
             raise WeightsMissing(
                 "These faces have neither names nor tracks, and the identity net is not here.",
                 remedy="Fetch it with `facewright weights fetch mobileface_v2`.", where=faceset.path,
             )
         return _largest_first([Kin(_name(key), tuple(places), (None,) * len(places)) for key, places in _by(keys)])
-    vectors = found.matrix
     groups = [(key, np.array(places)) for key, places in _by(keys) if key[1]]
     loose = np.array([place for place, (_, word) in enumerate(keys) if not word], int)
     groups = _moved(_joined(groups, vectors), loose, vectors)
     return _largest_first([_kin(_name(key), places, vectors) for key, places in groups if len(places)])
+
+
+def _vectors(
+    faceset: Faceset, rows: Sequence[Row], progress: Callable[[int, int], None], refused: dict[str, str]
+) -> np.ndarray | None:
+    """(N, D) unit vectors, zeros of faces that have none; None without a net."""
+    if faceset.vectors([]) is None:
+        return None
+    found: list[np.ndarray | None] = []
+    for at in range(0, len(rows), _AT_ONCE):
+        some = rows[at : at + _AT_ONCE]
+        try:
+            found += list(_of(faceset, some))
+        except (FileRefused, Mismatch):
+            found += [_one(faceset, row, refused) for row in some]
+        progress(len(found), len(rows))
+    nothing = np.zeros(next((len(v) for v in found if v is not None), 1), np.float32)
+    return np.stack([nothing if v is None else v for v in found]) if found else np.zeros((0, 1), np.float32)
+
+
+def _of(faceset: Faceset, rows: Sequence[Row]) -> np.ndarray:
+    found = faceset.vectors([row.face_id for row in rows])
+    assert found is not None
+    return found.matrix
+
+
+def _one(faceset: Faceset, row: Row, refused: dict[str, str]) -> np.ndarray | None:
+    try:
+        return _of(faceset, [row])[0]
+    except (FileRefused, Mismatch) as error:
+        refused[row.path] = error.why or error.what
+        return None
 
 
 _Key = tuple[str, str]
@@ -113,7 +148,8 @@ def _moved(groups: list[_Group], loose: np.ndarray, vectors: np.ndarray) -> list
 def _kin(name: str, places: np.ndarray, vectors: np.ndarray) -> Kin:
     likeness = vectors[places] @ mean_vector(vectors[places])
     order = np.argsort(-likeness, kind="stable")
-    return Kin(name, tuple(places[order].tolist()), tuple(float(v) for v in likeness[order]))
+    known = vectors[places].any(1)
+    return Kin(name, tuple(places[order].tolist()), tuple(float(likeness[i]) if known[i] else None for i in order))
 
 
 def _largest_first(groups: list[Kin]) -> list[Kin]:

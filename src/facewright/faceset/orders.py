@@ -187,10 +187,10 @@ def best_fast(
     return best(faceset, progress=progress, refused=refused, settings=chosen)
 
 
-def identity(faceset: Faceset) -> Ranking:
+def identity(faceset: Faceset, *, progress: Progress = silent, refused: dict[str, str] | None = None) -> Ranking:
     """By person, the one with most faces first; see faceset/kin.py."""
     rows = list(faceset.rows())
-    groups = grouped(faceset, rows)
+    groups = grouped(faceset, rows, progress, refused)
     order = [place for group in groups for place in group.places]
     scores = [score for group in groups for score in group.likeness]
     return Ranking(

@@ -19,6 +19,7 @@ from facewright.faceset.advice import advise
 from facewright.faceset.cells import Views
 from facewright.faceset.coverage import REACH_DEG, compare, facts, portrait, within_reach
 from facewright.faceset.coverage_map import draw
+from facewright.faceset.faceset import Vectors
 from facewright.faceset.marks import mark
 
 
@@ -108,6 +109,28 @@ def test_parked_faces_count_for_the_target_alone(tmp_path):
         portrait(faceset, parked=False)
 
 
+def test_films_that_do_not_look_alike(tmp_path):
+    def of(n, sha256, **changes):
+        face, image = turned(n, 0.0, box_px=(0.0, 0.0, 90.0, 90.0), **changes)
+        source = dataclasses.replace(face.source, sha256=sha256)
+        return dataclasses.replace(face, source=source, face_id=f"{sha256[:8]}_{n:07d}_0"), image
+
+    faces = [of(n, film * 64) for film, count in (("a", 30), ("b", 20), ("c", 12)) for n in range(count)]
+    axis = {"a": [1, 0, 0], "b": [0.8, 0.6, 0], "c": [0, 0, 1]}
+    asked = []
+
+    def vectors(ids):
+        asked.extend(ids)
+        return Vectors(tuple(ids), np.array([axis[i[0]] for i in ids], np.float32), "net")
+
+    faceset = write(tmp_path / "set", faces)
+    found = portrait(faceset, vectors_of=vectors)
+    assert found.alike == {"a" * 64: 1.0, "b" * 64: 0.8, "c" * 64: 0.0}
+    assert len(asked) <= 36
+    assert [one["alike"] for one in facts(found)["films"]] == [1.0, 0.8, 0.0]
+    assert portrait(faceset, vectors_of=lambda ids: None).alike == {}
+
+
 def test_heads_of_other_shapes(pair):
     wide = dataclasses.replace(pair[1], proportions=pair[0].proportions * [1.0, 0.85, 1.0])
     found = compare(pair[0], wide)
@@ -122,14 +145,15 @@ def made_up(**changes):
     lights = {"lit from image left": 1000, "lit evenly": 1000, "lit from image right": 1000}
     found = {
         "faces": 4000, "blurry": 10, "obstructed": 0, "bad_exposure": 0, "enlarged": 0, "harsh": 0,
-        "films": [{"file": "a.mp4", "faces": 4000, "sharpness": 50.0, "colour": [60.0, 15.0, 15.0]}],
+        "films": [{"file": "a.mp4", "faces": 4000, "sharpness": 50.0, "colour": [60.0, 15.0, 15.0], "alike": None}],
         "light_by_turn": {"looking ahead": lights},
     }
     return found | changes
 
 
 def film(name, **changes):
-    return {"file": name, "faces": 600, "sharpness": 50.0, "colour": [60.0, 15.0, 15.0], **changes}
+    return {"file": name, "faces": 600, "sharpness": 50.0, "colour": [60.0, 15.0, 15.0], "alike": None,
+            **changes}
 
 
 @pytest.mark.parametrize(("changes", "about", "kind", "text"), [
@@ -143,6 +167,7 @@ def film(name, **changes):
                                                  }}}, "light", "note", "nor lit from image right"),
     ({"films": [film(f"{i}.mp4") for i in range(7)]}, "films", "note", "7 films"),
     ({"films": [film("a"), film("b", sharpness=10.0)]}, "films", "note", "b is far softer than a"),
+    ({"films": [film("a", alike=1.0), film("b", alike=0.3)]}, "films", "warning", "b looks unlike"),
     ({"films": [film("a"), film("b", colour=[60.0, 40.0, 15.0])]}, "films", "note", "differ much in colour"),
 ])
 def test_advice_says_what_is_the_matter_and_nothing_else(changes, about, kind, text):

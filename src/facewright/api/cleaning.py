@@ -73,7 +73,8 @@ def faces_clean(
     chosen = layered(CleanSettings, stored_settings(faceset, "clean"), settings)
     how = APPLY if apply else TAG if tag else ""
     key = key_of(chosen, person, park, how)
-    plan, report = pending(faceset, key) if how else "", dict[str, Any]()
+    plan = pending(faceset, key) if how else ""
+    report: dict[str, Any] = {}
     if not plan:
         faces = Faceset.open(faceset)
         found = find(faces, chosen, person, park=park, progress=_telling(on_event))

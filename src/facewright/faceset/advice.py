@@ -11,6 +11,8 @@ WARNING, NOTE = "warning", "note"
 FEW, GOOD_FROM, GOOD_TO, MANY = 500, 3_000, 8_000, 15_000
 """Faces of a source: below FEW is too little for a good swap; GOOD is the advised range; beyond MANY nothing is won."""
 MOST_FILMS, LEAST_SHARE_01, MOST_BAD_01, MOST_HARSH_01 = 5, 0.02, 0.05, 0.1
+LEAST_ALIKE = 0.6
+"""Cosine of two films' mean faces: of one person 0.7 and more, as those of the test clips."""
 LEAST_RATIO, MOST_ENLARGED_01, COLOUR_APART, SHARPNESS_APART = 0.06, 0.2, 15.0, 3.0
 
 Advice = dict[str, str]
@@ -73,6 +75,13 @@ def _films(source: Mapping[str, Any]) -> Iterator[Advice]:
         if best["sharpness"] > SHARPNESS_APART * worst["sharpness"]:
             yield _say(NOTE, "films", f"{worst['file']} is far softer than {best['file']} (sharpness "
                        f"{worst['sharpness']:.0f} and {best['sharpness']:.0f}): the swap comes out in between.")
+    unlike = [film for film in films if film["alike"] is not None and film["alike"] < LEAST_ALIKE]
+    for film in unlike[:3]:
+        yield _say(WARNING, "films", f"{film['file']} looks unlike the rest of the source (likeness "
+                   f"{film['alike']:.2f}): "
+                   "another beard, hair, make-up or age makes the likeness vague; it may be somebody else.")
+    if unlike:
+        return
     films = [film for film in films if np.isfinite(film["colour"]).all()]
     if len(films) > 1:
         colours = np.array([film["colour"][1:] for film in films])

@@ -144,7 +144,8 @@ def pending(faceset: Path, key: str) -> str:
 
 def write_plan(faceset: Path, found: Found, rows: Sequence[Row], key: str, how: str) -> str:
     """Freeze what is to be done (`how`: APPLY or TAG); returns the plan's name. An older plan that came to no end is
-    given up: what it moved is in the trash. "" when there is nothing to do. Raises DiskRefused."""
+    given up: what it moved is in the trash. "" when there is nothing to do. Raises DiskRefused, Mismatch
+    (a packed file)."""
     todo = _moves(found) if how == APPLY else _tags(found, rows)
     batches = [
         {"id": f"{number:06d}", "deed": deed, "word": word, "faces": some}
@@ -154,12 +155,13 @@ def write_plan(faceset: Path, found: Found, rows: Sequence[Row], key: str, how: 
     ]
     if not batches:
         return ""
-    folder, name = make_folder(faceset / PRIVATE / "clean"), new_ulid()
-    older = [*folder.glob("plan-*.json"), *folder.glob("done-*.json")]
-    record = {"format": _FORMAT, "key": key, "how": how, "batches": batches}
-    write_atomic(folder / f"plan-{name}.json", json.dumps(record).encode())
-    for file in older:
-        file.unlink(missing_ok=True)
+    record, name = {"format": _FORMAT, "key": key, "how": how, "batches": batches}, new_ulid()
+    with Writer(faceset):  # nobody else is at it, and it is no packed file
+        folder = make_folder(faceset / PRIVATE / "clean")
+        older = [*folder.glob("plan-*.json"), *folder.glob("done-*.json")]
+        write_atomic(folder / f"plan-{name}.json", json.dumps(record).encode())
+        for file in older:
+            file.unlink(missing_ok=True)
     return name
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from facewright.core.errors import NothingFound
+from facewright.faces.identity import mean_vector
 from facewright.faceset.cells import (
     COLUMNS,
     EYES_WORDS,
@@ -24,10 +25,12 @@ from facewright.faceset.cells import (
 )
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.faults import Columns, bad_exposure, blurry, obstructed
+from facewright.faceset.index import Row
 from facewright.faceset.info import PITCH_EDGES_DEG, YAW_EDGES_DEG
 from facewright.faceset.marks import is_parked
 from facewright.faceset.measures import measures
 from facewright.faceset.settings import CleanSettings
+from facewright.faceset.strangers import CLEAR_PRESENCE, CLEAR_SIDE_PX, VectorsOf
 
 REACH_DEG = 5.0
 """A net learns poses this far from those it was shown; beyond, no training time helps (measured)."""
@@ -40,6 +43,7 @@ _MEASURES = ("laplacian", "expression", "light", "crop", "proportions", "exposur
 _NEAR_ENOUGH, _FINE_DEG, _FRONTAL_DEG, _FEW_FRONTAL = 5, 2.5, 12.0, 10
 _YAW_SPAN_DEG, _PITCH_SPAN_DEG = 120.0, 90.0
 _ENLARGED = 2.0
+_SPEAKERS = 12
 Progress = Callable[[int, int], None]
 
 
@@ -55,6 +59,8 @@ class Portrait:
     proportions: np.ndarray
     frontal: int
     parked: int
+    alike: dict[str, float]
+    """SHA-256 of a film -> cosine of its faces' mean to that of the film with most; {} without an identity net."""
 
     @property
     def count(self) -> int:
@@ -68,7 +74,8 @@ class Portrait:
 
 
 def portrait(
-    faceset: Faceset, person: str = "", *, parked: bool = True, progress: Progress = lambda done, total: None
+    faceset: Faceset, person: str = "", *, parked: bool = True, progress: Progress = lambda done, total: None,
+    vectors_of: VectorsOf | None = None,
 ) -> Portrait:
     """Measure a set. parked: count parked faces as well (merging uses them, training does not). Raises NothingFound."""
     everybody = list(faceset.rows_of(person))
@@ -82,7 +89,27 @@ def portrait(
                   found["light"])
     middle, frontal = _proportions(views, found["proportions"])
     return Portrait(faceset.path.name, views, columns, found["crop"][:, 0], middle, frontal,
-                    sum(map(is_parked, everybody)))
+                    sum(map(is_parked, everybody)), _alike(rows, vectors_of or faceset.vectors))
+
+
+def _alike(rows: list[Row], vectors_of: VectorsOf) -> dict[str, float]:
+    """A few clear faces speak for each film."""
+    films: dict[str, list[str]] = {}
+    for row in rows:
+        clear = row.presence_01 >= CLEAR_PRESENCE and min(row.x1_px - row.x0_px, row.y1_px - row.y0_px) >= CLEAR_SIDE_PX
+        if clear and abs(row.yaw_deg) <= 2 * _FRONTAL_DEG:
+            films.setdefault(row.source_sha256, []).append(row.face_id)
+    if len(films) < 2:
+        return {}
+    speakers = {film: [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, _SPEAKERS).round().astype(int)).tolist()]
+                for film, ids in films.items()}
+    found = vectors_of([face_id for ids in speakers.values() for face_id in ids])
+    if found is None:
+        return {}
+    ends = np.cumsum([len(ids) for ids in speakers.values()])[:-1]
+    means = dict(zip(speakers, map(mean_vector, np.split(found.matrix, ends))))
+    main = means[max(films, key=lambda film: len(films[film]))]
+    return {film: round(float(mean @ main), 2) for film, mean in means.items()}
 
 
 def _proportions(views: Views, each: np.ndarray) -> tuple[np.ndarray, int]:
@@ -141,7 +168,7 @@ def _films(one: Portrait) -> list[dict[str, Any]]:
             "file": str(names[here][0]), "faces": int(here.sum()),
             "sharpness": round(float(np.nanmedian(one.sharpness[here])), 1) if here.any() else None,
             "size_px": round(float(np.median(one.native_px[here])), 1),
-            "colour": [round(float(v), 1) for v in np.nanmedian(lab[:, :3], 0)],
+            "colour": [round(float(v), 1) for v in np.nanmedian(lab[:, :3], 0)], "alike": one.alike.get(digest),
         })
     return found
 

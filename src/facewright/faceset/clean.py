@@ -187,11 +187,12 @@ def draw(faceset: Faceset, found: Found, folder: Path) -> dict[str, list[str]]:
         some = [f for f in found.findings if f.folder == word]
         if len(some) > _SHEET_FACES:
             some = [some[i] for i in np.linspace(0, len(some) - 1, _SHEET_FACES).round().astype(int)]
-        head = f"{faceset.path.name}: {word.replace('_', ' ')}, {total:,} faces" + (
+        head = f"{faceset.path.name}: {word.replace('_', ' ')}, {total:,} {'face' if total == 1 else 'faces'}" + (
             f" ({len(some)} of them)" if len(some) < total else "") + "  red: to the trash, amber: parked, green: stays"
         wide = bool(some[0].like)
-        pages = sheets.pages(_pictures(faceset, some), [_caption(f) for f in some], side_px=216 if wide else 128,
-                             headline=head, tall=0.5 if wide else 1.0, edges=[edges[f.deed] for f in some])
+        pages = sheets.pages(
+            _pictures(faceset, some), [_caption(f) for f in some], 6 if wide else 10, 216 if wide else 128,
+            headline=head, tall=0.5 if wide else 1.0, edges=[edges[f.deed] for f in some])
         files[word] = [str(path) for path in sheets.save(pages, folder / f"{word}.png")]
     return files
 

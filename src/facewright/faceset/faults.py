@@ -23,6 +23,7 @@ OUTLINES = ("hull", "mesh", "")
 SKIN_HUES_DEG = (-20.0, 100.0)
 """Angle of (a, b) in CIE Lab: skin of all people in white light lies between about 20 and 80."""
 
+_LIGHTNESS = (15.0, 95.0)
 _FEW, _REACH_FRAMES = 20, 30
 _OUT_OF_LINE = {"passes_disagree", "size_jump", "position_jump"}
 """Flags of extraction that say the same of faces which nobody placed by hand."""
@@ -88,9 +89,10 @@ def bad_exposure(columns: Columns, settings: CleanSettings) -> Reasons:
     dark = dark - columns.found["void"]  # a black border is another fault
     _add(found, dark > settings.dark, lambda i: f"{100 * dark[i]:.0f} % of the face is black")
     _add(found, bright > settings.bright, lambda i: f"{100 * bright[i]:.0f} % of the face is burnt out")
-    _, a, b, chroma = columns.found["colour"].T
-    if settings.grey:
-        _add(found, chroma < settings.grey, lambda i: "black and white")
+    lightness, a, b, chroma = columns.found["colour"].T
+    if settings.grey:  # what is nearly black or white has no colour either
+        drawn = (lightness > _LIGHTNESS[0]) & (lightness < _LIGHTNESS[1])
+        _add(found, drawn & (chroma < settings.grey), lambda i: "black and white")
     if settings.tint:
         coloured = chroma >= max(settings.grey, 1e-9)
         middle = (np.nanmedian(a[coloured]), np.nanmedian(b[coloured])) if coloured.any() else (np.nan, np.nan)

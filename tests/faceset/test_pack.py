@@ -100,6 +100,20 @@ def test_read_like_the_folder(folder, file):
     assert b.forget_identity() == 12
 
 
+def test_what_the_cache_knows_goes_with_the_file(file, tmp_path):
+    os.link(file, tmp_path / "other.faces")
+    for place in (file, tmp_path / "other.faces"):
+        Faceset.open(place).vectors(embed=embed, net_sha256="ab" * 32)
+    assert len(list(cache_folder().glob("faceset-*.sqlite"))) == 2
+    needle = Faceset.open(file).vectors(embed=embed, net_sha256="ab" * 32).matrix[3].tobytes()
+    (tmp_path / "other.faces").rename(tmp_path / "elsewhere.faces")
+    Faceset.open(file)
+    assert len(list(cache_folder().glob("faceset-*.sqlite"))) == 1
+    file.rename(tmp_path / "gone")
+    Faceset.open(tmp_path / "elsewhere.faces")
+    assert not any(needle in p.read_bytes() for p in cache_folder().rglob("*") if p.is_file())
+
+
 def test_what_changes_a_set_says_to_unpack_it_first(folder, file):
     faceset = Faceset.open(file)
     for change in (lambda: faceset.set_person("Ada"), lambda: faceset.set_consent(ONE, "Ada"),

@@ -154,19 +154,21 @@ def to_trash(path: Path, trash: Path) -> Path:
 _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"COM{i}" for i in range(1, 10)), *(f"LPT{i}" for i in range(1, 10))}
 
 
+def is_safe_name(name: str) -> bool:
+    """Whether a name from outside keeps the rules of `safe_join` by its letters alone."""
+    text = unicodedata.normalize("NFC", name).replace("\\", "/")
+    return bool(text) and not text.startswith("/") and "\0" not in text and ":" not in text and not any(
+        p in ("", ".", "..") or p != p.rstrip(". ") or p.split(".")[0].upper() in _RESERVED for p in text.split("/"))
+
+
 def safe_join(root: Path, name: str) -> Path:
     """`root / name` for a name from outside; raises FileRefused when it could leave `root` or trick a system.
 
     Rules of consent-and-provenance.md section 6: NFC; no absolute, drive or UNC path, `..`, NUL, `:`,
     trailing dot or space, reserved device names.
     """
-    text = unicodedata.normalize("NFC", name).replace("\\", "/")
-    parts = text.split("/")
-    bad = (
-        not text or text.startswith("/") or "\0" in text or ":" in text
-        or any(p in ("", ".", "..") or p != p.rstrip(". ") or p.split(".")[0].upper() in _RESERVED for p in parts)
-    )
-    joined = root.joinpath(*parts) if not bad else root
+    bad = not is_safe_name(name)
+    joined = root if bad else root.joinpath(*unicodedata.normalize("NFC", name).replace("\\", "/").split("/"))
     if bad or not joined.resolve().is_relative_to(root.resolve()):
         raise FileRefused(
             f"The name {name!r} is not safe to use as a file.", remedy="Rename it inside its archive or folder.",

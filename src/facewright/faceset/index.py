@@ -10,12 +10,13 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from facewright.core.errors import DiskRefused, FileRefused
+from facewright.core.files import write_atomic
 from facewright.core.places import cache_folder
 from facewright.faces.face import Face
 from facewright.faceset.files import Files, files_at, read_head
@@ -90,6 +91,8 @@ class Index:
 
     def refresh(self) -> None:
         """Bring the index in step with the files: new, changed, gone. A damaged index is thrown away first."""
+        if self.path.parent != self.folder:
+            self._note_place()
         try:
             with self.connect() as db:
                 _refresh(db, self.files)
@@ -151,6 +154,19 @@ class Index:
                 remedy="Free space or correct its rights, then run the same command again; the index is only a cache.",
                 where=self.path,
             ) from error
+
+    def _note_place(self) -> None:
+        """Beside an index in the cache folder stands whose it is; those of facesets that are gone go, with what they
+        know of people."""
+        for note in cache_folder().glob("faceset-*.txt"):
+            with suppress(OSError):  # another process was quicker, or looks at it
+                if not Path(note.read_bytes().decode("utf-8", "surrogatepass")).exists():
+                    for tail in ("", "-wal", "-shm"):
+                        note.with_name(note.stem + ".sqlite" + tail).unlink(missing_ok=True)
+                    note.unlink(missing_ok=True)
+        note = self.path.with_suffix(".txt")
+        if not note.exists():
+            write_atomic(note, str(self.folder.resolve()).encode("utf-8", "surrogatepass"))
 
     def _throw_away(self) -> None:
         for tail in ("", "-wal", "-shm"):

@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from facewright.core.errors import FileRefused
-from facewright.core.files import disk_error, safe_join
+from facewright.core.files import disk_error, is_safe_name
 from facewright.faceset import header as header_file
 from facewright.faceset.record import MAX_FILE_BYTES
 
@@ -32,6 +32,7 @@ MAX_MEMBERS = 1_000_000
 LOCAL = struct.Struct("<4s5H3L2H")
 LOCAL_MAGIC = b"PK\x03\x04"
 
+_STRANGE = re.compile(r'[\x00-\x1f\\:*?"<>|\x7f\ud800-\udfff]')
 _FACE = re.compile(r"faces/.+\.(jpe?g|png)", re.IGNORECASE | re.DOTALL)
 _CENTRAL, _END64, _LOCATOR, _END = (struct.Struct(text) for text in ("<4s6H3L5H2L", "<4sQ2H2L4Q", "<4sLQL", "<4s4H2LH"))
 _UTF8, _DAY, _32, _16 = 0x800, 0x21, 0xFFFFFFFF, 0xFFFF
@@ -144,12 +145,7 @@ def allowed(name: str, size: int) -> bool:
 
 def safe_name(name: str) -> bool:
     """Whether every system takes this path as it stands, and nothing is led astray by it."""
-    if any(ord(c) < 32 or c in '\\:*?"<>|\x7f' or 0xD800 <= ord(c) < 0xE000 for c in name):
-        return False
-    try:
-        return safe_join(Path("/nowhere"), name) is not None
-    except FileRefused:
-        return False
+    return not _STRANGE.search(name) and is_safe_name(name)
 
 
 def refused(file: Path, why: str) -> FileRefused:

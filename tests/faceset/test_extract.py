@@ -55,7 +55,7 @@ def make_film(path: Path, frames: int = FRAMES, rate: int = 25, seed: int = 0) -
         stream.width, stream.height, stream.pix_fmt = 200, 150, "yuv420p"
         stream.time_base = Fraction(1, rate)
         for n in range(frames):
-            frame = av.VideoFrame.from_ndarray(np.roll(ground, n // 4, axis=1), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(np.roll(ground, n, axis=1), format="rgb24")
             frame.pts = n
             for packet in stream.encode(frame):
                 out.mux(packet)

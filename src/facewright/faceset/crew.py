@@ -28,6 +28,8 @@ from facewright.faceset.selection import Chunk
 from facewright.faceset.settings import ExtractSettings
 
 MOST_WORKERS = 8
+CORES_EACH = 2
+"""One process keeps two cores busy: nets on one; decoding, crops and encoding, which cost as much, on the other."""
 LEAST_CHUNKS = 8
 """A worker that is given fewer chunks does not earn its start (about a second)."""
 LONGEST_SPAN = 16
@@ -62,12 +64,12 @@ class Order:
 
 
 def worker_count(wanted: int, chunks: int) -> int:
-    """How many processes look at so many chunks; 0: as many as there are cores, if each gets enough to do."""
+    """How many processes look at so many chunks; 0: one for every two cores, if each gets enough to do."""
     if wanted:
         return max(min(wanted, chunks), 1)
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    return max(min(cores, MOST_WORKERS, chunks // LEAST_CHUNKS), 1)
+    return max(min(cores // CORES_EACH, MOST_WORKERS, chunks // LEAST_CHUNKS), 1)
 
 
 @dataclass(slots=True, eq=False)

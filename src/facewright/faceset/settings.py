@@ -67,7 +67,7 @@ class ExtractSettings(DetectSettings):
         True, "Find the cuts of a film first (reads it once more, small): each face then knows its shot"
     )
     workers: int = knob(
-        0, "Processes that look for faces; 0 = as many as there are cores, fewer for short films", low=0, high=64
+        0, "Processes that look for faces; 0 = one for every two cores, fewer for short films", low=0, high=64
     )
     cluster: str = knob("", CLUSTER)
 

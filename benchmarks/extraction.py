@@ -4,9 +4,9 @@
 
 Each clip goes through the whole step with the product's defaults, in one process. The truth (how many people every
 frame shows) was established by eye; it and the count of false positives are those of `benchmarks.faces_found`: faces
-over the true number, or on tracks shorter than three frames. Processor time is taken apart by running decode, the search
-for cuts and the nets alone beforehand; "rest" is what the whole takes beyond the nets. Goals: 99.5 % of the frames with a
-face, pooled, no clip losing more than one; rest at most 0.6 of the nets; wall at most 1.3 of the nets' own.
+over the true number, or on tracks shorter than three frames. Decode and the search for cuts are timed alone beforehand,
+the nets inside their calls; "rest" is all processor time beyond the nets'. Goals: 99.5 % of the frames with a face,
+pooled, no clip losing more than one; rest at most 0.6 of the nets; wall at most 1.3 of the nets' own.
 Steadiness: second difference of the points that align, median over frames, in percent of the eyes' distance (a frame
 that repeats the one before it does not count).
 """
@@ -54,7 +54,8 @@ def clip_row(path: Path, folder: Path, people: int, settings: ExtractSettings, c
     cpu, wall = time.process_time() - began_cpu, time.perf_counter() - began_wall
     return {
         **found_figures(list(Faceset.open(folder)), int(video.frame_count or 0), people),
-        "second_look": summary["films"][path.name]["second_look"], "shots": len(shots), "people": len(summary["people"]),
+        "second_look": summary["films"][path.name]["second_look"], "shots": len(shots),
+        "people": len(summary["people"]),
         "cpu_s": round(cpu, 3), "nets_cpu_s": round(clock.cpu_s, 3), "decode_cpu_s": round(decode_s, 3),
         "shots_cpu_s": round(shots_s, 3), "wall_s": round(wall, 3), "nets_wall_s": round(clock.wall_s, 3),
     }
@@ -116,8 +117,8 @@ def pool(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def markdown(result: dict[str, Any]) -> str:
     """The table that people read."""
-    head = ("clip", "frames", "with a face", "%", "faces of shown", "false", "second look", "shots", "jitter %", "frames/s",
-            "ms CPU a frame", "nets", "decode", "cuts", "rest/nets", "wall/nets")
+    head = ("clip", "frames", "with a face", "%", "faces of shown", "false", "second look", "shots", "jitter %",
+            "frames/s", "ms CPU a frame", "nets", "decode", "cuts", "rest/nets", "wall/nets")
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, row in [*result["clips"].items(), ("**all**", result["pooled"])]:
         per = 1000 / max(row["frames"], 1)

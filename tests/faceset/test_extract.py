@@ -479,3 +479,31 @@ def test_obstructions_are_flagged_on_wish(film, tmp_path, monkeypatch):
     assert set(asked) == {(128, 128, 3)}
     with pytest.raises(SettingRefused, match="obstruction called 'eye'"):
         step_for(film, tmp_path / "x", obstructions="eye").plan()
+
+
+def test_photos_of_every_kind_show_the_same_face(tmp_path):
+    """Turned by EXIF, with transparency, with 16 bit a channel: the original turns, blackens or bleaches them."""
+    from PIL import Image
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    plain = cv2.resize(rng.integers(0, 256, (15, 20, 3)).astype(np.uint8), (200, 150), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(folder / "0.png"), plain[..., ::-1])
+    cv2.imwrite(str(folder / "1.png"), np.dstack([plain[..., ::-1], np.full((150, 200), 7, np.uint8)]))
+    cv2.imwrite(str(folder / "2.png"), plain[..., ::-1].astype(np.uint16) * 257)
+    exif = Image.Exif()
+    exif[274] = 6  # shown turned by 90 degrees clockwise
+    Image.fromarray(np.ascontiguousarray(np.rot90(plain))).save(folder / "3.png", exif=exif)
+    run(step_for(folder, tmp_path / "set", _Same, jpeg_quality=0))
+    faceset = Faceset.open(tmp_path / "set")
+    first, *others = (faceset.image(face).astype(int) for face in faceset)
+    assert len(others) == 3
+    assert first.std() > 20
+    for other in others:
+        assert np.abs(other - first).max() <= 1
+
+
+class _Same(fake.FakeFinder):
+    def faces(self, index):
+        return [fake.found(index, 100, 75, 60)]

@@ -25,10 +25,11 @@ from facewright.core.unpickle import read_pickle
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import FaceType
 from facewright.faceset import foreign, record
-from facewright.faceset.dfl_export import SIDECAR, ExportStep, leaving
+from facewright.faceset.dfl_export import ExportStep, leaving
 from facewright.faceset.dfl_facts import ID_KEY, facts_of
 from facewright.faceset.dfl_file import PAYLOAD_BYTES, opened, with_payload
 from facewright.faceset.dfl_pak import entry, members, piece, write
+from facewright.faceset.dfl_records import NAME as SIDECAR
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.settings import FacesExportSettings
 from facewright.faceset.store import Writer

@@ -225,3 +225,11 @@ def test_the_reader_in_the_docs_reads_our_files(tmp_path, picture):
         assert np.array_equal(space["mesh"](facts), make_face().mesh_px)
         assert np.array_equal(cv2.imdecode(np.frombuffer(png, np.uint8), 0), mask)
     assert Fraction(facts["source"]["time_base"]) == Fraction(1, 12800)
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def test_the_shortest_decimals_are_those_that_numpy_spells(values):
+    from facewright.faceset.facejson import shortest
+
+    array = np.array(values, np.float32)
+    assert np.array_equal(shortest(array), array.astype(np.str_).astype(np.float64))

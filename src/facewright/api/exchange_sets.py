@@ -22,6 +22,8 @@ def faces_import(
 
     frames: the film or folder of pictures that the faces were cut from; needed for alignments, and for merging.
     """
+    from facewright.faceset.alignments import SUFFIX
+    from facewright.faceset.alignments_import import AlignmentsStep
     from facewright.faceset.dfl_import import ImportStep
     from facewright.faceset.settings import FacesImportSettings
 
@@ -30,7 +32,8 @@ def faces_import(
 
         consent = reference_at(dst, consent)
     chosen = check(FacesImportSettings, dict(settings or {}))
-    step = ImportStep(str(src), str(dst), chosen, str(frames) if frames is not None else "", person, consent)
+    make = AlignmentsStep if src.suffix.lower() == SUFFIX else ImportStep
+    step = make(str(src), str(dst), chosen, str(frames) if frames is not None else "", person, consent)
     return perform(step, background=background, on_event=on_event)
 
 

@@ -20,6 +20,7 @@ STEPS: dict[str, str] = {
     "clean": "facewright.faceset.clean_step:CleanStep",
     "fill_gaps": "facewright.faceset.gaps:GapStep",
     "import_faces": "facewright.faceset.dfl_import:ImportStep",
+    "import_alignments": "facewright.faceset.alignments_import:AlignmentsStep",
     "export_faces": "facewright.faceset.dfl_export:ExportStep",
     "apply_masks": "facewright.masks.apply:ApplyStep",
     "resize": "facewright.faceset.reshape:ResizeStep",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -91,8 +92,8 @@ _PAIR, _FLOAT, _END = b"](G", b"G", b"e"
 
 def _are_points(value: list[Any]) -> bool:
     """Whether it is a list of [x, y] floats: faces are full of them, so these are written at once."""
-    return len(value) > 0 and all(
-        type(pair) is list and len(pair) == 2 and type(pair[0]) is float and type(pair[1]) is float for pair in value)
+    return set(map(type, value)) == {list} and set(map(len, value)) == {2} and set(
+        map(type, chain.from_iterable(value))) == {float}
 
 
 def _single(value: Any) -> bytes:

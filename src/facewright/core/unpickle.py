@@ -12,6 +12,7 @@ import pickle
 import pickletools
 import re
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,10 @@ def _plain_pushes() -> list[int]:
 
 
 _PLAIN_PUSH = _plain_pushes()
-_MARK, _MEMOIZE, _APPENDS = 0x28, 0x94, 0x65
+_MARK, _MEMOIZE, _APPENDS, _EMPTY_LIST = 0x28, 0x94, 0x65, 0x5D
 _BRIEF = {_MARK, _MEMOIZE, _APPENDS}
-"""With plain pushes these are nearly all of a list of points."""
+_PAIRS = re.compile(rb"(?:\]\(G.{8}G.{8}e)++|(?:\]\x94\(G.{8}G.{8}e)++", re.DOTALL)
+"""Lists of two floats in a row, without or with a place in the memo."""
 _DTYPE = re.compile(r"[<>|=]?[fiubSU]\d{1,9}")
 _REFUSALS = (
     pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError,
@@ -106,13 +108,19 @@ def _scan(data: bytes, limit: int) -> int:
     stack: list[Size] = []
     marks: list[int] = []
     memo: dict[int, Size] = {}
-    at, end = 0, len(data)
-    for count in range(limit + 1):
+    at, end, count = 0, len(data), 0
+    while count <= limit:
         if at >= end:
             raise ValueError("it ends before its end")
         code = data[at]
+        count += 1
+        if code == _EMPTY_LIST and (pairs := _PAIRS.match(data, at)):  # faces are lists of points
+            number, behind = _pairs(pairs, memo)
+            stack.extend([_ATOM] * number)
+            at, count = pairs.end(), count + number * behind - 1
+            continue
         size = _PLAIN_PUSH[code]
-        if size:  # nine in ten opcodes are plain numbers
+        if size:  # of the rest, nine in ten are plain numbers
             stack.append(_ATOM)
             at += size
             continue
@@ -131,7 +139,7 @@ def _scan(data: bytes, limit: int) -> int:
         argument, at = _argument(opcode, data, at + 1)
         name = opcode.name
         if name == "STOP":
-            return count + 1
+            return count
         if name in ("PUT", "BINPUT", "LONG_BINPUT"):
             index = int(argument or 0)
             if index > len(memo) + 1:
@@ -153,6 +161,8 @@ def _argument(opcode: pickletools.OpcodeInfo, data: bytes, at: int) -> tuple[int
     if opcode.arg is None:
         return None, at
     size, name = opcode.arg.n, opcode.name
+    if name == "GLOBAL":  # two lines; what they say is looked at when they are read
+        return None, data.index(b"\n", data.index(b"\n", at) + 1) + 1
     if size == pickletools.UP_TO_NEWLINE:
         file = io.BytesIO(data)
         file.seek(at)
@@ -173,6 +183,15 @@ def _argument(opcode: pickletools.OpcodeInfo, data: bytes, at: int) -> tuple[int
     if end > len(data):
         raise ValueError("it ends within an opcode")
     return argument, end
+
+
+def _pairs(found: re.Match[bytes], memo: dict[int, Size]) -> tuple[int, int]:
+    """How many lists of two floats were found in a row, and how many opcodes each of them is."""
+    kept = found[0][1:2] == b"\x94"
+    number = len(found[0]) // (22 if kept else 21)
+    if kept:
+        memo.update(dict.fromkeys(range(len(memo), len(memo) + number), _ATOM))
+    return number, 6 if kept else 5
 
 
 def _too_long(data: bytes) -> bool:
@@ -202,7 +221,7 @@ def _apply(opcode: pickletools.OpcodeInfo, stack: list[Size], marks: list[int]) 
 
 
 def _tuple_of(items: list[Size]) -> Size:
-    size = (1 + max((d for d, _ in items), default=0), 1 + sum(w for _, w in items))
+    size = (1 + max(items)[0], 1 + sum([w for _, w in items])) if items else (1, 1)
     if size[0] > NESTING_LIMIT or size[1] > _TUPLE_WEIGHT_LIMIT:
         raise ValueError("tuples are nested too deeply")
     return size
@@ -386,6 +405,11 @@ class _Plain:
         if value is None or kind in (bool, int, float, str, bytes):
             return value
         if kind is list:
+            kinds = set(map(type, value))
+            if kinds == {float}:
+                return self._counted(value, len(value))
+            if kinds == {list} and set(map(type, chain.from_iterable(value))) == {float} and depth < NESTING_LIMIT:
+                return self._counted(value, len(value) + sum(map(len, value)))  # points
             return [self.of(v, depth + 1) for v in value]
         if kind is dict:
             return {self.of(k, depth + 1): self.of(v, depth + 1) for k, v in value.items()}
@@ -398,3 +422,10 @@ class _Plain:
         if kind is _Array and value.value is not None:
             return value.value
         raise TypeError(f"a value of unknown kind ({kind.__name__.strip('_')})")
+
+    def _counted(self, value: list[Any], nodes: int) -> list[Any]:
+        """A list that holds nothing but numbers, visited as a whole."""
+        self.left -= nodes
+        if self.left < 0:
+            raise ValueError("values are nested too deeply or too many")
+        return value

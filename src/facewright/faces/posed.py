@@ -26,16 +26,16 @@ def posed(points_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     head, still, inverse = _model()
     centre = points[..., _STILL, :].mean(-2, keepdims=True)
     flat = (points[..., _STILL, :] - centre) * [1.0, -1.0]
-    affine = np.einsum("...pi,pj->...ij", flat, still) @ inverse
+    affine = flat.swapaxes(-1, -2) @ still @ inverse
     with np.errstate(invalid="ignore", divide="ignore"):
         u, s, v = np.linalg.svd(np.where(np.isfinite(affine), affine, 0.0), full_matrices=False)
         rows, scale = u @ v, s.mean(-1)[..., None, None]
         turn = np.concatenate([rows, np.cross(rows[..., 0, :], rows[..., 1, :])[..., None, :]], -2)
-        mesh = scale * np.einsum("...ij,pj->...pi", turn, head) * [1.0, -1.0, -1.0]
+        mesh = scale * (head @ turn.swapaxes(-1, -2)) * [1.0, -1.0, -1.0]
         mesh[..., :2] += centre
         left = points - mesh[..., 468:, :2]
         mesh = mesh[..., :468, :]
-        mesh[..., :2] += np.einsum("mp,...pi->...mi", _spreading(), left)
+        mesh[..., :2] += _spreading() @ left
         mesh = np.where(scale > 1e-6, mesh, np.nan)
     yaw = np.arctan2(-turn[..., 2, 0], turn[..., 2, 2])
     pitch = np.arcsin(np.clip(turn[..., 2, 1], -1.0, 1.0))

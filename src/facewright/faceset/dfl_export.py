@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -27,18 +28,18 @@ from facewright.core.files import PART, disk_error, make_folder, replace_files, 
 from facewright.core.pickling import dumps
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import Face
-from facewright.faceset import dfl_pak, facejson, record
+from facewright.faceset import dfl_pak, dfl_records, facejson, record
 from facewright.faceset.ahead import ahead
-from facewright.faceset.dfl_facts import PROGRAM, digests, facts_of, frame_name, shrunk
+from facewright.faceset.dfl_facts import PROGRAM, digests, facts_of, frame_name, mask_digest, shrunk
 from facewright.faceset.dfl_file import PAYLOAD_BYTES, opened, with_payload
+from facewright.faceset.dfl_records import line_of
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import read_head
 from facewright.faceset.index import Row
 from facewright.faceset.settings import BATCH_FACES, FacesExportSettings
 
-SIDECAR = "facewright-faces.jsonl"
-"""Records of the faces that an export of ours wrote: one JSON object a line."""
-FORMAT = "facewright.handed-out/1"
-
+_PLAIN = re.compile(r"[0-9A-Za-z]{5,200}(_[0-9]{1,9})?\.jpg")
+"""Names that no system takes for anything else than a file in this folder."""
 _SMALLER_MASKS = (50_000, 30_000, 15_000, 6_000)
 
 
@@ -107,7 +108,7 @@ class ExportStep:
 
     def plan(self) -> list[Item]:
         """One item per 64 faces. Raises FacewrightError."""
-        ours = {name.partition("/")[0] for _, name in self.named} | {dfl_pak.NAME, SIDECAR}
+        ours = {name.partition("/")[0] for _, name in self.named} | {dfl_pak.NAME, dfl_records.NAME}
         there = [p.name for p in self.out.iterdir()] if self.out.is_dir() else []
         strangers = sorted(name for name in there if name.removesuffix(PART) not in ours)
         if strangers or (self.out.exists() and not self.out.is_dir()):
@@ -115,7 +116,7 @@ class ExportStep:
                 f"{self.out.name} is not an empty folder.", why=f"It holds {strangers[0]}." if strangers else "",
                 remedy="Name a new or empty folder for the faces.", where=self.out,
             )
-        if (self.out / SIDECAR).exists() and not self._parts.is_dir():
+        if (self.out / dfl_records.NAME).exists() and not self._parts.is_dir():
             raise DiskRefused(f"{self.out.name} holds faces that were exported before.", where=self.out,
                               remedy="Name a new folder, or move that one away.")
         batches = [self.named[at : at + BATCH_FACES] for at in range(0, len(self.named), BATCH_FACES)]
@@ -136,7 +137,7 @@ class ExportStep:
             for item, batch in stack.enter_context(closing(ahead(self._read(todo)))):
                 if work.stop.at_once:
                     return
-                result = _made(batch, self.faceset)
+                result = _made(batch, self.faceset, self.settings.pak)
                 done += len(item.payload)
                 work.progress(done, len(self.named), refused=len(result.refused))
                 yield item, result
@@ -211,7 +212,7 @@ class ExportStep:
         parts: list[tuple[Path, Path]] = []
         try:
             for one in out:
-                final = safe_join(self.out, one.name)
+                final = self.out / one.name if _PLAIN.fullmatch(one.name) else safe_join(self.out, one.name)
                 if not final.parent.is_dir():
                     make_folder(final.parent)
                     sync_folder(final.parent.parent)
@@ -245,13 +246,13 @@ class ExportStep:
     def _tell(self, records: Mapping[str, dict[str, Any]], consents: list[str]) -> None:
         """The file of records: a line about the set, then one for each face. It says that the export is whole."""
         head = self.faceset.header
-        about = {"format": FORMAT, "consent": head.consent, "person": head.person, "consents": consents,
+        about = {"format": dfl_records.FORMAT, "consent": head.consent, "person": head.person, "consents": consents,
                  "sources": [dataclasses.asdict(dataclasses.replace(s, settings={}, facts={})) for s in head.sources]}
-        final = self.out / SIDECAR
+        final = self.out / dfl_records.NAME
         part = final.with_name(final.name + PART)
         try:
             with part.open("wb") as file:
-                file.write(_line(about))
+                file.write(line_of(about))
                 for item in sorted(records):
                     file.write((self._parts / f"{item}.lines").read_bytes())
                 file.flush()
@@ -273,13 +274,13 @@ class ExportStep:
             yield item, found
 
 
-def _made(batch: list[tuple[Row, str, bytes | FileRefused]], faceset: Faceset) -> Result:
+def _made(batch: list[tuple[Row, str, bytes | FileRefused]], faceset: Faceset, pak: bool) -> Result:
     result, own = Result(), faceset.consent
     for row, name, data in batch:
         try:
             if isinstance(data, FileRefused):
                 raise data
-            out, anew, smaller = leaving(data, name, row.consent or own, faceset.path / row.path)
+            out, anew, smaller = leaving(data, name, row.consent or own, faceset.path / row.path, pak=pak)
         except (FacewrightError, ValueError, TypeError, LookupError, cv2.error) as error:
             why = getattr(error, "why", "") or getattr(error, "what", "") or str(error)[:200]
             result.refused.append((row.path, why))
@@ -290,7 +291,9 @@ def _made(batch: list[tuple[Row, str, bytes | FileRefused]], faceset: Faceset) -
     return result
 
 
-def leaving(data: bytes, name: str, consent: str = "", where: object = None) -> tuple[Out, bool, bool]:
+def leaving(
+    data: bytes, name: str, consent: str = "", where: object = None, *, pak: bool = False
+) -> tuple[Out, bool, bool]:
     """A face file of ours -> (one of DeepFaceLab's, whether its picture was coded anew, whether its mask was).
 
     Raises FileRefused (damaged), ValueError (more than such a file holds).
@@ -313,15 +316,13 @@ def leaving(data: bytes, name: str, consent: str = "", where: object = None) -> 
             break
         stated, smaller = shrunk(stated, limit), True
         payload = dumps(stated)
-    told: dict[str, Any] = {"face_id": face.face_id, "name": name, "consent": consent, "person": face.person}
+    told: dict[str, Any] = {"face_id": face.face_id, "name": name, "consent": consent, "person": face.person,
+                            "mask": mask_digest(stated)}
     if face.foreign is None:
         told["face"] = json.loads(facejson.to_json(face))
-    entry = dfl_pak.entry(name.rpartition("/")[2], name.rpartition("/")[0], found.size_px, stated)
-    return Out(name, with_payload(found, payload), entry, _line(told), consent), anew, smaller
-
-
-def _line(told: dict[str, Any]) -> bytes:
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass") + b"\n"
+    person, _, own = name.rpartition("/")
+    entry = dfl_pak.entry(own, person, found.size_px, stated) if pak else b""
+    return Out(name, with_payload(found, payload), entry, line_of(told), consent), anew, smaller
 
 
 def _untouched(face: Face, mask_png: bytes | None) -> bool:
@@ -343,7 +344,7 @@ def _names(faceset: Faceset, rows: list[Row]) -> Iterator[str]:
     several = len({namer(row) for row in rows}) > 1
     used: set[str] = set()
     for row in rows:
-        face = faceset.face(row.face_id)
+        face = read_head(faceset.files, row.path)[0]
         there = face.foreign if face.foreign is not None and face.foreign.get("program") == PROGRAM else None
         if there is not None:
             name = _as_jpeg(str(there["name"]))

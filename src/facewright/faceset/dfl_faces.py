@@ -16,7 +16,7 @@ from facewright.faces.face import Face, SourceRef
 from facewright.faces.posed import posed
 from facewright.faceset import record
 from facewright.faceset.cut import fixed_point, sharpness_of
-from facewright.faceset.dfl_facts import PROGRAM, Facts, kept, scaled, understood
+from facewright.faceset.dfl_facts import ID_KEY, PROGRAM, Facts, kept, mask_digest, scaled, understood
 from facewright.faceset.dfl_file import Opened, opened
 from facewright.faceset.dfl_places import Entry, facts_in
 from facewright.faceset.segments import MAX_SIDE_PX
@@ -24,13 +24,14 @@ from facewright.faceset.settings import MAX_SIDE_PX as LARGEST_CROP_PX
 from facewright.faceset.settings import MIN_SIDE_PX as SMALLEST_CROP_PX
 from facewright.image.geometry import scale_of
 
+_SAME = 1e-6
 NO_FACTS = "it carries no data of DeepFaceLab"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
     """One file as read. stated: its dict; picture: its file's bytes without it; grey (S, S) uint8, its own size;
-    counts: words for the summary."""
+    counts: words for the summary; known: the face, and the digest of its mask, as they left here."""
 
     facts: Facts
     stated: dict[str, Any]
@@ -38,6 +39,7 @@ class Read:
     grey: np.ndarray
     original: bytes
     counts: tuple[str, ...] = ()
+    known: tuple[Face, str] | None = None
 
 
 def read(entry: Entry) -> Read:
@@ -68,7 +70,8 @@ def read(entry: Entry) -> Read:
     grey = cv2.imdecode(np.frombuffer(found.picture, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     if grey is None or grey.shape[::-1] != found.size_px:
         raise ValueError("its picture cannot be decoded")
-    return Read(facts, stated, found, grey, data if facts.whole_frame else b"", tuple(counts))
+    known = entry.known.told() if entry.known is not None else None
+    return Read(facts, stated, found, grey, data if facts.whole_frame else b"", tuple(counts), known)
 
 
 def picture_of(answer: Read) -> np.ndarray | None:
@@ -114,9 +117,27 @@ def _one(
         polygons=facts.polygons, detector=PROGRAM, consent=consent,
         mask_by=PROGRAM if facts.mask_png is not None else "",
     )
-    face = replace(face, foreign=kept(answer.stated, face, facts.mask_png, name))
+    if answer.known is not None:
+        face = _come_back(face, *answer.known, facts, answer.stated)
+    foreign = kept({k: v for k, v in answer.stated.items() if k != ID_KEY}, face, facts.mask_png, name)
+    if answer.known is None or foreign["kept"] or foreign["absent"]:
+        face = replace(face, foreign=foreign)
     data = record.dress(coded, face, facts.mask_png, answer.original or None)
     return face, data, suffix or (".jpg" if answer.picture.kind == "jpeg" else ".png")
+
+
+def _come_back(fresh: Face, known: Face, mask: str, facts: Facts, stated: dict[str, Any]) -> Face:
+    """The face as it left, with what was changed over there: points as an edit, labels, mask, another cut."""
+    changes: dict[str, Any] = {"polygons": fresh.polygons, "sharpness": fresh.sharpness, "foreign": None,
+                               "person": fresh.person or known.person, "consent": fresh.consent or known.consent}
+    same_cut = known.side_px == fresh.side_px and known.face_type is fresh.face_type and bool(
+        np.abs(known.face_from_frame - fresh.face_from_frame).max() < _SAME)
+    if not same_cut:
+        changes |= {"face_type": fresh.face_type, "side_px": fresh.side_px, "face_from_frame": fresh.face_from_frame}
+    if not np.array_equal(known.points, fresh.points_px):
+        changes["edited_px"] = fresh.points_px
+    changes["mask_by"] = known.mask_by if mask_digest(stated) == mask else fresh.mask_by
+    return replace(known, **changes)
 
 
 def _cut_out(facts: Facts, picture: bytes) -> tuple[int, np.ndarray, bytes, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -21,17 +21,19 @@ from facewright.media.reader import count_frames, frame_times, open_video
 from facewright.media.reader import frames as read_frames
 
 _NUMBER = re.compile(r"(\d{1,11})$")
-_LOOKED_AT, _SIDE_PX, _ALIKE = 5, 64, 0.5
+_LOOKED_AT, _SIDE_PX, _ALIKE = 5, 64, 0.8
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Where frame names lead. film None: nowhere; then `name` and `sha256` are made up, and `numbers` order them."""
+    """Where frame names lead. film None: nowhere; then `name` and `sha256` are made up, and `numbers` order them.
+    told: what a set of ours said of the film, where its faces come back."""
 
     name: str
     sha256: str
     numbers: dict[str, int]
     film: Video | None = None
+    told: Source | None = None
 
     @classmethod
     def of(cls, path: Path) -> Frames:
@@ -52,6 +54,8 @@ class Frames:
 
     def source(self, settings: dict[str, object], done: bool, facts: dict[str, object]) -> Source:
         """What faceset.json says about it."""
+        if self.told is not None:
+            return replace(self.told, settings=settings, done=done, facts=facts)
         if self.film is None:
             return Source(self.name, self.sha256, settings=settings, done=done, facts=facts)
         film = self.film

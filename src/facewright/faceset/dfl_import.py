@@ -20,7 +20,7 @@ import cv2
 
 from facewright.core.errors import DiskRefused, FacewrightError, FileRefused, Mismatch
 from facewright.core.step import Item, Likeness, Work
-from facewright.faces.face import face_id
+from facewright.faces.face import SourceRef, face_id
 from facewright.faceset import header as header_file
 from facewright.faceset.ahead import ahead
 from facewright.faceset.dfl_faces import NO_FACTS, Read, made, picture_of, read
@@ -37,12 +37,23 @@ _CONFIRMED = 40
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A face file and the frame it is of: index there, place among the frame's faces."""
+    """A face file and the frame it is of: index there, place among the frame's faces; of one that comes back, its
+    source."""
 
     entry: Entry
     frame_name: str
     frame_index: int
     ordinal: int
+    source: SourceRef | None = None
+
+    @property
+    def id_there(self) -> str:
+        """The id that a face of ours left with, or ""."""
+        return self.entry.known.face_id if self.entry.known is not None else ""
+
+    def id_in(self, source: SourceRef) -> str:
+        """The face's id: that one, or a new one after its frame."""
+        return self.id_there or face_id(source.sha256, source.frame_index, self.ordinal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +116,8 @@ class ImportStep:
 
     def inputs(self) -> dict[str, str]:
         """What lies there, by names, sizes and frames; and the film."""
-        return {"faces": self._digest, **({"frames": self.frames[0][0].sha256} if self.film else {})}
+        films = [frames.sha256 for frames, _ in self.frames if frames.film is not None]
+        return {"faces": self._digest, **({"frames": films[0]} if films else {})}
 
     @cached_property
     def place(self) -> Place:
@@ -115,11 +127,11 @@ class ImportStep:
     @cached_property
     def frames(self) -> list[tuple[Frames, list[Placed]]]:
         """The frames' source, or one for each person's folder, with its faces in order. Raises FacewrightError."""
-        entries = list(self.place.entries)
-        if self.film:
+        found = _returned([one for one in self.place.entries if one.known is not None])
+        entries = [one for one in self.place.entries if one.known is None]
+        if self.film and entries:
             frames = Frames.of(Path(self.film))
-            return [(frames, _placed(frames, entries))]
-        found = []
+            return [*found, (frames, _placed(frames, entries))]
         for person, group in groupby(entries, key=lambda one: one.person):
             mine = list(group)
             name = f"{self.place.label} ({person})" if person else self.place.label
@@ -142,7 +154,7 @@ class ImportStep:
             known = (stored or Header()).source(frames.sha256)
             if known is not None and known.done:
                 continue
-            if known is None and self.film:
+            if known is None and frames.film is not None:
                 self._confirm(frames, placed)
             batches = [Batch(frames, tuple(one)) for one in _batches(placed)]
             items += [Item(f"{frames.sha256[:8]}:{number:06d}", batch) for number, batch in enumerate(batches)]
@@ -221,20 +233,22 @@ class ImportStep:
                 result.count("debug pictures left out")
             else:
                 result.refused.append((one.entry.name, answer))
-        sources = [batch.frames.place(one.frame_name) for one, _ in good]
+        sources = [one.source or batch.frames.place(one.frame_name) for one, _ in good]
         for (one, _), source in zip(good, sources):
             if source is None:
                 result.refused.append((one.entry.name, f"Its frame {one.frame_name!r} is not in {batch.frames.name}"))
         whole = [(one, answer, source) for (one, answer), source in zip(good, sources) if source is not None]
-        for (one, answer, _), outcome in zip(whole, made([(answer, source, face_id(
-                source.sha256, source.frame_index, one.ordinal), one.entry.name, one.entry.person or self.person,
-                self.consent) for one, answer, source in whole])):
+        outcomes = made([(answer, source, one.id_in(source), one.entry.name, one.entry.person or self.person,
+                          self.consent) for one, answer, source in whole])
+        for (one, answer, _), outcome in zip(whole, outcomes):
             if isinstance(outcome, str):
                 result.refused.append((one.entry.name, outcome))
                 continue
             face, data, suffix = outcome
             result.files.append((face.face_id + suffix, data))
             result.kinds.append((str(face.face_type), face.side_px))
+            if one.id_there:
+                result.count("came back")
             for word in (*answer.counts, *(w for w in ("no_frame", "points_disagree") if w in face.flags)):
                 result.count(word)
         return result
@@ -321,6 +335,28 @@ def _read_one(one: Placed) -> Read | str:
 def _frame_name(entry: Entry) -> str:
     """Faces that name no frame are a frame each, called as they are themselves."""
     return entry.frame_name or entry.name.rpartition("/")[2]
+
+
+def _returned(entries: list[Entry]) -> list[tuple[Frames, list[Placed]]]:
+    """Faces of ours that come back, by their films."""
+    rows = sorted((one.known.source.sha256, one.known.source.frame_index, one.known.face_id, at)
+                  for at, one in enumerate(entries) if one.known is not None)
+    found: list[tuple[Frames, list[Placed]]] = []
+    for sha256, group in groupby(rows, key=lambda row: row[0]):
+        mine = [entries[at] for *_, at in group]
+        first = mine[0].known
+        assert first is not None
+        told = first.records.source(first.source)
+        placed = [Placed(e, _frame_name(e), e.known.source.frame_index, 0, e.known.source) for e in mine if e.known]
+        twice = {e.known.face_id for e in mine if e.known}
+        frames = Frames(told.file, sha256, {}, None, told)
+        found.append((frames, placed if len(twice) == len(placed) else _once(placed)))
+    return found
+
+
+def _once(placed: list[Placed]) -> list[Placed]:
+    """A face that was copied over there comes back once."""
+    return list({one.id_there: one for one in reversed(placed)}.values())[::-1]
 
 
 def _placed(frames: Frames, entries: list[Entry]) -> list[Placed]:

@@ -14,9 +14,11 @@ from typing import Any
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.core.files import read_file
 from facewright.core.unpickle import read_pickle, read_pickle_file
-from facewright.faceset.dfl_facts import last_part
+from facewright.faces.face import Face, SourceRef
+from facewright.faceset.dfl_facts import ID_KEY, last_part
 from facewright.faceset.dfl_file import opened
 from facewright.faceset.dfl_pak import FACE_BYTES, NAME, members, piece, refused
+from facewright.faceset.dfl_records import Records, read_records
 from facewright.media.stills import natural_key
 
 META = "meta.dat"
@@ -29,6 +31,8 @@ _DEBUG = "_debug"
 _FRAME = re.compile(
     rb"(?:\x8c\x0f|X\x0f\0\0\0)source_filename(?:\x94|q.|r....)?(?:\x8c(?P<short>.)|X(?P<long>....))", re.DOTALL)
 """The key in a pickle of any protocol from 2 on, and the length of the text behind it."""
+_ID = re.compile(_FRAME.pattern.replace(b"source_filename", ID_KEY.encode()), re.DOTALL)
+"""The same for our own key, which is as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,22 @@ class Saved:
     size_px: tuple[int, int]
     facts: dict[str, Any]
     forced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A face of ours that comes back: its id, frame, and the records that hold the rest."""
+
+    face_id: str
+    source: SourceRef
+    records: Records
+
+    def told(self) -> tuple[Face, str]:
+        """Face and digest of its mask, as they left. ValueError: the records were changed meanwhile."""
+        found = self.records.told(self.face_id)
+        if found is None or found[0].source != self.source:
+            raise ValueError("its record has changed meanwhile")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,7 @@ class Entry:
     size: int = -1
     frame_name: str = ""
     saved: Saved | None = None
+    known: Known | None = None
 
     def read(self) -> bytes:
         """The file's bytes. Raises FileRefused."""
@@ -115,7 +136,8 @@ def look(src: Path) -> Place:
             why="It is a faceset of ours." if ours else f"Neither face files nor a {NAME}.",
             remedy="Name DeepFaceLab's folder `aligned`, or its faceset.pak.",
         )
-    entries = sorted((_named(one) for one in found.entries), key=lambda e: (e.person, natural_key(e.name)))
+    records = read_records(folder)
+    entries = sorted((_named(one, records) for one in found.entries), key=lambda e: (e.person, natural_key(e.name)))
     label = folder.parent.name if folder.name == ALIGNED and folder.parent.name else folder.name
     return Place(label.replace("/", "_") or "faces", folder, tuple(entries), tuple(found.notes))
 
@@ -208,10 +230,14 @@ def _saved(path: Path, forced: bool) -> dict[str, Saved]:
         raise refused(path.name, "it is no table of names, sizes and facts") from error
 
 
-def _named(entry: Entry) -> Entry:
-    """With the name of its frame: from the file's beginning where it stands there, else from its facts."""
+def _named(entry: Entry, records: Records | None) -> Entry:
+    """With the name of its frame: from the file's beginning where it stands there, else from its facts. And with what
+    is known of it where it comes back."""
     try:
-        told = None if entry.saved is not None and entry.saved.forced else _told(entry)
+        head = entry.beginning()
+        told = None if entry.saved is not None and entry.saved.forced else _told(entry, head)
+        if records is not None and told and (match := _ID.search(head)):
+            entry = replace(entry, known=_known(_text(head, match), records))
     except (OSError, FileRefused, ValueError):
         told = ""  # reading the whole file will say why
     if told is None:
@@ -220,13 +246,21 @@ def _named(entry: Entry) -> Entry:
     return replace(entry, frame_name=told)
 
 
-def _told(entry: Entry) -> str | None:
+def _known(face_id: str, records: Records) -> Known | None:
+    told = records.told(face_id) if face_id in records.lines else None
+    return None if told is None else Known(face_id, told[0].source, records)
+
+
+def _text(head: bytes, match: re.Match[bytes]) -> str:
+    size = int.from_bytes(match["short"] or match["long"], "little")
+    return head[match.end() : match.end() + size].decode("utf-8", "replace")
+
+
+def _told(entry: Entry, head: bytes) -> str | None:
     """What the file says itself; None where it carries no facts."""
-    head = entry.beginning()
     match = _FRAME.search(head)
     if match:
-        size = int.from_bytes(match["short"] or match["long"], "little")
-        return last_part(head[match.end() : match.end() + size].decode("utf-8", "replace"))
+        return last_part(_text(head, match))
     coded = opened(entry.read()).coded
     if not coded:
         return None

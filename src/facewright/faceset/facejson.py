@@ -18,6 +18,8 @@ from facewright.faceset.segments import refuse
 MAX_JSON_BYTES = 2 << 20
 MAX_MESH_POINTS = 4_096
 
+_DECIMALS, _NEAR = 10, float(1 << 20)
+
 
 def to_json(face: Face) -> bytes:
     """UTF-8 JSON of one face, keys sorted (the same face gives the same bytes). ValueError for NaN or infinity; raises
@@ -132,7 +134,26 @@ def _points(points: np.ndarray | None) -> list[list[float]] | None:
     plain = np.asarray(points, np.float32)
     if not np.isfinite(plain).all():
         raise ValueError("points must be finite")
-    return plain.astype(np.str_).astype(np.float64).tolist()
+    return shortest(plain).tolist()
+
+
+def shortest(values: np.ndarray) -> np.ndarray:
+    """float32 -> float64 whose shortest decimals are those of the float32: the fewest decimals that give it back, which
+    the spelling of a whole array would find as well, but in five times the time."""
+    wide = values.astype(np.float64)
+    found, left = wide.copy(), np.abs(wide) < _NEAR
+    far = ~left
+    for decimals in range(_DECIMALS):
+        rounded = np.round(wide, decimals)
+        new = left & (rounded.astype(np.float32) == values)
+        found[new] = rounded[new]
+        left &= ~new
+        if not left.any():
+            break
+    left |= far
+    if left.any():
+        found[left] = values[left].astype(np.str_).astype(np.float64)
+    return found
 
 
 def _maybe_points(value: Any) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import math
 import re
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def same(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, list | tuple):
         if type(a) is list and _are_points(a) and _are_points(b):
-            return a == b
+            return a == b  # as long as they are the usual lists of points, in one go
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
         return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
@@ -80,8 +81,8 @@ def _array(dtype: str, shape: list[int], data: str) -> np.ndarray:
 
 
 def _are_points(value: list[Any]) -> bool:
-    return len(value) > 0 and all(
-        type(pair) is list and len(pair) == 2 and type(pair[0]) is float and type(pair[1]) is float for pair in value)
+    return set(map(type, value)) == {list} and set(map(len, value)) == {2} and set(
+        map(type, chain.from_iterable(value))) == {float}
 
 
 def _text(array: np.ndarray) -> str:

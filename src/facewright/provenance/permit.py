@@ -30,7 +30,7 @@ FREE_STAGES = (
     "extract", "sort", "clean", "label", "apply_masks", "edit", "resize", "enhance", "collage", "restore",
     "smooth", "fill_gaps", "again",
     "copy", "pack", "unpack",
-    "import_faces", "export_faces",
+    "import_faces", "import_alignments", "export_faces",
 )
 """Stages that prepare or look at a film, or tend the faces of a set: nobody gets another's face. Faces that leave for
 another program are pictures that lie in the set anyway: their records go along, and the ledger notes it."""

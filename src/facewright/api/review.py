@@ -65,7 +65,7 @@ def faces_accept(
 def faces_skip(
     faceset: Path, frames: Sequence[str] = (), *, film: str = "", all_no_face: bool = False
 ) -> dict[str, Any]:
-    """These frames stay as they are and are asked about no more. `faces_undo` takes it back."""
+    """These frames are asked about no more; their faces stay and are used as ever. `faces_undo` takes it back."""
     from facewright.faceset.verdicts import parse_frames, skip
 
     return skip(faceset, parse_frames(frames), film=_film(faceset, film)[0], every="no_face" if all_no_face else None)

@@ -44,7 +44,7 @@ def review(
     state: Annotated[
         str,
         typer.Option(metavar="STATE", help="no-face, doubtful, several, accepted, skipped, damaged; open (the first "
-                     "three), unaccepted (frames without an accepted face) or all."),
+                     "two), unaccepted (frames without an accepted face) or all."),
     ] = "open",
     film: Film = "",
     person: Person = "",
@@ -121,9 +121,9 @@ def skip(
     film: Film = "",
     all_no_face: Annotated[bool, typer.Option("--all-no-face", help="Every frame without a face.")] = False,
 ) -> Shown:
-    """Leave these frames as they are, and ask about them no more.
+    """Ask about these frames no more.
 
-    Nothing is removed. `faces undo` takes it back.
+    Faces that they have stay and are used as ever. `faces undo` takes it back.
     """
     from facewright import api
 

@@ -76,8 +76,9 @@ class Face:
     the far side's points slide inward), "profile_unaligned" (that, and placed by five points), "passes_disagree" (two
     passes of the mesh disagree), "position_jump", "size_jump" (it leaps out of its track); on the frame: "cut_off" (the
     face reaches out of it), "crop_leaves_frame" (only the crop does), "obstructed" (a hand or thing before it; only
-    where extraction was asked to look). Of people and of cleaning (faceset/marks.py):
-    "parked" (training leaves it out), "good", "keep", "blurry" and so on. Of faces that another program found:
+    where extraction was asked to look). Of edits: "placed" (a person added it), "crop_of_other_points" (the crop was
+    cut by other points than those that count now). Of people and of cleaning (faceset/marks.py): "parked" (training
+    leaves it out), "good", "keep", "blurry" and so on. Of faces that another program found:
     "mesh_from_points" (the mesh and the pose follow from the 68 points), "no_frame" (where it lies in its frame is not
     known: its picture counts as the frame), "points_disagree" (its points in picture and frame do not fit).
     polygons: tuple of (kind, (N,2) float32) in crop px, kind 1 include, 0 exclude. mask_by: what made the stored

@@ -16,6 +16,8 @@ WORDS = {
     "profile_unaligned": "turned too far to be aligned",
     "profile": "turned beyond 60 degrees",
     "second_look": "found on the second look only",
+    "other_detector": "found by another detector only",
+    "obstructed": "something covers it",
     "passes_disagree": "two looks at its points disagree",
     "jump": "jumps against its track",
     "size_jump": "its size jumps",
@@ -34,6 +36,8 @@ ROLLS_DEG, TURNS_DEG, MOVES, GROWS = 12.0, 25.0, 0.22, 0.20
 """A face jumps when it differs by this from the middle of its two neighbours: roll, yaw or pitch (degrees), place and
 size (shares of its size)."""
 SAME_HEAD_IOU = 0.5
+_TOLD = frozenset(("size_jump", "position_jump"))
+"""Flags by which extraction has said so already."""
 _REACH = 7
 """Frames between neighbours of a track, at most."""
 
@@ -45,7 +49,7 @@ def flag_doubts(row: Row) -> list[str]:
 
 def jumps(rows: Iterable[Row]) -> set[str]:
     """Ids of faces that are out of line with the faces before and after them in their track: one of two neighbours'
-    middle by a jump, and both neighbours nearer to each other than to it."""
+    middle by a jump, and both neighbours nearer to each other than to it. Extraction says most of it by flags."""
     ordered = sorted((row for row in rows if row.track), key=lambda row: (row.track, row.frame_index, row.ordinal))
     if len(ordered) < 3:
         return set()
@@ -71,8 +75,8 @@ def jumps(rows: Iterable[Row]) -> set[str]:
     out = (moved > MOVES) & (moved > alone)
     out |= (grown > GROWS) & (grown > steady)
     out |= ((off > limits) & (off > drift)).any(-1)
-    found = np.flatnonzero(one_track & near & out) + 1
-    return {ordered[i].face_id for i in found if not by_hand(ordered[i])}
+    found = (ordered[i] for i in (np.flatnonzero(one_track & near & out) + 1).tolist())
+    return {row.face_id for row in found if not by_hand(row) and not _TOLD.intersection(row.flags.split())}
 
 
 def doubles(rows: Sequence[Row]) -> set[str]:

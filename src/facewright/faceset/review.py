@@ -26,7 +26,7 @@ from facewright.faceset.neighbours import by_hand
 State = Literal["no_face", "doubtful", "several", "accepted", "skipped", "damaged"]
 STATES: tuple[State, ...] = ("no_face", "doubtful", "several", "accepted", "skipped", "damaged")
 QUERIES: dict[str, tuple[State, ...]] = {
-    "open": ("no_face", "doubtful", "several"),
+    "open": ("no_face", "doubtful"),
     "unaccepted": ("no_face", "doubtful", "skipped", "damaged"),
     "all": STATES,
 }
@@ -39,7 +39,7 @@ _UNTOLD = "no face"
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameState:
     """One frame. reasons: words of doubts.WORDS, or why there is no face, or what is damaged. by: "user" where a person
-    decided (or placed its faces). time_s: from the film's beginning, NaN for pictures."""
+    decided (or placed its faces). time_s: from the film's beginning, NaN for pictures. people: name of each face."""
 
     sha256: str
     film: str
@@ -49,13 +49,15 @@ class FrameState:
     reasons: tuple[str, ...]
     by: str
     rows: tuple[Row, ...]
+    people: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return {
             "film": self.film, "sha256": self.sha256, "frame": self.frame,
             "time_s": None if np.isnan(self.time_s) else round(self.time_s, 3), "state": self.state,
-            "reasons": list(self.reasons), "by": self.by, "faces": [_face(row) for row in self.rows],
+            "reasons": list(self.reasons), "by": self.by,
+            "faces": [_face(row, name) for row, name in zip(self.rows, self.people)],
         }
 
 
@@ -137,7 +139,7 @@ def states(
             known = right.get(deed.number, frozenset()) if deed is not None else frozenset()
             fresh = deed is not None and any(row.face_id not in known and not by_hand(row) for row in here)
             state = _state(one, frame, here, deed, odd, fresh=fresh)
-            yield FrameState(one.sha256, one.name, frame, time_s, *state, here)
+            yield FrameState(one.sha256, one.name, frame, time_s, *state, here, tuple(map(name, here)))
 
 
 def counted(found: Iterator[FrameState], wanted: Sequence[State]) -> tuple[list[FrameState], dict[str, dict[str, int]]]:
@@ -228,9 +230,9 @@ def _is_digest(name: str, sha256: str) -> bool:
     return len(name) >= 6 and sha256.startswith(name.lower())
 
 
-def _face(row: Row) -> dict[str, Any]:
+def _face(row: Row, person: str) -> dict[str, Any]:
     return {
-        "face_id": row.face_id, "path": row.path, "track": row.track, "person": row.person, "flags": row.flags.split(),
+        "face_id": row.face_id, "path": row.path, "track": row.track, "person": person, "flags": row.flags.split(),
         "box_px": [row.x0_px, row.y0_px, row.x1_px, row.y1_px], "score": row.score, "presence_01": row.presence_01,
         "yaw_deg": row.yaw_deg, "pitch_deg": row.pitch_deg, "roll_deg": row.roll_deg, "edited": bool(row.edited),
     }

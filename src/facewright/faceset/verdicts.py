@@ -67,7 +67,7 @@ def accept(folder: Path, frames: Sequence[int], *, film: str = "", every: State 
 
 
 def skip(folder: Path, frames: Sequence[int], *, film: str = "", every: State | None = None) -> dict[str, Any]:
-    """These frames stay as they are and are asked about no more. Their faces, where there are any, stay too."""
+    """These frames are asked about no more. Their faces, where there are any, stay and are used as ever."""
     faceset = Faceset.open(folder)
     return _decide(faceset, "skip", _chosen(faceset, frames, film, every), [])
 

@@ -34,7 +34,8 @@ def film_at(folder: Path, name: str = "film.mp4", seed: int = 0) -> Path:
 
 
 def extract(film: Path, folder: Path, only: Any = None, finder: Any = SureFinder, **settings: Any) -> Path:
-    step = ExtractStep([str(film)], str(folder), ExtractSettings(**{"resolution": 128, "shots": False, **settings}), make_finder=finder)
+    chosen = ExtractSettings(**{"resolution": 128, "shots": False, **settings})
+    step = ExtractStep([str(film)], str(folder), chosen, make_finder=finder)
     run(step, only)
     return folder
 

@@ -17,7 +17,6 @@ WORDS = {
     "profile": "turned beyond 60 degrees",
     "second_look": "found on the second look only",
     "other_detector": "found by another detector only",
-    "obstructed": "something covers it",
     "passes_disagree": "two looks at its points disagree",
     "jump": "jumps against its track",
     "size_jump": "its size jumps",

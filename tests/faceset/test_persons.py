@@ -135,6 +135,26 @@ def test_one_part_of_a_track_can_be_split_off(faceset):
     assert _by_name(faceset)["person-2"][0] == 16
 
 
+def test_a_track_that_went_over_to_another_head_is_cut_and_split(faceset):
+    whole = persons.tracks_of(faceset.path, "person-2")[0]
+    assert len(whole["parts"]) == 3
+    done = persons.cut(faceset.path, whole["track"], 44)  # inside the second chunk
+    assert done["faces"] == 13
+    assert _by_name(faceset)["person-2"] == (24, 2, False)
+    persons.split(faceset.path, "person-2", [done["new"]], "Zoe")
+    assert _by_name(faceset) == {"person-1": (32, 2, False), "person-2": (11, 1, True), "Zoe": (13, 1, True)}
+    persons.tell_apart(faceset.path, _vectors)
+    assert _by_name(faceset)["Zoe"] == (13, 1, True)
+    assert [t["first_frame"] for t in persons.tracks_of(faceset.path, "Zoe")] == [44]
+    first = persons.tracks_of(faceset.path, "person-1")[0]
+    edge = persons.cut(faceset.path, first["track"], 64)  # where a chunk begins: no file changes
+    assert edge["new"] == first["parts"][2]
+    with pytest.raises(Mismatch, match="does not part"):
+        persons.cut(faceset.path, first["track"], 0)
+    with pytest.raises(NothingFound):
+        persons.cut(faceset.path, "x", 5)
+
+
 def test_names_that_faces_carry_themselves(tmp_path, picture):
     faces = _film(range(0, 64, 4), "ab", person="Ada", mask_by="hull")
     made = make_set(tmp_path / "set", faces, picture, head_of(SHA, person="Ada"))

@@ -65,6 +65,13 @@ def faces_people_split(faceset: Path, name: str, tracks: Sequence[str], *, into:
     return split(faceset, name, tracks, into)
 
 
+def faces_people_cut(faceset: Path, track: str, frame: int) -> dict[str, Any]:
+    """A track goes over to another head at this frame: two tracks from there on. Raises NothingFound, Mismatch."""
+    from facewright.faceset.persons import cut
+
+    return cut(faceset, track, frame)
+
+
 def faces_people_move_out(faceset: Path, name: str, out: Path, *, on_event: OnEvent = _silent) -> dict[str, Any]:
     """One person's faces into a faceset of their own; here they lie in the trash then."""
     from facewright.faceset.persons import move_out

@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     command(people, "rename")(rename)
     command(people, "merge")(merge)
     command(people, "split")(split)
+    command(people, "cut")(cut)
     command(people, "move-out")(move_out)
     command(people, "link")(link)
 
@@ -139,6 +140,23 @@ def split(
     done = api.faces_people_split(faceset, name, which, into=into)
     return Shown(done, lambda: show.result(
         f"{made.count(done['faces'], 'face')} of {name} are {done['name']}'s now."))
+
+
+def cut(
+    faceset: Faceset,
+    track: Annotated[str, typer.Argument(metavar="TRACK", help="As `faces people tracks` lists it.")],
+    frame: Annotated[int, typer.Argument(metavar="FRAME", help="The first frame that shows the other head.")],
+) -> Shown:
+    """A track went over from one head to another: make it two. `split` then says whose the second is."""
+    from facewright import api
+
+    done = api.faces_people_cut(faceset, track, frame)
+
+    def text() -> None:
+        show.result(f"{made.count(done['faces'], 'face')} from frame {frame} on are the track {done['new']} now.")
+        made.following(f"facewright faces people split {made.quoted(faceset)} NAME {done['new']}")
+
+    return Shown(done, text)
 
 
 def move_out(

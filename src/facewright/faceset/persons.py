@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, pairwise
+from itertools import count, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,38 @@ def split(folder: Path, name: str, tracks: Sequence[str], into: str = "") -> dic
     return {"faceset": str(folder), "name": into, "from": name, "tracks": sorted(wanted), "faces": len(moved)}
 
 
+def cut(folder: Path, track: str, frame: int) -> dict[str, Any]:
+    """A track goes over to another head at this frame of the film: from there on it is a track of its own, for `split`.
+
+    Where the border lies inside a chunk, the faces behind it are written anew. Raises NothingFound, Mismatch (the frame
+    is not inside the track).
+    """
+    faceset = Faceset.open(folder)
+    wholes = faceset.header.whole_tracks
+    rows = [row for row in faceset.rows() if track in (row.track, wholes.get(row.track))]
+    if not rows or not track:
+        raise NothingFound(f"{folder.name} has no track {track!r}.", where=folder,
+                           remedy="List them with `facewright faces people tracks FACESET NAME`.")
+    if not rows[0].frame_index < frame <= rows[-1].frame_index:
+        raise Mismatch(
+            f"Frame {frame} does not part the track {track}.", where=folder,
+            remedy=f"It has the frames {rows[0].frame_index} to {rows[-1].frame_index}: give one behind the first.")
+    parts = list(dict.fromkeys(row.track for row in rows))
+    ahead = {row.track for row in rows if row.frame_index < frame}
+    behind = [row for row in rows if row.frame_index >= frame]
+    torn = [row for row in behind if row.track in ahead]
+    known = {name for (name,) in faceset.index.select("SELECT DISTINCT track FROM faces")}
+    fresh = next(name for tail in count(1) if (name := f"{torn[0].track}c{tail}") not in known) if torn else ""
+    second = ([fresh] if torn else []) + [part for part in parts if part not in ahead]
+    with Writer(folder) as writer:
+        source = iter(torn)
+        while batch := list(islice(source, BATCH_FACES)):
+            writer.write_faces(_changed(folder, batch, track=fresh))
+        writer.update_header(lambda stored: _cut(stored, [part for part in parts if part in ahead], second))
+    faceset.index.refresh()
+    return {"faceset": str(folder), "track": track, "new": second[0], "faces": len(behind)}
+
+
 def move_out(folder: Path, name: str, out: Path, progress: Progress = lambda done, total: None) -> dict[str, Any]:
     """Copy one person's faces into a faceset of their own (or one that is there), then take them out of this one.
 
@@ -240,15 +272,26 @@ def _say(faceset: Faceset, rows: Sequence[Row], name: str, given_up: Sequence[st
     with Writer(faceset.path) as writer:
         source = iter(own)
         while batch := list(islice(source, BATCH_FACES)):
-            writer.write_faces(_carrying(faceset.path, batch, name))
+            writer.write_faces(_changed(faceset.path, batch, person=name))
         writer.update_header(lambda stored: _settled(stored, {row.track for row in rows}, name, given_up))
     faceset.index.refresh()
 
 
-def _carrying(folder: Path, rows: Sequence[Row], name: str) -> Iterator[tuple[Path, Face, np.ndarray | None]]:
+def _changed(folder: Path, rows: Sequence[Row], **words: str) -> Iterator[tuple[Path, Face, np.ndarray | None]]:
     for row in rows:
         path = folder / row.path
-        yield path, dataclasses.replace(record.read_face(path), person=name), record.read_mask(path)
+        yield path, dataclasses.replace(record.read_face(path), **words), record.read_mask(path)
+
+
+def _cut(header: Header, first: Sequence[str], second: Sequence[str]) -> Header:
+    """The header in which one track has become two, both of the person that it was of."""
+    touched = {*first, *second}
+    wholes = [whole for whole in header.tracks if touched.isdisjoint(whole)]
+    wholes += [tuple(run) for run in (first, second) if len(run) > 1]
+    people = tuple(
+        dataclasses.replace(person, tracks=tuple(dict.fromkeys((*person.tracks, *second))))
+        if touched & set(person.tracks) else person for person in header.people)
+    return Linked(people, tuple(wholes)).into(header)
 
 
 def _settled(header: Header, tracks: set[str], name: str, given_up: Sequence[str]) -> Header:

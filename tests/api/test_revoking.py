@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.faceset.packing import run
 from tests.masks.conftest import head, make_set
 from tests.merge.test_dfm import mirror
 from tests.tiny_run import make
@@ -18,6 +19,7 @@ from facewright.api import trust
 from facewright.core.errors import SettingRefused, TraceBroken
 from facewright.core.places import data_folder
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.pack import PackStep
 from facewright.faceset.store import Writer
 from facewright.models.run_folder import RunFolder
 from facewright.models.shelf import trashed
@@ -83,6 +85,16 @@ def test_vectors_go_out_of_reach_and_what_stands_on_the_record_is_named(project,
     assert (private.parent / "revoked" / private.name).is_file()
     assert len(Faceset.open(project / "facesets" / "src")) == 3, "the faces are the user's"
     assert api.consent_revoke(record, "withdrawn") == done, "asked twice, revoked once"
+
+
+def test_a_packed_faceset_stands_on_the_record_as_well(project, monkeypatch):
+    record = agreed(project, monkeypatch)
+    packed = project / "facesets" / "old.faces"
+    run(PackStep(str(project / "facesets" / "src"), str(packed)))
+    Faceset.open(packed).vectors(embed=lambda images, faces: vectors(len(images)), net_sha256="a" * 64)
+    assert kept_vectors(packed) == 3
+    assert api.consent_revoke(record, "withdrawn")["facesets"] == ["old.faces", "src"]
+    assert kept_vectors(packed) == 0
 
 
 @pytest.mark.parametrize("whole", [True, False])

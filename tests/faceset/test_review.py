@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.faceset import fake_finder
 from tests.faceset.conftest import make_face
 from tests.faceset.review_world import EMPTY, FRAMES, TWO, SureFinder, extract, film_at
 
 from facewright import api
 from facewright.core.errors import FacewrightError, FileRefused, Mismatch, NothingFound, SettingRefused
 from facewright.faceset import decisions, doubts, header, record, review, trash, verdicts
+from facewright.faceset import sheet as sheets
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import row_of
 from facewright.faceset.store import Writer
@@ -313,6 +315,25 @@ def test_sheets_follow_a_stored_order(folder, tmp_path):
     assert api.faces_sheet(folder, tmp_path / "o.png", order="blur", limit=5)["faces"] == 5
     with pytest.raises(NothingFound):
         api.faces_sheet(folder, tmp_path / "o.png", order="yaw")
+
+
+def test_a_folder_of_pictures_is_reviewed_and_edited(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACEWRIGHT_NO_IDENTITY", "1")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for n in range(6):
+        (photos / f"p{n}.png").write_bytes(sheets.coded(np.full((150, 200, 3), 40 * n, np.uint8)))
+    (photos / "p4.png").write_bytes((photos / "p4.png").read_bytes()[:60])
+    folder = extract(photos, tmp_path / "set")
+    found = {one.frame: one for one in review.states(Faceset.open(folder))}
+    assert [found[n].state for n in range(6)] == ["several", "accepted", "accepted", "no_face", "damaged", "accepted"]
+    assert found[0].as_dict()["time_s"] is None
+    points = fake_finder.found(3, 60, 60, 50).landmarks.points_px.tolist()
+    placed = api.faces_place(folder, 3, points=points, film=str(photos))["face_id"]
+    assert Faceset.open(folder).face(placed).source.file == "photos/p3.png"
+    with pytest.raises(FileRefused):
+        api.faces_place(folder, 4, points=points, film=str(photos))
+    assert api.faces_review(folder, state="all", sheet=tmp_path / "s.png", film=str(photos))["from_film"] == ["photos"]
 
 
 def test_a_faceset_without_header_is_reviewed_by_its_faces(folder):

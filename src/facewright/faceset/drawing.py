@@ -5,7 +5,7 @@ Green: the detector's box. Blue: the crop. Red: points (violet when a person mov
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from facewright.core.errors import FacewrightError
 from facewright.faces.align import unit_from_frame
 from facewright.faces.face import Face
 from facewright.faceset.sheet import AMBER, BLUE, GREEN, RED, Colour
-from facewright.image.geometry import apply_affine, invert, scaling, square_corners
+from facewright.image.geometry import Box, apply_affine, box_area, intersect, invert, scaling, square_corners
 from facewright.image.warp import resize
 
 VIOLET: Colour = (217, 120, 255)
@@ -59,14 +59,14 @@ def crop_picture(image: np.ndarray, face: Face, mask: np.ndarray | None = None, 
     return picture
 
 
-def with_inset(picture: np.ndarray, inset: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """The picture with another in that corner of it that lies farthest from `box` (px of the picture)."""
+def with_inset(picture: np.ndarray, inset: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
+    """The picture with another in the corner that covers least of `boxes` (px of the picture), the lower first."""
     height, width = picture.shape[:2]
     side = min(round(0.45 * height), round(0.45 * width))
     small = resize(inset, side, "auto")
-    left = (box[0] + box[2]) / 2 > width / 2
-    top = (box[1] + box[3]) / 2 > height / 2
-    x, y = 0 if left else width - side, 0 if top else height - side
+    corners = [(x, y) for y in (height - side, 0) for x in (0, width - side)]
+    x, y = min(corners, key=lambda at: sum(
+        box_area(intersect(box, (at[0], at[1], at[0] + side, at[1] + side))) for box in boxes))
     shown = picture.copy()
     shown[y : y + side, x : x + side] = small
     cv2.rectangle(shown, (x, y), (x + side - 1, y + side - 1), BLUE, 1)

@@ -216,9 +216,12 @@ def _times(faceset: Faceset, film: Film, rows: list[Row]) -> np.ndarray:
     if not rows or not film.rate:
         return even
     try:
-        base = float(read_head(faceset.files, rows[0].path)[0].source.time_base)
+        source = read_head(faceset.files, rows[0].path)[0].source
     except FileRefused:  # changed under our hands: the next refresh says so
         return even
+    if "/" in source.file:  # a picture of a folder: pictures have no clock
+        return np.full(len(film.looked), np.nan)
+    base = float(source.time_base)
     frames, first = np.unique([row.frame_index for row in rows], return_index=True)
     stamps = np.array([row.pts for row in rows], np.float64)[first] * base
     # Stamps may begin anywhere; frame 0 is the beginning, as far as its neighbours tell.

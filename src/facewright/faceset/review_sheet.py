@@ -100,11 +100,12 @@ def _with_smallest(
     if row is None or face is None:
         return picture
     factor = picture.shape[1] / shape[1]
-    x0, y0, x1, y1 = (value * factor for value in face.box_px)
-    if max(x1 - x0, y1 - y0) > _SMALL_PX:
+    boxes = [(x0 * factor, y0 * factor, x1 * factor, y1 * factor) for x0, y0, x1, y1 in (one.box_px for one in faces)]
+    x0, y0, x1, y1 = face.box_px
+    if max(x1 - x0, y1 - y0) * factor > _SMALL_PX:
         return picture
     try:
-        return with_inset(picture, _drawn(faceset, row), (x0, y0, x1, y1))
+        return with_inset(picture, _drawn(faceset, row), boxes)
     except FileRefused:
         return picture
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.faceset.dfl_sets import OpenGate, facts, file_of, head, jpeg, make_set
 
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
@@ -335,3 +337,41 @@ def test_stopped_and_gone_on(golden, tmp_path):
     assert done["imported"] == whole["imported"] == 150
     assert {p.name: p.read_bytes() for p in (tmp_path / "set" / "faces").rglob("*.jpg")} == {
         p.name: p.read_bytes() for p in (tmp_path / "whole" / "faces").rglob("*.jpg")}
+
+
+def test_the_index_that_was_told_is_the_one_that_reads(golden, tmp_path):
+    bring(golden / "data" / "faceset", tmp_path / "set")
+    told = Faceset.open(tmp_path / "set").index.select("SELECT * FROM faces ORDER BY path")
+    for path in (tmp_path / "set").glob("index.sqlite*"):
+        path.unlink()
+    assert Faceset.open(tmp_path / "set").index.select("SELECT * FROM faces ORDER BY path") == told
+    assert len(told) == 12
+
+
+@given(st.data())
+def test_broken_files_are_refused_and_nothing_else(data):
+    """Whatever bytes are changed or cut off: a face, or a reason."""
+    from facewright.core.errors import FacewrightError
+    from facewright.faceset.dfl_faces import read
+    from facewright.faceset.dfl_places import Entry
+
+    golden = Path(__file__).resolve().parents[1] / "golden" / "data" / "faceset"
+    name = data.draw(st.sampled_from(["00002_0.jpg", "00002_1.jpg", "00009_0.jpg"]))
+    broken = bytearray((golden / name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        broken[data.draw(st.integers(0, min(len(broken), 6_000) - 1))] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        del broken[data.draw(st.integers(0, len(broken))):]
+
+    class Held(Entry):
+        __slots__ = ()
+
+        def read(self) -> bytes:
+            return bytes(broken)
+
+    try:
+        answer = read(Held("x.jpg", "", Path(), frame_name="00002.png"))
+    except (FacewrightError, ValueError, TypeError, LookupError, AttributeError, cv2.error):
+        return
+    assert np.isfinite(answer.facts.points_px).all()
+    assert np.isfinite(answer.facts.face_from_frame).all()

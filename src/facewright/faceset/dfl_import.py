@@ -20,7 +20,7 @@ import cv2
 
 from facewright.core.errors import DiskRefused, FacewrightError, FileRefused, Mismatch
 from facewright.core.step import Item, Likeness, Work
-from facewright.faces.face import SourceRef, face_id
+from facewright.faces.face import Face, SourceRef, face_id
 from facewright.faceset import header as header_file
 from facewright.faceset.ahead import ahead
 from facewright.faceset.dfl_faces import NO_FACTS, Read, made, picture_of, read
@@ -29,6 +29,7 @@ from facewright.faceset.dfl_frames import Frames
 from facewright.faceset.dfl_places import Entry, Place, is_debug, look, numbered
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
+from facewright.faceset.index import Index
 from facewright.faceset.settings import BATCH_FACES, FacesImportSettings
 from facewright.faceset.store import Writer, chunk_folder, foreign_files, is_faceset, writing
 
@@ -76,7 +77,8 @@ class Result:
     files: list[tuple[str, bytes]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
-    kinds: list[tuple[str, int]] = field(default_factory=list)
+    faces: list[Face] = field(default_factory=list)
+    masked: list[bool] = field(default_factory=list)
 
     def count(self, word: str, number: int = 1) -> None:
         """Remember something that happened `number` times."""
@@ -190,9 +192,17 @@ class ImportStep:
         with self._writing() as writer:
             if result.files:
                 writer.update_header(lambda stored: self._begun(stored, batch.frames, result))
-            writer.add_chunk(batch.frames.sha256, batch.start, result.files)
+            place = writer.add_chunk(batch.frames.sha256, batch.start, result.files)
+            self._note(place.relative_to(self.folder).as_posix(), result)
         return {"faces": len(result.files), "refused": result.refused, "counts": result.counts,
                 "source": batch.frames.sha256}
+
+    def _note(self, folder: str, result: Result) -> None:
+        """Tell the index, which would read every file again else."""
+        told = [(f"{folder}/{name}", face, masked)
+                for (name, _), face, masked in zip(result.files, result.faces, result.masked)]
+        if all((self.folder / path).is_file() for path, *_ in told):  # a chunk that was there already holds others
+            Index(self.folder).add(told)
 
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
         """Complete faceset.json and the index. Raises FileRefused: nothing there could be read."""
@@ -246,7 +256,8 @@ class ImportStep:
                 continue
             face, data, suffix = outcome
             result.files.append((face.face_id + suffix, data))
-            result.kinds.append((str(face.face_type), face.side_px))
+            result.faces.append(face)
+            result.masked.append(answer.facts.mask_png is not None)
             if one.id_there:
                 result.count("came back")
             for word in (*answer.counts, *(w for w in ("no_frame", "points_disagree") if w in face.flags)):
@@ -290,7 +301,8 @@ class ImportStep:
     def _begun(self, stored: Header, frames: Frames, result: Result) -> Header:
         fresh = stored
         if not stored.sources:
-            kind, side = max(result.kinds, key=result.kinds.count)
+            kinds = [(str(face.face_type), face.side_px) for face in result.faces]
+            kind, side = max(kinds, key=kinds.count)
             fresh = dataclasses.replace(stored, face_type=kind, side_px=side, consent=stored.consent or self.consent,
                                         person=stored.person or self.person)
         if fresh.source(frames.sha256) is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -102,6 +102,17 @@ class Index:
             self._throw_away()
             with self.connect() as db:
                 _refresh(db, self.files)
+
+    def add(self, faces: Iterable[tuple[str, Face, bool]]) -> None:
+        """Note files that were just written, (path in the folder, face, whether it has a mask), without reading them
+        again. A cache may be told or not: what is not told here, `refresh` finds."""
+        with self.connect() as db:
+            for path, face, has_mask in faces:
+                facts = (self.folder / path).stat()
+                _store(db, path.rpartition("/")[0], path, (facts.st_mtime_ns, facts.st_size),
+                       row_of(path, face, has_mask))
+                db.execute("UPDATE faces SET doubled = EXISTS (SELECT 1 FROM faces AS other WHERE other.face_id = "
+                           "faces.face_id AND other.path < faces.path) WHERE face_id = ?", (face.face_id,))
 
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
@@ -277,13 +288,20 @@ def _refresh_folder(
 
 
 def _put(db: sqlite3.Connection, files: Files, name: str, path: str, stamp: tuple[int, int]) -> None:
-    values: dict[str, Any] = {"path": path, "folder": name, "mtime_ns": stamp[0], "bytes": stamp[1]}
     try:
-        row = row_of(path, *read_head(files, path))
+        _store(db, name, path, stamp, row_of(path, *read_head(files, path)))
+    except FileRefused as error:
+        _store(db, name, path, stamp, None, error.why or error.what)
+
+
+def _store(
+    db: sqlite3.Connection, name: str, path: str, stamp: tuple[int, int], row: Row | None, trouble: str = ""
+) -> None:
+    """One file: what it holds, or why it cannot be read. What was measured of the face is no longer true."""
+    values: dict[str, Any] = {"path": path, "folder": name, "mtime_ns": stamp[0], "bytes": stamp[1], "trouble": trouble}
+    if row is not None:
         values |= {column: getattr(row, column) for column in _COLUMNS}
         for table in ("vectors", "measures"):
             db.execute(f"DELETE FROM {table} WHERE face_id = ?", (row.face_id,))
-    except FileRefused as error:
-        values["trouble"] = error.why or error.what
     names = ", ".join(values)
     db.execute(f"INSERT OR REPLACE INTO faces ({names}) VALUES ({', '.join('?' * len(values))})", list(values.values()))

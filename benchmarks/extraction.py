@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.extract import NetClock
 from benchmarks.faces_found import CLIPS, strays
 
+from facewright.core.settings import check
 from facewright.core.step import Work
 from facewright.faces.align import FIT_POINTS
 from facewright.faces.candidates import GOOD_PRESENCE
@@ -157,17 +158,19 @@ def main() -> None:
     parser.add_argument("--footage", type=Path, default=Path("../shared/footage"))
     parser.add_argument("--clips", nargs="+", default=list(CLIPS))
     parser.add_argument("--detector", default="auto")
+    parser.add_argument("--resolution", default="512", help="as in `facewright extract`")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    clock, settings = NetClock(), ExtractSettings(detector=given.detector, workers=1)
+    clock = NetClock()
+    settings = check(ExtractSettings, {"detector": given.detector, "resolution": given.resolution, "workers": 1})
     loads, rows = [round(os.getloadavg()[0], 2)], {}
     with tempfile.TemporaryDirectory() as folder:
         for clip in given.clips:
             people = CLIPS[clip][0]
             rows[clip] = clip_row(given.footage / f"{clip}.mp4", Path(folder) / clip, people, settings, clock)
-    result = {"detector": given.detector, "clips": rows, "pooled": pool(rows),
+    result = {"detector": given.detector, "resolution": given.resolution, "clips": rows, "pooled": pool(rows),
               "load": [*loads, round(os.getloadavg()[0], 2)]}
     text = json.dumps(result, indent=1)
     if given.json:

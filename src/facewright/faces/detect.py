@@ -7,6 +7,7 @@ of (H, W, 3) uint8 RGB pictures and give, for each, its faces by falling score: 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -116,7 +117,8 @@ class YuNet:
         small = shrink(image, long_side_px)
         h, w = small.shape[:2]
         padded = np.zeros((1, 3, -(-h // 32) * 32, -(-w // 32) * 32), np.float32)
-        padded[0, :, :h, :w] = small[..., ::-1].transpose(2, 0, 1)  # the net wants BGR, 0..255
+        for channel, plane in enumerate(cv2.split(small)):
+            padded[0, 2 - channel, :h, :w] = plane  # the net wants BGR, 0..255
         scores, boxes, points = self._decode(self._net(padded), padded.shape[2:], limit)
         # Edges of the small picture -> edges of the whole one -> pixel centres at integers.
         factor = np.array([width / w, height / h])
@@ -133,17 +135,20 @@ class YuNet:
         )
         scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
         keep = np.flatnonzero(scores >= limit)
-        cells, stride = self._grid(size)
+        cells, stride = _grid(self._strides, size[0], size[1])
         cells, stride = cells[keep], stride[keep]
         centre = (cells + box[keep, :2]) * stride
         half = np.exp(box[keep, 2:]) * stride / 2
         points = (cells[:, None] + kps[keep].reshape(-1, 5, 2)) * stride[:, None]
         return scores[keep], np.concatenate([centre - half, centre + half], -1), points
 
-    def _grid(self, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        cells, strides = [], []
-        for s in self._strides:
-            rows, columns = np.mgrid[: size[0] // s, : size[1] // s]
-            cells.append(np.stack([columns.ravel(), rows.ravel()], -1))
-            strides.append(np.full((rows.size, 1), s))
-        return np.concatenate(cells).astype(np.float64), np.concatenate(strides).astype(np.float64)
+
+@lru_cache(maxsize=16)
+def _grid(strides: tuple[int, ...], height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells (column, row) of every stride, (N, 2), and the stride of each, (N, 1). Not to be written to."""
+    cells, every = [], []
+    for s in strides:
+        rows, columns = np.mgrid[: height // s, : width // s]
+        cells.append(np.stack([columns.ravel(), rows.ravel()], -1))
+        every.append(np.full((rows.size, 1), s))
+    return np.concatenate(cells).astype(np.float64), np.concatenate(every).astype(np.float64)

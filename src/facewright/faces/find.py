@@ -169,9 +169,11 @@ class FaceFinder:
         if detector.enlarges:
             large = enlarged(image, 2.0, 2 * self.settings.detect_side)
             return [turned(large, q) for q in range(4)]
-        short = min(image.shape[:2])
-        whole = [turned(v, q) for v in (View(image, np.eye(3)), *tiles(image, short)) for q in range(4)]
-        return whole + tiles(image, max(short // 2, 32))
+        whole, short = View(image, np.eye(3)), min(image.shape[:2])
+        if detector is not self._detector and self._detector.enlarges:
+            return [turned(whole, q) for q in range(4)]  # small faces were looked for by a net that sees them
+        large = [turned(v, q) for v in (whole, *tiles(image, short)) for q in range(4)]
+        return large + tiles(image, max(short // 2, 32))
 
     def _face(self, candidate: Candidate, *flags: str, detector: Detector | None = None) -> FoundFace:
         """A settled candidate as a face: points by the mesh, or by the detector's five where it sees nothing."""

@@ -62,7 +62,7 @@ def test_choices_and_the_table(faces):
     with pytest.raises(TypeError, match="beauty"):
         faces.where(beauty=(0, 1))
     table = faces.table()
-    assert list(table) == [field.name for field in dataclasses.fields(room.Row)]
+    assert list(table) == [*(field.name for field in dataclasses.fields(room.Row)), "whole_track"]
     assert {column.shape for column in table.values()} == {(12,)}
     kinds = {name: table[name].dtype.kind for name in ("yaw_deg", "side_px", "person", "has_mask", "x0_px")}
     assert kinds == {"yaw_deg": "f", "side_px": "i", "person": "U", "has_mask": "b", "x0_px": "f"}

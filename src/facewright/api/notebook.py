@@ -125,7 +125,8 @@ class Faces:
         return self._some([row for row in self._rows if fits(row)])
 
     def table(self) -> Table:
-        """What is known of them without reading a picture, as columns."""
+        """What is known of them without reading a picture, as columns. `whole_track`: of a head over its whole shot, as
+        `faces people tracks` names it, while `track` ends with its chunk of the film."""
         rows, name, own = self._rows, self._home.namer(), self._home.consent
         found = Table()
         for field in dataclasses.fields(Row):
@@ -136,6 +137,8 @@ class Faces:
                 values = [value or own for value in values]
             kind = np.bool_ if field.name in _BOOLS else _KINDS[str(field.type)]
             found[field.name] = np.array(values, kind)
+        wholes = self._home.header.whole_tracks
+        found["whole_track"] = np.array([wholes.get(row.track, row.track) for row in rows], np.str_)
         return found
 
     def image(self, face: Face | str) -> np.ndarray:

@@ -277,7 +277,7 @@ def _say(faceset: Faceset, rows: Sequence[Row], name: str, given_up: Sequence[st
     faceset.index.refresh()
 
 
-def _changed(folder: Path, rows: Sequence[Row], **words: str) -> Iterator[tuple[Path, Face, np.ndarray | None]]:
+def _changed(folder: Path, rows: Sequence[Row], **words: Any) -> Iterator[tuple[Path, Face, np.ndarray | None]]:
     for row in rows:
         path = folder / row.path
         yield path, dataclasses.replace(record.read_face(path), **words), record.read_mask(path)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from facewright.api.steering import OnEvent, perform
+from facewright.api.steering import OnEvent, perform, silent, telling
 from facewright.core.settings import merge as layered
 from facewright.project import find as find_project
 from facewright.project import stored_settings
-
-
-def _silent(event: Mapping[str, Any]) -> None:
-    """Nobody listens."""
 
 
 def faces_park(
@@ -55,7 +51,7 @@ def faces_tag(
 
 def faces_clean(
     faceset: Path, *, settings: Mapping[str, Any], person: str = "", apply: bool = False, tag: bool = False,
-    park: bool = False, sheets: Path | None = None, background: bool = False, on_event: OnEvent = _silent,
+    park: bool = False, sheets: Path | None = None, background: bool = False, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """What is wrong with which faces, and what would become of them; `apply` carries it out, `tag` only notes it.
 
@@ -77,7 +73,7 @@ def faces_clean(
     report: dict[str, Any] = {}
     if not plan:
         faces = Faceset.open(faceset)
-        found = find(faces, chosen, person, park=park, progress=_telling(on_event))
+        found = find(faces, chosen, person, park=park, progress=telling(on_event))
         report = {"faceset": str(faceset), "applied": False, **found.as_dict()}
         if found.counts(MOVE) and not park and _is_target(faceset):
             report["notes"].append("This is the film that gets the new face: frames whose face is moved away keep the "
@@ -93,7 +89,7 @@ def faces_clean(
 
 def faces_coverage(
     source: Path, target: Path | None = None, *, source_person: str = "", target_person: str = "",
-    picture: Path | None = None, on_event: OnEvent = _silent,
+    picture: Path | None = None, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """What the source shows (its parked faces aside) and, of what the target shows, lacks; with advice.
 
@@ -105,10 +101,10 @@ def faces_coverage(
     from facewright.faceset.coverage_map import draw
     from facewright.faceset.faceset import Faceset
 
-    ours = portrait(Faceset.open(source), source_person, parked=False, progress=_telling(on_event))
+    ours = portrait(Faceset.open(source), source_person, parked=False, progress=telling(on_event))
     found: dict[str, Any] = {"source": facts(ours), "target": None, "compared": None}
     if target is not None:
-        theirs = portrait(Faceset.open(target), target_person, progress=_telling(on_event))
+        theirs = portrait(Faceset.open(target), target_person, progress=telling(on_event))
         found |= {"target": facts(theirs), "compared": compare(ours, theirs)}
     found["advice"] = advise(found["source"], found["compared"], found["target"])
     if picture is not None:
@@ -128,7 +124,7 @@ def faces_by_origin(faceset: Path) -> list[dict[str, Any]]:
 
 def faces_compile(
     out: Path, facesets: Sequence[Path], *, films: Sequence[str] = (), person: str = "", flags: Sequence[str] = (),
-    where: Sequence[str] = (), on_event: OnEvent = _silent,
+    where: Sequence[str] = (), on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """A new set of chosen faces of others, copied with all they carry; each keeps its consent.
 
@@ -139,7 +135,7 @@ def faces_compile(
     from facewright.faceset.origins import Choice, compile_set
 
     choice = Choice.of(films, person, flags, where)
-    return compile_set(out, [Faceset.open(one) for one in facesets], choice, _telling(on_event))
+    return compile_set(out, [Faceset.open(one) for one in facesets], choice, telling(on_event))
 
 
 def faces_trash_list(faceset: Path, name: str = "") -> list[dict[str, Any]]:
@@ -194,7 +190,3 @@ def _marked(
 def _is_target(faceset: Path) -> bool:
     project = find_project(faceset)
     return project is not None and faceset.resolve() == project.faceset("dst").resolve()
-
-
-def _telling(on_event: OnEvent) -> Callable[[int, int], None]:
-    return lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": "face"})

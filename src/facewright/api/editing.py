@@ -10,18 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from facewright.api.review import films_at_hand
-from facewright.api.steering import OnEvent, perform
+from facewright.api.steering import OnEvent, perform, silent, telling
 from facewright.core.errors import FacewrightError, SettingRefused
 from facewright.core.settings import check
 
 
-def _silent(event: Mapping[str, Any]) -> None:
-    """Nobody listens."""
-
-
 def faces_resize(
     faceset: Path, out: Path, *, settings: Mapping[str, Any], films: Sequence[Path] = (), background: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """The faces at another size or of another type in the new set `out`: cut from frames where films are at hand."""
     from facewright.faceset.faceset import Faceset
@@ -38,7 +34,7 @@ def faces_resize(
 
 def faces_enhance(
     faceset: Path, out: Path, *, enhancer: str = "detail", settings: Mapping[str, Any], background: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """The faces enhanced by a plug or a net's .onnx file, in the new set `out`; how far each drifted is reported."""
     from facewright.faceset.enhance import EnhanceStep
@@ -49,20 +45,19 @@ def faces_enhance(
 
 
 def faces_collage_out(
-    faceset: Path, pages: Path, *, settings: Mapping[str, Any], on_event: OnEvent = _silent
+    faceset: Path, pages: Path, *, settings: Mapping[str, Any], on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """Lay the faces out on a few large PNG pages in the new folder `pages`."""
     from facewright.faceset.collage import write_pages
     from facewright.faceset.settings import CollageSettings
 
-    plan = write_pages(faceset, pages, check(CollageSettings, dict(settings)),
-                       lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": "face"}))
+    plan = write_pages(faceset, pages, check(CollageSettings, dict(settings)), telling(on_event))
     return {"pages": plan.pages, "faces": len(plan.spots), "size_px": list(plan.size_px), "folder": str(pages)}
 
 
 def faces_collage_in(
     pages: Path, faceset: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Cut pages that were worked on back into faces, in the new set `out`."""
     from facewright.faceset.collage import CollageInStep
@@ -81,7 +76,7 @@ def faces_metadata_save(faceset: Path, file: Path) -> dict[str, Any]:
 
 def faces_metadata_restore(
     pictures: Path, known: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Pictures that an editor had, with their metadata again, in the new set `out`. known: the saved file, or the
     faceset they came from."""
@@ -93,7 +88,7 @@ def faces_metadata_restore(
 
 
 def faces_roundtrip(
-    faceset: Path, out: Path, command: str, *, on_event: OnEvent = _silent
+    faceset: Path, out: Path, command: str, *, on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """Give the faces to a program and take them back, in one step: `{in}` and `{out}` in its command line are folders
     of PNG pictures. Raises SettingRefused (no such places, or no such program), FacewrightError (it failed)."""
@@ -112,10 +107,10 @@ def faces_roundtrip(
     place = out.resolve() / PRIVATE / "outside"
     shutil.rmtree(place, ignore_errors=True)  # of a run that failed: our own copies
     given, taken = make_folder(place / "in"), make_folder(place / "out")
-    rows = list(faces.rows())
+    rows, tell = list(faces.rows()), telling(on_event)
     for done, row in enumerate(rows, 1):
         write_atomic(given / f"{row.face_id}.png", encode_still(faces.image(row.face_id)), sync=False)
-        on_event({"kind": "progress", "done": done, "total": len(rows), "unit": "face"})
+        tell(done, len(rows))
     _run([word.replace("{in}", str(given)).replace("{out}", str(taken)) for word in words])
     step = RestoreStep(str(taken), str(faceset), str(out), RestoreSettings(known_by="name"))
     answer = perform(step, background=False, on_event=on_event)

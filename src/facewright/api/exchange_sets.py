@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facewright.api.steering import OnEvent, perform
+from facewright.api.steering import OnEvent, perform, silent
 from facewright.core.settings import check
-
-
-def _silent(event: Mapping[str, Any]) -> None:
-    """Nobody listens."""
 
 
 def faces_import(
     src: Path, dst: Path, *, frames: Path | None = None, settings: Mapping[str, Any] | None = None, person: str = "",
-    consent: str = "", background: bool = False, on_event: OnEvent = _silent,
+    consent: str = "", background: bool = False, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """DeepFaceLab's faces (a folder, a faceset.pak, a meta.dat) or faceswap's alignments (.fsa) -> the faceset DST.
 
@@ -39,7 +35,7 @@ def faces_import(
 
 def faces_export(
     faceset: Path, out: Path, *, settings: Mapping[str, Any] | None = None, person: str = "", background: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """A faceset -> files that DeepFaceLab opens, in the new or empty folder OUT. Records of consent go along."""
     from facewright.faceset.dfl_export import ExportStep

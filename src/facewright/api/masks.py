@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facewright.api.steering import OnEvent, perform
+from facewright.api.steering import OnEvent, perform, silent, telling
 from facewright.core.settings import merge as layered
 from facewright.project import run_place, stored_settings
 
 
-def _silent(event: Mapping[str, Any]) -> None:
-    """Nobody listens."""
-
-
 def mask_apply(
     faceset: Path, masker: str, *, settings: Mapping[str, Any], person: str = "", background: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Masks for every face: `hull`, `mesh`, a trained XSeg run or its .onnx file. Earlier ones can be brought back."""
     from facewright.masks.apply import ApplyStep
@@ -30,7 +26,7 @@ def mask_apply(
     return perform(step, background=background, on_event=on_event)
 
 
-def mask_remove(faceset: Path, *, person: str = "", on_event: OnEvent = _silent) -> dict[str, Any]:
+def mask_remove(faceset: Path, *, person: str = "", on_event: OnEvent = silent) -> dict[str, Any]:
     """Take the stored masks away; labels stay. `mask_restore` brings them back."""
     from facewright.masks.apply import NONE, ApplyStep
 
@@ -80,47 +76,43 @@ def mask_labels_restore(faceset: Path) -> dict[str, Any]:
 
 
 def mask_to_labels(
-    faceset: Path, *, settings: Mapping[str, Any], replace: bool = False, person: str = "", on_event: OnEvent = _silent
+    faceset: Path, *, settings: Mapping[str, Any], replace: bool = False, person: str = "", on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """Stored masks -> polygons."""
     from facewright.masks.labels import from_masks
     from facewright.masks.settings import TraceSettings
 
     chosen = layered(TraceSettings, settings)
-    return from_masks(faceset, chosen, replace=replace, person=person, progress=_telling(on_event))
+    return from_masks(faceset, chosen, replace=replace, person=person, progress=telling(on_event))
 
 
 def mask_suggest(
-    faceset: Path, *, settings: Mapping[str, Any], person: str = "", on_event: OnEvent = _silent
+    faceset: Path, *, settings: Mapping[str, Any], person: str = "", on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """Which faces to label next, and why each."""
     from facewright.masks.settings import SuggestSettings
     from facewright.masks.suggest import suggest
 
-    return suggest(faceset, layered(SuggestSettings, settings), person=person, progress=_telling(on_event))
+    return suggest(faceset, layered(SuggestSettings, settings), person=person, progress=telling(on_event))
 
 
 def mask_export(
-    faceset: Path, out: Path, *, settings: Mapping[str, Any], person: str = "", on_event: OnEvent = _silent
+    faceset: Path, out: Path, *, settings: Mapping[str, Any], person: str = "", on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """Masks as PNG pictures, one per face."""
     from facewright.masks.export import export
     from facewright.masks.settings import ExportSettings
 
-    return export(faceset, out, layered(ExportSettings, settings), person=person, progress=_telling(on_event))
+    return export(faceset, out, layered(ExportSettings, settings), person=person, progress=telling(on_event))
 
 
 def mask_check(
     faceset: Path, *, settings: Mapping[str, Any], sheet: Path | None = None, person: str = "",
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Doubtful masks, worst first; `sheet`: a PNG to draw them on."""
     from facewright.masks.check import doubtful
     from facewright.masks.settings import CheckSettings
 
     chosen = layered(CheckSettings, settings)
-    return doubtful(faceset, chosen, person=person, sheet_file=sheet, progress=_telling(on_event))
-
-
-def _telling(on_event: OnEvent) -> Callable[[int, int], None]:
-    return lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": "face"})
+    return doubtful(faceset, chosen, person=person, sheet_file=sheet, progress=telling(on_event))

@@ -6,15 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facewright.api.steering import OnEvent, perform
-
-
-def _silent(event: Mapping[str, Any]) -> None:
-    """Nobody listens."""
+from facewright.api.steering import OnEvent, perform, silent, telling
 
 
 def faces_pack(
-    faceset: Path, file: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = _silent
+    faceset: Path, file: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """A faceset as one file that can be trained from. Nothing is taken out of the faceset."""
     from facewright.core.settings import check
@@ -26,7 +22,7 @@ def faces_pack(
 
 
 def faces_unpack(
-    file: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = _silent
+    file: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """A packed faceset as a folder again. `damaged`: [path, why] of what could not be saved."""
     from facewright.core.settings import check
@@ -37,23 +33,22 @@ def faces_unpack(
     return perform(step, background=background, on_event=on_event)
 
 
-def faces_check(faceset: Path, *, on_event: OnEvent = _silent) -> dict[str, Any]:
+def faces_check(faceset: Path, *, on_event: OnEvent = silent) -> dict[str, Any]:
     """Read every face of a faceset, a folder or packed, to its end. `damaged`: [path, why]."""
     from facewright.faceset.soundness import check
 
-    return check(faceset, lambda done, total: on_event(
-        {"kind": "progress", "done": done, "total": total, "unit": "face"}))
+    return check(faceset, telling(on_event))
 
 
 def faces_copy(
-    faceset: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = _silent
+    faceset: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """Chosen faces into another faceset, which is made where it is not there."""
     return _carry([faceset], out, settings, False, background, on_event)
 
 
 def faces_move(
-    faceset: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = _silent
+    faceset: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """The same, and the originals go to their faceset's trash."""
     return _carry([faceset], out, settings, True, background, on_event)
@@ -61,7 +56,7 @@ def faces_move(
 
 def faces_merge(
     out: Path, facesets: Sequence[Path], *, settings: Mapping[str, Any], background: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Several facesets into one; they stay as they are."""
     return _carry(facesets, out, settings, False, background, on_event)

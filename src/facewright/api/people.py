@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from facewright.api.review import places_at_hand
-from facewright.api.steering import OnEvent, perform
+from facewright.api.steering import OnEvent, perform, silent, telling
 from facewright.core.settings import merge as layered
 from facewright.project import stored_settings
-
-
-def _silent(event: Mapping[str, Any]) -> None:
-    """Nobody listens."""
 
 
 def faces_people(faceset: Path) -> dict[str, Any]:
@@ -72,16 +68,16 @@ def faces_people_cut(faceset: Path, track: str, frame: int) -> dict[str, Any]:
     return cut(faceset, track, frame)
 
 
-def faces_people_move_out(faceset: Path, name: str, out: Path, *, on_event: OnEvent = _silent) -> dict[str, Any]:
+def faces_people_move_out(faceset: Path, name: str, out: Path, *, on_event: OnEvent = silent) -> dict[str, Any]:
     """One person's faces into a faceset of their own; here they lie in the trash then."""
     from facewright.faceset.persons import move_out
 
-    return move_out(faceset, name, out, _telling(on_event))
+    return move_out(faceset, name, out, telling(on_event))
 
 
 def faces_smooth(
     faceset: Path, *, settings: Mapping[str, Any], person: str = "", background: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Steady the landmarks over time; raw and edited ones stay, strength 0 takes it back."""
     from facewright.faceset.settings import SmoothSettings
@@ -93,7 +89,7 @@ def faces_smooth(
 
 def faces_gaps(
     faceset: Path, *, settings: Mapping[str, Any], person: str = "", films: Sequence[Path] = (), dry_run: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Propose faces for the frames of a track that have none; dry_run: only list the gaps.
 
@@ -118,7 +114,3 @@ def faces_gaps_remove(faceset: Path, *, person: str = "") -> dict[str, Any]:
 
     taken = remove(faceset, person)
     return {"faceset": str(faceset), "removed": len(taken.paths), "trash": taken.name}
-
-
-def _telling(on_event: OnEvent) -> Callable[[int, int], None]:
-    return lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": "face"})

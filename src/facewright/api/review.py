@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facewright.api.steering import OnEvent, perform
+from facewright.api.steering import OnEvent, perform, silent, telling
 from facewright.core.errors import FacewrightError, Mismatch, NothingFound, SettingRefused
 from facewright.core.settings import merge as layered
 
 
-def _silent(event: Mapping[str, Any]) -> None:
-    """Nobody listens."""
-
-
 def faces_review(
     faceset: Path, *, state: str = "", film: str = "", person: str = "", after: int = -1, limit: int = 0,
-    sheet: Path | None = None, on_event: OnEvent = _silent,
+    sheet: Path | None = None, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Every frame's state, counted; the frames of one state (or `open`, `unaccepted`, `all`) as rows.
 
@@ -46,7 +42,7 @@ def faces_review(
 
         films = films_at_hand(faceset, given)
         head = f"{faceset.name}: {len(shown):,} of {answer['frames']:,} frames ({', '.join(wanted).replace('_', ' ')})"
-        written = frame_sheets(faces, shown, films, sheet, head, _telling(on_event, "frame"))
+        written = frame_sheets(faces, shown, films, sheet, head, telling(on_event, "frame"))
         answer |= {"sheets": [str(path) for path in written],
                    "from_film": sorted({one.film for one in shown if films.find(one.sha256) is not None})}
     return answer
@@ -106,7 +102,7 @@ def faces_place(
 
 def faces_again(
     faceset: Path, frames: Sequence[str] = (), *, settings: Mapping[str, Any], state: str = "", film: str = "",
-    background: bool = False, on_event: OnEvent = _silent,
+    background: bool = False, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Look again at chosen frames of one film (7, 120-130, or all of a state), with other settings of detection.
 
@@ -162,7 +158,7 @@ def _rect(rect: str | Sequence[float]) -> tuple[float, float, float, float]:
 
 def faces_sheet(
     faceset: Path, out: Path, *, order: str = "", person: str = "", flag: str = "", points: bool = False,
-    limit: int = 0, side_px: int = 160, on_event: OnEvent = _silent,
+    limit: int = 0, side_px: int = 160, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Aligned faces as contact sheets: OUT.png, OUT-2.png and so on. flag: only faces that carry this word.
 
@@ -183,14 +179,14 @@ def faces_sheet(
         rows = [rows[round(i * (len(rows) - 1) / max(limit - 1, 1))] for i in range(limit)]
     head = f"{faceset.name}: {len(rows):,} faces" + (f" by {order}" if order else "")
     written, refused = face_sheets(
-        faces, rows, out, head, points=points, side_px=side_px, progress=_telling(on_event, "face"))
+        faces, rows, out, head, points=points, side_px=side_px, progress=telling(on_event, "face"))
     return {"faceset": str(faceset), "faces": len(rows), "sheets": [str(path) for path in written],
             "refused": [list(pair) for pair in refused.items()]}
 
 
 def faces_debug(
     faceset: Path, out: Path, *, person: str = "", flag: str = "", frames: bool = False, film: str = "",
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Pictures of every face with landmarks, mask edge and arrow drawn in, into a folder of their own.
 
@@ -208,7 +204,7 @@ def faces_debug(
         sha256 = one_film(faces, name).sha256
         rows = [row for row in rows if row.source_sha256 == sha256]
     films = films_at_hand(faceset, given) if frames else None
-    return write(faces, rows, out, films, _telling(on_event, "frame" if frames else "face"))
+    return write(faces, rows, out, films, telling(on_event, "frame" if frames else "face"))
 
 
 def _flagged(faces: Any, person: str, flag: str) -> list[Any]:
@@ -260,7 +256,3 @@ def places_at_hand(faceset: Path) -> list[Path]:
     except FacewrightError:  # jobs that cannot be read: then only what the user gave is at hand
         return []
     return places
-
-
-def _telling(on_event: OnEvent, unit: str) -> Callable[[int, int], None]:
-    return lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": unit})

@@ -6,16 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from facewright.api.steering import OnEvent
-
-
-def _silent(event: Mapping[str, Any]) -> None:
-    """Events nobody listens to."""
+from facewright.api.steering import OnEvent, silent, telling
 
 
 def faces_sort(
     faceset: Path, by: str, *, settings: Mapping[str, Any] | None = None, reverse: bool = False, rename: bool = False,
-    person: str = "", sheet: Path | None = None, on_event: OnEvent = _silent,
+    person: str = "", sheet: Path | None = None, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Write an order of the faces into the faceset; `rename` also numbers the files, `sheet` draws it."""
     from facewright.core.settings import merge
@@ -25,7 +21,7 @@ def faces_sort(
     return sort(
         faceset, by, merge(SortSettings, settings or {}), reverse=reverse, rename=rename, person=person,
         sheet_file=sheet,
-        progress=lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": "face"}),
+        progress=telling(on_event),
     )
 
 

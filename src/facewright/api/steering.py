@@ -39,6 +39,15 @@ STEPS: dict[str, str] = {
 OnEvent = Callable[[Mapping[str, Any]], None]
 
 
+def silent(event: Mapping[str, Any]) -> None:
+    """Nobody listens."""
+
+
+def telling(on_event: OnEvent, unit: str = "face") -> Callable[[int, int], None]:
+    """The progress(done, total) that functions of other rooms take, as events."""
+    return lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": unit})
+
+
 def perform(step: Step, *, background: bool, on_event: OnEvent, stop: Stop | None = None) -> dict[str, Any]:
     """Run a step as a job, here or in a process of its own; an unfinished job of the same step is continued.
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from facewright.api.steering import OnEvent, perform
+from facewright.api.steering import OnEvent, perform, silent, telling
 from facewright.core.errors import NothingFound, SettingRefused
 from facewright.core.settings import merge as layered
 from facewright.project import stored_settings
 
 SHEET_SHOTS = 500
-
-
-def _silent(event: Mapping[str, Any]) -> None:
-    """Nobody listens."""
 
 
 def video_info(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -29,7 +25,7 @@ def video_info(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def video_cut(
     film: Path, out: Path, ranges: Sequence[str], *, settings: Mapping[str, Any], copy: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> list[dict[str, Any]]:
     """Pieces `A-B` of a film into OUT; several get -1, -2 ... behind its name. What was really cut, one row each.
 
@@ -47,7 +43,7 @@ def video_cut(
         check_out(place)
     video, pieces = open_video(film), []
     for place, (start_s, end_s) in zip(places, spans):
-        piece = cut(video, place, start_s, end_s, chosen, nearest=copy, on_progress=_telling(on_event))
+        piece = cut(video, place, start_s, end_s, chosen, nearest=copy, on_progress=telling(on_event, "frame"))
         pieces.append(asdict(piece) | {"out": str(place), "asked_start_s": start_s, "notes": list(piece.notes)})
     return pieces
 
@@ -74,7 +70,7 @@ def _span(text: str) -> tuple[float, float]:
 
 def video_scenes(
     film: Path, *, settings: Mapping[str, Any], sheet: Path | None = None, export: str = "", out: Path | None = None,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """The shots of a film, counted from 1. sheet: a PNG of the middle of each. export, out: `3,5-7` and the folder that
     gets their frames, one folder each, named after the film. Raises SettingRefused, NothingFound, FileRefused."""
@@ -89,7 +85,7 @@ def video_scenes(
             "--export and --out belong together.", remedy="For example: --export 3,5-7 --out frames", where="--export"
         )
     video = open_video(film)
-    shots = find_shots(video, chosen.threshold, on_progress=_telling(on_event))
+    shots = find_shots(video, chosen.threshold, on_progress=telling(on_event, "frame"))
     answer: dict[str, Any] = {"film": str(film), "sha256": video.sha256, "threshold": chosen.threshold, "scenes": [
         {"scene": s.index + 1, "first_frame": s.first, "last_frame": s.stop - 1, "frames": s.frame_count,
          "start_s": s.start_s, "end_s": s.end_s, "start": clock(s.start_s), "end": clock(s.end_s)} for s in shots
@@ -156,7 +152,7 @@ def _numbers(text: str, count: int) -> list[int]:
 
 def video_extract(
     inputs: Sequence[Path], out: Path, *, settings: Mapping[str, Any], background: bool = False,
-    on_event: OnEvent = _silent,
+    on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Frames of films as pictures: OUT/NAME/NAME_0000012.png, each film in a folder of its own."""
     from facewright.media.settings import FramesSettings
@@ -167,7 +163,7 @@ def video_extract(
 
 
 def video_denoise(
-    source: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = _silent
+    source: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """A film or folder of pictures without its noise, as a new film or folder."""
     from facewright.media.settings import DenoiseSettings
@@ -178,7 +174,7 @@ def video_denoise(
 
 
 def video_grade(
-    source: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = _silent
+    source: Path, out: Path, *, settings: Mapping[str, Any], background: bool = False, on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """A film or folder of pictures in another light and colour, as a new film or folder."""
     from facewright.media.settings import GradeSettings
@@ -186,7 +182,3 @@ def video_grade(
 
     values = layered(GradeSettings, stored_settings(out, "grade"), settings)
     return perform(GradeStep(str(source), str(out), values), background=background, on_event=on_event)
-
-
-def _telling(on_event: OnEvent) -> Callable[[int, int], None]:
-    return lambda done, total: on_event({"kind": "progress", "done": done, "total": total, "unit": "frame"})

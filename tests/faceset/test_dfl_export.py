@@ -382,3 +382,18 @@ def test_kinds_of_crop_have_the_matrix_of_the_rule(golden):
         stated = facts_of(face, None)
         wanted = facts(points, 128, "", str(kind))["landmarks"]
         assert np.abs(np.array(stated["landmarks"]) - np.array(wanted)).max() < 0.01
+
+
+@pytest.mark.parametrize(("name", "wanted"), [
+    ("../../x.jpg", "_.._/x.jpg"), ("a/../../x.jpg", "a_.._/x.jpg"), ("CON.jpg", "_CON.jpg"), ("x.JPG", "x.jpg"),
+    ("A:b?.jpg", "A_b_.jpg"), ("Ada/00001_0.jpg", "Ada/00001_0.jpg"), (".jpg", "_.jpg"), ("ünï.jpeg", "ünï.jpg"),
+])
+def test_names_stay_in_the_folder(tmp_path, name, wanted):
+    face = make_face(1, foreign={"program": "DeepFaceLab", "name": name, "kept": {}, "absent": [], "of": {}})
+    with Writer(tmp_path / "set") as writer:
+        writer.add_chunk(face.source.sha256, 0, [(face.face_id + ".jpg", record.encode_face(
+            face, np.zeros((64, 64, 3), np.uint8)))])
+    hand(tmp_path / "set", tmp_path / "out")
+    (found,) = files(tmp_path / "out")
+    assert found == wanted
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".out.facewright", "out", "set"]

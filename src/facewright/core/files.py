@@ -151,14 +151,15 @@ def to_trash(path: Path, trash: Path) -> Path:
     return target
 
 
-_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"COM{i}" for i in range(1, 10)), *(f"LPT{i}" for i in range(1, 10))}
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"COM{i}" for i in range(1, 10)), *(f"LPT{i}" for i in range(1, 10))}
+"""Names that Windows takes for devices, whatever their ending."""
 
 
 def is_safe_name(name: str) -> bool:
     """Whether a name from outside keeps the rules of `safe_join` by its letters alone."""
     text = unicodedata.normalize("NFC", name).replace("\\", "/")
     return bool(text) and not text.startswith("/") and "\0" not in text and ":" not in text and not any(
-        p in ("", ".", "..") or p != p.rstrip(". ") or p.split(".")[0].upper() in _RESERVED for p in text.split("/"))
+        p in ("", ".", "..") or p != p.rstrip(". ") or p.split(".")[0].upper() in RESERVED for p in text.split("/"))
 
 
 def safe_join(root: Path, name: str) -> Path:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -24,7 +25,16 @@ import cv2
 import numpy as np
 
 from facewright.core.errors import DiskRefused, FacewrightError, FileRefused, NothingFound
-from facewright.core.files import PART, disk_error, make_folder, replace_files, safe_join, sync_folder, write_atomic
+from facewright.core.files import (
+    PART,
+    RESERVED,
+    disk_error,
+    make_folder,
+    replace_files,
+    safe_join,
+    sync_folder,
+    write_atomic,
+)
 from facewright.core.pickling import dumps
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import Face
@@ -40,6 +50,7 @@ from facewright.faceset.settings import BATCH_FACES, FacesExportSettings
 
 _PLAIN = re.compile(r"[0-9A-Za-z]{5,200}(_[0-9]{1,9})?\.jpg")
 """Names that no system takes for anything else than a file in this folder."""
+_ODD = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 _SMALLER_MASKS = (50_000, 30_000, 15_000, 6_000)
 
 
@@ -347,18 +358,27 @@ def _names(faceset: Faceset, rows: list[Row]) -> Iterator[str]:
         face = read_head(faceset.files, row.path)[0]
         there = face.foreign if face.foreign is not None and face.foreign.get("program") == PROGRAM else None
         if there is not None:
-            name = _as_jpeg(str(there["name"]))
+            before, _, own = str(there["name"]).rpartition("/")
+            name = _as_jpeg(f"{_word(before)}/{_word(own)}" if before else _word(own))
         else:
             stem = Path(frame_name(face)).stem
             film = f"{Path(row.source_file).stem}_" if len(films) > 1 else ""
-            person = f"{namer(row)}/" if several and namer(row) else ""
-            name = f"{person}{film}{stem}_{row.ordinal}.jpg"
+            person = f"{_word(namer(row))}/" if several and namer(row) else ""
+            name = f"{person}{_word(f'{film}{stem}_{row.ordinal}.jpg')}"
         whole, number = name, 1
         while whole.lower() in used:  # some disks do not tell A from a
             number += 1
             whole = f"{name.removesuffix('.jpg')}-{number}.jpg"
         used.add(whole.lower())
         yield whole
+
+
+def _word(text: str) -> str:
+    """A name as every disk takes it."""
+    if _PLAIN.fullmatch(text):
+        return text
+    plain = _ODD.sub("_", unicodedata.normalize("NFC", text)).rstrip(". ") or "_"
+    return f"_{plain}" if plain.partition(".")[0].upper() in RESERVED or plain.startswith(".") else plain
 
 
 def _as_jpeg(name: str) -> str:

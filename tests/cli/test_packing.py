@@ -33,6 +33,9 @@ def test_packed_checked_and_unpacked(cli, refused, sets):
     assert "faces unpack" in error["remedy"]
     error = refused("mask", "apply", sets / "src.faces", "--with", "hull")
     assert "faces unpack" in error["remedy"]
+    for words in (("labels", "import"), ("labels", "remove"), ("remove",), ("to-labels",)):
+        place = [sets / "src" / "faceset.json"] if words[-1] == "import" else []
+        assert refused("mask", *words, sets / "src.faces", *place)["code"].startswith("FW-")
     refused("faces", "pack", sets / "src", sets / "src.jpg")
     refused("faces", "unpack", sets / "src" / "faceset.json", sets / "none")
     data = bytearray((sets / "src.faces").read_bytes())

@@ -17,6 +17,7 @@ from facewright.core.files import make_folder, write_atomic
 from facewright.faces.face import Face, FaceType
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import refuse_packed
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
 from facewright.faceset.polygons import checked
@@ -122,6 +123,7 @@ def take_in(folder: Path, place: Path, *, replace: bool = False) -> dict[str, An
     A face that has labels keeps its own unless `replace`. `refused`: [name, why] of what could not be read, and of
     faces here that cannot carry theirs; the others are done. Raises FileRefused: nothing there that could be read.
     """
+    refuse_packed(folder)
     faceset = Faceset.open(folder)
     if not place.exists():
         raise FileRefused(f"There is no {place.name} to take labels from.", remedy="Check the path.", where=place)

@@ -148,7 +148,7 @@ def _moved(groups: list[_Group], loose: np.ndarray, vectors: np.ndarray) -> list
 def _kin(name: str, places: np.ndarray, vectors: np.ndarray) -> Kin:
     likeness = vectors[places] @ mean_vector(vectors[places])
     order = np.argsort(-likeness, kind="stable")
-    known = vectors[places].any(1)
+    known = (vectors[places] != 0).any(axis=1).tolist()
     return Kin(name, tuple(places[order].tolist()), tuple(float(likeness[i]) if known[i] else None for i in order))
 
 

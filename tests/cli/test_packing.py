@@ -31,6 +31,11 @@ def test_packed_checked_and_unpacked(cli, refused, sets):
     assert cli("faces", "unpack", sets / "src.faces", sets / "json", "--json").json()["faces"] == count
     error = refused("faces", "consent", sets / "src.faces", "synthetic source")
     assert "faces unpack" in error["remedy"]
+    records = cli("consent", "list", "--json").out
+    error = refused("consent", "new", "--who", "adult", "--adult", "--name", "Ada", "--proof", "now", "--use",
+                    "a test of what a packed set says to a new record", "--faceset", sets / "src.faces")
+    assert "faces unpack" in error["remedy"]
+    assert cli("consent", "list", "--json").out == records, "no record that no face names"
     error = refused("mask", "apply", sets / "src.faces", "--with", "hull")
     assert "faces unpack" in error["remedy"]
     for words in (("labels", "import"), ("labels", "remove"), ("remove",), ("to-labels",)):

@@ -32,6 +32,8 @@ def test_review_from_first_to_last(cli, refused, faces):
     assert "Placed" in said.out
     found = cli("faces", "review", faces, "--state", "doubtful", "--json").json()
     assert [r["reasons"] for r in found["rows"]] == [["double"]]
+    said = cli("faces", "review", faces, "--film", film).out
+    assert f"faces accept faces --film {film} --all-doubtful" in said
     assert "Undone: place" in cli("faces", "undo", faces).out
     assert "Done again: place" in cli("faces", "redo", faces).out
     cli("faces", "undo", faces)

@@ -316,7 +316,7 @@ def test_what_does_not_belong_together_is_refused(film, undisturbed, tmp_path):
         step_for(film, undisturbed, face_type="head").plan()
     with pytest.raises(Mismatch, match="other settings") as caught:
         step_for(film, undisturbed, fps=5).plan()
-    assert "fps" in caught.value.why
+    assert "fps (0 then, 5 now)" in caught.value.why
     other = make_film(tmp_path / "other.mp4", 5, seed=9)
     run(step_for(other, tmp_path / "set"))
     Faceset.open(tmp_path / "set").set_consent("sha256:" + "a" * 64)

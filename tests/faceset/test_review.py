@@ -341,3 +341,15 @@ def test_a_faceset_without_header_is_reviewed_by_its_faces(folder):
     found = states_of(folder)
     assert set(found) == set(range(FRAMES)) - set(EMPTY)
     assert SureFinder.detector_name == "fake"
+
+
+def test_a_copied_set_finds_the_film_that_another_was_made_from(folder, tmp_path, monkeypatch):
+    from facewright.api.review import places_at_hand
+
+    film = tmp_path / Faceset.open(folder).header.sources[0].file
+    shutil.copytree(folder, tmp_path / "other")
+    made = [(tmp_path / "other", [str(film), str(tmp_path / "stranger.mp4")]), (folder, [])]
+    jobs = [type("Made", (), {"home": home.resolve(), "data": {"args": {"inputs": paths}}}) for home, paths in made]
+    monkeypatch.setattr("facewright.jobs.job.list_jobs", lambda place, everywhere: jobs)
+    assert places_at_hand(folder) == [film], "by its name; a stranger's is not read"
+    assert len(places_at_hand(tmp_path / "other")) == 2, "its own are all tried"

@@ -243,16 +243,24 @@ def films_at_hand(faceset: Path, given: Sequence[Path] = ()) -> Any:
 
 
 def places_at_hand(faceset: Path) -> list[Path]:
-    """Where the films lay that extractions of this faceset were made from."""
+    """Where the films lay that extractions of this faceset were made from.
+
+    A set that was copied, moved, merged or cut from others knows no extraction of its own: films of the same name count
+    that any extraction was made from. Whether they are the same by content is for `Films` to see.
+    """
+    from facewright.faceset.faceset import Faceset
     from facewright.jobs.job import list_jobs
 
-    places: list[Path] = []
+    own, others = list[Path](), list[Path]()
     try:
         home = faceset.resolve()
+        names = {source.file for source in Faceset.open(faceset, refresh=False).header.sources}
         for job in reversed(list_jobs(faceset, everywhere=True)):
             inputs = job.data["args"].get("inputs") or [job.data["args"].get("film")]
-            if job.home == home and isinstance(inputs, list):
-                places += [Path(path) for path in inputs if isinstance(path, str)]
+            if isinstance(inputs, list):
+                paths = [Path(path) for path in inputs if isinstance(path, str)]
+                own += paths if job.home == home else []
+                others += [path for path in paths if job.home != home and path.name in names]
     except FacewrightError:  # jobs that cannot be read: then only what the user gave is at hand
-        return []
-    return places
+        return own
+    return list(dict.fromkeys([*own, *others]))

@@ -111,10 +111,13 @@ def consent_new(
     Raises ConsentRefused with the question that was not answered well.
     """
     from facewright.core.files import sha256_of
+    from facewright.faceset.files import refuse_packed
     from facewright.provenance.keys import machine_key
     from facewright.provenance.moment import utc_now
     from facewright.provenance.new import Answers, new_record
 
+    if faceset is not None:
+        refuse_packed(faceset)  # before a record is made that no face would name
     trust = trust_at(faceset or Path.cwd())
     store = store_of(trust)
     binding = _binding(faceset, person, store) if faceset is not None and who in {"me", "adult"} else None

@@ -121,7 +121,8 @@ def _sheet(video: Any, scenes: list[dict[str, Any]], path: Path) -> list[Path]:
             found = next(iter(frames(video, middle, middle + 1, size_px=small)), None)
             yield None if found is None else found.image
 
-    made = pages(tiles(), names, side_px=240, headline=f"{video.path.name}: {len(scenes):,} scenes",
+    count = f"{len(scenes):,} scene" + "s" * (len(scenes) != 1)
+    made = pages(tiles(), names, side_px=240, headline=f"{video.path.name}: {count}",
                  tall=min(small[1] / small[0], 1.4))
     return save(made, path)
 

@@ -76,8 +76,8 @@ def clean(
         elif not any(done[deed] for deed in ("move", "park", "stay")):
             show.result("Nothing is wrong with them.")
         elif not apply and not tag:
-            look = "" if sheets else f"facewright faces clean {made.quoted(faceset)} --sheets SHEETS"
-            made.following(*filter(None, [look, f"facewright faces clean {made.quoted(faceset)} --apply"]))
+            same = f"facewright faces clean {made.quoted(faceset)}{made.options(given or {}, person=person, park=park)}"
+            made.following(*([] if sheets else [f"{same} --sheets SHEETS"]), f"{same} --apply")
 
     return Shown(done, text, show.EXIT_EXPECTED if done.get("refused") else show.EXIT_DONE)
 

@@ -73,6 +73,21 @@ def following(*commands: str) -> None:
         show.result(("Next:  " if not place else "       ") + command)
 
 
+def options(given: Mapping[str, Any], **others: Any) -> str:
+    """Options as one types them, each with a blank before it: for a hint that is to do the same as this command did.
+
+    Those that are empty or off are left out of `others`, never out of `given`, what the user typed.
+    """
+    words = list[str]()
+    for name, value in [*others.items(), *given.items()]:
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words += [f"--{option}"] if value else [f"--no-{option}"] if name in given else []
+        elif name in given or value:
+            words += [f"--{option}", shlex.quote(str(value))]
+    return "".join(f" {word}" for word in words)
+
+
 def quoted(path: Any) -> str:
     """A path as one types it here."""
     return shlex.quote(show.name_of(str(path)))

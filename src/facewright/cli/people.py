@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,9 +64,9 @@ def _people(found: Mapping[str, Any], faceset: Path) -> None:
         ["person", "faces", "share", "tracks", "films", "a good face"])
     if any(not one["name"] for one in rows):
         made.following(f"facewright faces people link {made.quoted(faceset)}")
-    elif any(not one["settled"] for one in rows):
+    elif unnamed := [one["name"] for one in rows if not one["settled"]]:
         made.following(f"facewright faces people sheet {made.quoted(faceset)} PEOPLE.png",
-                       f"facewright faces people rename {made.quoted(faceset)} {rows[0]['name']} NAME")
+                       f"facewright faces people rename {made.quoted(faceset)} {shlex.quote(unnamed[0])} NAME")
 
 
 def _films(films: Mapping[str, int]) -> str:
@@ -215,7 +216,10 @@ def _smoothed(done: Mapping[str, Any]) -> None:
         return
     show.result(f"{made.count(done['smoothed'], 'face')} of {done['faces']:,} in {show.name_of(done['faceset'])} have "
                 f"smoothed points (strength {done['strength']:g}): {done['changed']:,} changed.")
-    if done["jitter_before"] is not None:
+    if done["strength"] and done["faces"] and not done["smoothed"]:
+        show.result("  Nothing to steady: photos, or frames too far apart. It takes every frame of a film: extract "
+                    "without --fps.")
+    elif done["jitter_before"] is not None:
         wrong = f"; wrong points left out in {made.count(done['rejected'], 'face')}" if done["rejected"] else ""
         show.result(f"  {made.count(done['tracks'], 'track')}; trembling {done['jitter_before']:.2f} -> "
                     f"{done['jitter_after']:.2f} % of the distance of the eyes{wrong}")
@@ -253,6 +257,9 @@ def gaps(
 
 
 def _gaps(done: Mapping[str, Any], faceset: Path) -> None:
+    if "rows" in done and not done["rows"]:
+        show.result(f"No gaps in the tracks of {show.name_of(faceset)} that may be filled (--up-to: the longest).")
+        return
     if "rows" in done:
         show.table([[r["film"], f"{r['first_frame']}-{r['last_frame']}", str(r["frames"]), r["track"]]
                     for r in done["rows"]], ["film", "frames", "missing", "track"])

@@ -83,12 +83,29 @@ def review(
         if len(done["rows"]) > _ROWS:
             show.result(f"and {len(done['rows']) - _ROWS:,} more (--json lists them)")
         _sheets(done)
+        _next_of_review(done, faceset, film, sheet)
         if done["decisions_lost"]:
             show.result(f"{made.count(done['decisions_lost'], 'line')} of review.jsonl damaged and passed over")
         for name, why in done["refused"][:10]:
             show.result(f"  passed over: {name}: {why}")
 
     return Shown(done, text)
+
+
+def _next_of_review(done: Mapping[str, Any], faceset: Path, film: str, sheet: Path | None) -> None:
+    """What one does with frames that wait."""
+    waiting = {row["state"]: row["film"] for row in reversed(done["rows"])}
+    hints = []
+    if not sheet and waiting.keys() & {"doubtful", "several", "no_face"}:
+        hints = [("review", " --sheet LOOK.png", film)]
+    for state in ("doubtful", "several"):
+        if state in waiting:
+            hints.append(("accept", f" --all-{state}", film))
+    if "no_face" in waiting:
+        one = film or (waiting["no_face"] if len(done["films"]) > 1 else "")  # a second look is at one film
+        hints.append(("again", " --state no-face --orientations all", one))
+    made.following(*(f"facewright faces {verb} {made.quoted(faceset)}{made.options({}, film=which)}{rest}"
+                     for verb, rest, which in hints))
 
 
 def accept(
@@ -213,7 +230,7 @@ def undo(faceset: Faceset) -> Shown:
 
     done = api.faces_undo(faceset)
     return Shown(done, lambda: show.result(
-        f"Undone: {done['undo']} of {made.count(done['frames'], 'frame')} ({done['left']:,} before it)."))
+        f"Undone: {done['undo']} of {made.count(done['frames'], 'frame')}; {done['left']:,} more can be undone."))
 
 
 def redo(faceset: Faceset) -> Shown:
@@ -222,7 +239,7 @@ def redo(faceset: Faceset) -> Shown:
 
     done = api.faces_redo(faceset)
     return Shown(done, lambda: show.result(
-        f"Done again: {done['redo']} of {made.count(done['frames'], 'frame')} ({done['left']:,} more undone)."))
+        f"Done again: {done['redo']} of {made.count(done['frames'], 'frame')}; {done['left']:,} more can be."))
 
 
 def sheet(

@@ -221,7 +221,8 @@ def people_sheet(folder: Path, out: Path, person: str = "", across: int = 8) -> 
 
 
 def _captions(who: str, rows: Sequence[Row], some: Sequence[Row], across: int) -> list[str]:
-    told = [f"{who}\n{len(rows):,} faces", *(f"{row.source_file} {row.frame_index}" for row in some[1:])]
+    count = f"{len(rows):,} face" + "s" * (len(rows) != 1)
+    told = [f"{who}\n{count}", *(f"{row.source_file} {row.frame_index}" for row in some[1:])]
     return [*told, *[""] * (across - len(told))]
 
 

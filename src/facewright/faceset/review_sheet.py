@@ -64,7 +64,8 @@ def face_sheets(
                 refused[row.path] = error.why or error.what
                 yield None
 
-    words = captions or [f"{row.source_file}  {row.frame_index}\n{row.flags.replace('_', ' ')}".strip() for row in rows]
+    flags = [", ".join(row.flags.split()).replace("_", " ") for row in rows]
+    words = captions or [f"{row.source_file}  {row.frame_index}\n{has}".strip() for row, has in zip(rows, flags)]
     return save(pages(tiles(), words, 0, side_px, headline=headline), out), refused
 
 

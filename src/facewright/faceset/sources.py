@@ -93,15 +93,24 @@ def check_header(header: Header | None, footage: list[Footage], step: ExtractArg
         known = header.source(one.sha256)
         # What an older version did not let choose is no difference.
         if known is not None and {**step.settings.deciding(), **known.settings} != step.settings.deciding():
-            changed = sorted(k for k, v in step.settings.deciding().items() if known.settings.get(k, v) != v)
+            now = step.settings.deciding()
+            changed = [f"{k} ({_said(known.settings[k])} then, {_said(now[k])} now)"
+                       for k in sorted(now) if known.settings.get(k, now[k]) != now[k]]
             raise Mismatch(
                 f"{one.name} is already in {step.folder.name}, extracted with other settings.",
                 why=f"Different: {', '.join(changed) or 'settings that this version does not know'}.",
-                remedy="Use the same settings, or extract into another folder.", where=step.folder,
+                remedy="Use the same settings; or extract into another folder, and join the two with `facewright faces "
+                "merge OUT FACESET FACESET`.", where=step.folder,
             )
     if any(header.source(one.sha256) is None for one in footage):
         _same(header.consent, step.consent, "consent", step.folder)
         _same(header.person, step.person, "person", step.folder)
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -193,6 +194,17 @@ def test_deepfacelab_s_resize_gives_the_same_points_masks_and_colours(golden, tm
         if wanted["xseg_ge_half"] is not None:
             assert abs((mask >= 0.5).sum() - wanted["xseg_ge_half"]) <= 0.005 * wanted["xseg_ge_half"]
         assert np.abs(image.mean((0, 1))[::-1] - np.array(wanted["pixel_mean_bgr"])).max() < 0.5
+
+
+def test_a_set_made_of_yesterday_s_faces_is_not_taken_for_today_s(faceset, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(faceset.path, mine)
+    run(ResizeStep(str(mine), str(tmp_path / "small"), ReshapeSettings(side=128)))
+    face = next(iter(Faceset.open(mine)))
+    with Writer(mine) as writer:
+        writer.write_face(Faceset(mine).file(face), dataclasses.replace(face, edited_px=face.points_px + 1), None)
+    with pytest.raises(Mismatch, match="other faces"):
+        run(ResizeStep(str(mine), str(tmp_path / "small"), ReshapeSettings(side=128)))
 
 
 # ---- enhancing

@@ -225,6 +225,17 @@ def test_originals_stay_where_the_copy_does_not_read_back(tmp_path, picture, mon
     assert len(Faceset.open(a.path)) == 3
 
 
+def test_what_was_edited_since_is_another_job(tmp_path, picture):
+    a = make_set(tmp_path / "a", [make_face(f) for f in range(2)], picture)
+    step = lambda: CopyStep([str(a.path)], str(tmp_path / "b"), move=True)  # noqa: E731
+    before = step().inputs()
+    assert step().inputs() == before
+    face = next(iter(a))
+    with Writer(a.path) as writer:
+        writer.write_face(a.file(face), dataclasses.replace(face, edited_px=face.points_px + 1), None)
+    assert step().inputs() != before
+
+
 def test_a_better_face_over_there_keeps_the_original_here(tmp_path, picture):
     plain = make_face(0)
     a = make_set(tmp_path / "a", [plain, make_face(1)], picture)

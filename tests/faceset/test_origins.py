@@ -44,7 +44,7 @@ def test_where_faces_come_from(sets):
     ((), "", (), (), 18), (("film",), "", (), (), 10), (("film.mp4", "photos"), "", (), (), 18),
     ((OTHER[:8],), "", (), (), 8), ((), "Ada", (), (), 14), ((), "", (), ("yaw-deg=10:20",), 3),
     ((), "", (), ("yaw_deg=10:",), 6), ((), "", (), ("shot=1",), 4), ((), "", (), ("frame_index=3",), 2),
-    ((), "Bea", (), ("yaw_deg=:0",), 1),
+    ((), "Bea", (), ("yaw_deg=:0",), 1), ((), "", (), ("yaw_deg=10..20",), 3),
 ])
 def test_chosen_by_film_person_and_facts(sets, tmp_path, films, person, flags, where, count):
     done = compile_set(tmp_path / "out", sets, Choice.of(films, person, flags, where))

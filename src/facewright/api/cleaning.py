@@ -128,7 +128,7 @@ def faces_compile(
 ) -> dict[str, Any]:
     """A new set of chosen faces of others, copied with all they carry; each keeps its consent.
 
-    films: names (or their ends) of films and folders; where: `yaw_deg=-30:30`, `shot=2`. Raises NothingFound,
+    films: names (or their ends) of films and folders; where: `yaw_deg=-30..30`, `shot=2`. Raises NothingFound,
     SettingRefused (no such column), what copying raises.
     """
     from facewright.faceset.faceset import Faceset

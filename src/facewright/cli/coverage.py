@@ -120,7 +120,7 @@ def compile_set(
     person: Annotated[str, typer.Option(help="Only faces of this person.")] = "",
     flag: Annotated[list[str] | None, typer.Option("--flag", metavar="WORD", help="Only faces with this flag.")] = None,
     where: Annotated[
-        list[str] | None, typer.Option("--where", metavar="NAME=LOW:HIGH", help="By a fact: yaw_deg=-30:30, shot=2.")
+        list[str] | None, typer.Option("--where", metavar="NAME=LOW..HIGH", help="By a fact: yaw_deg=-30..30, shot=2.")
     ] = None,
     as_json: bool = False,
 ) -> Shown:

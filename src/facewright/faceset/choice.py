@@ -24,20 +24,22 @@ def rows_of(faceset: Faceset, choice: ChoiceSettings) -> Iterator[Row]:
 
 def ranges(text: str) -> dict[str, Any]:
     """`yaw_deg=-30..30 sharpness=50.. track=x` -> what `Faceset.rows` takes. Raises SettingRefused."""
-    found: dict[str, Any] = {}
-    for word in text.replace(",", " ").split():
-        name, _, value = word.partition("=")
-        if name in RANGES:
-            low, dots, high = value.partition("..")
-            try:
-                found[name] = (float(low or "-inf"), float(high or "inf")) if dots else (float(value), float(value))
-            except ValueError:
-                raise _refused(word) from None
-        elif name in EQUALS and value:
-            found[name] = value
-        else:
-            raise _refused(word)
-    return found
+    return dict(condition(word) for word in text.replace(",", " ").split())
+
+
+def condition(word: str) -> tuple[str, Any]:
+    """One of them; `-30:30` says the same as `-30..30`. Raises SettingRefused."""
+    name, _, value = word.partition("=")
+    name = name.strip().replace("-", "_")
+    if name in RANGES:
+        low, between, high = value.partition(".." if ".." in value else ":")
+        try:
+            return name, (float(low or "-inf"), float(high or "inf")) if between else (float(value), float(value))
+        except ValueError:
+            raise _refused(word) from None
+    if name in EQUALS and value and (name != "shot" or value.isdecimal()):
+        return name, value
+    raise _refused(word)
 
 
 def _refused(word: str) -> SettingRefused:

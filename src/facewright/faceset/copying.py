@@ -6,7 +6,6 @@ their sets' trash. Killed anywhere, every face is in one of the two sets, or in 
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -57,9 +56,9 @@ class CopyStep:
         return []
 
     def inputs(self) -> dict[str, str]:
-        """Which faces of which set."""
-        return {f"{number} {source.name}": _digest(rows)
-                for number, (source, rows) in enumerate(zip(self.sources, self.rows))}
+        """Which faces of which set, as they are now: what was edited since an earlier session is copied anew."""
+        return {f"{number} {faceset.path.name}": faceset.index.state(rows)
+                for number, (faceset, rows) in enumerate(zip(self.facesets, self.rows))}
 
     @cached_property
     def facesets(self) -> list[Faceset]:
@@ -167,7 +166,3 @@ class CopyStep:
 
     def _forget_writer(self) -> None:
         self._writer = None
-
-
-def _digest(rows: list[Row]) -> str:
-    return hashlib.sha256("\n".join(row.face_id for row in rows).encode("utf-8", "surrogatepass")).hexdigest()

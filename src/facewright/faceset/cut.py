@@ -20,6 +20,8 @@ from facewright.faceset.signs import box_too_small, cut_off
 from facewright.image.geometry import apply_affine, invert, scale_of, square_corners
 from facewright.image.warp import AREA_BELOW, resize
 
+LEAVES_FRAME = "crop_leaves_frame"
+"""Flag: the crop shows black where its frame ends."""
 SHARPNESS_SIDE_PX = 256
 PROFILE_YAW_DEG = 60.0
 """Beyond it the mesh's far side slides inward (pretrained-weights.md 5): such faces carry the flag "profile"."""
@@ -158,12 +160,17 @@ def draw(image: np.ndarray, faces: list[Face], long_side_px: int = 1280) -> byte
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
+def leaves_frame(face_from_frame_px: np.ndarray, side_px: int, image: np.ndarray) -> bool:
+    """Whether a crop of that matrix and side shows what lies beside its frame, (H, W, 3)."""
+    corners = apply_affine(invert(face_from_frame_px), square_corners(side_px))
+    height, width = image.shape[:2]
+    return bool(corners.min() < -0.5 or corners[:, 0].max() > width - 0.5 or corners[:, 1].max() > height - 0.5)
+
+
 def _flags(found: FoundFace, image: np.ndarray, matrix: np.ndarray, side_px: int) -> tuple[str, ...]:
     words = set(found.flags)
-    corners = apply_affine(invert(matrix), square_corners(side_px))
-    height, width = image.shape[:2]
-    if corners.min() < -0.5 or corners[:, 0].max() > width - 0.5 or corners[:, 1].max() > height - 0.5:
-        words.add("crop_leaves_frame")
+    if leaves_frame(matrix, side_px, image):
+        words.add(LEAVES_FRAME)
     if cut_off(found.landmarks.mesh_px, image.shape):
         words.add("cut_off")
     if box_too_small(found.detection.box_px, frame_side_px(found, FaceType.FULL)):

@@ -134,6 +134,15 @@ class Index:
         with self.connect() as db:
             return db.execute(sql, values).fetchall()
 
+    def state(self, rows: Iterable[Row]) -> str:
+        """Digest of the files of these faces as they are now (path, time, size): another one, and a step that read them
+        would give something else."""
+        stamps = {path: stamp for path, *stamp in self.select("SELECT path, mtime_ns, bytes FROM faces")}
+        digest = hashlib.sha256()
+        for row in rows:
+            digest.update(f"{row.path} {stamps.get(row.path)}\n".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
     @property
     def path(self) -> Path:
         """Where the index lies: in the faceset, or (packed or read-only faceset) in the user's cache folder."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import NothingFound, SettingRefused
+from facewright.core.errors import NothingFound
+from facewright.faceset.choice import condition
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.index import EQUALS, RANGES, Row
+from facewright.faceset.index import Row
 from facewright.faceset.marks import is_parked, words_of
 from facewright.faceset.moving import Copied, copy_faces
 
@@ -45,8 +46,8 @@ class Choice:
 
     @classmethod
     def of(cls, films: Sequence[str], person: str, flags: Sequence[str], where: Sequence[str]) -> Choice:
-        """where: `yaw_deg=-30:30` (both ends included; one may be left out) or `shot=2`. Raises SettingRefused."""
-        return cls(tuple(films), person, tuple(flags), dict(map(_condition, where)))
+        """where: `yaw_deg=-30..30` (both ends included; one may be left out) or `shot=2`. Raises SettingRefused."""
+        return cls(tuple(films), person, tuple(flags), dict(map(condition, where)))
 
     def rows(self, faceset: Faceset) -> Iterator[Row]:
         """The faces of a set that are meant."""
@@ -98,19 +99,3 @@ def _mistakable(chosen: Sequence[tuple[Faceset, list[str]]]) -> list[str]:
 def _is_film(row: Row, film: str) -> bool:
     by_digest = len(film) >= 8 and row.source_sha256.startswith(film)
     return by_digest or film in (row.source_file, row.source_file.rpartition(".")[0])
-
-
-def _condition(text: str) -> tuple[str, Any]:
-    name, _, value = text.partition("=")
-    name = name.strip().replace("-", "_")
-    try:
-        if name in RANGES:
-            low, colon, high = value.partition(":")
-            return name, (float(low or "-inf"), float(high or "inf") if colon else float(low))
-        if name in EQUALS and value:
-            return name, int(value) if name == "shot" else value
-    except ValueError:
-        pass
-    raise SettingRefused(
-        f"{text!r} does not choose faces.", where="--where",
-        remedy=f"Write a range as yaw_deg=-30:30 ({', '.join(RANGES)}), or a value as shot=2 ({', '.join(EQUALS)}).")

@@ -10,15 +10,17 @@ import numpy as np
 from facewright.core.errors import FileRefused
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import Face
-from facewright.faceset.cut import cut_crop, sharpness
+from facewright.faceset.cut import LEAVES_FRAME, cut_crop, leaves_frame, sharpness
 from facewright.image.geometry import apply_affine, invert, scaling, square_corners
 from facewright.image.warp import warp
 
 OTHER_POINTS = "crop_of_other_points"
 """Flag: the crop was cut by other points than those that count now (its film was not at hand)."""
-LEAVES_FRAME = "crop_leaves_frame"
+INVENTED, UPSCALED = "invented_border", "upscaled"
+"""Flags of a crop that was made of an older crop: black beyond that one's edge; more pixels than that one had."""
+OF_THE_CROP = frozenset((OTHER_POINTS, LEAVES_FRAME, INVENTED, UPSCALED))
+"""Flags that a crop cut anew from its frame has no more, or finds out anew."""
 
-_INVENTED = frozenset((OTHER_POINTS, LEAVES_FRAME, "invented_border", "upscaled"))
 _SAME_PX = 0.02
 
 
@@ -41,16 +43,14 @@ def recut(face: Face, frame: np.ndarray, mask: np.ndarray | None = None, interpo
         raise FileRefused(
             f"The points of {face.face_id} span no crop.", remedy="Place them on the face.", where=face.face_id)
     image = cut_crop(frame, matrix, face.side_px, interpolation)
-    words = set(face.flags) - _INVENTED
-    corners = apply_affine(invert(matrix), square_corners(face.side_px))
-    height, width = frame.shape[:2]
-    if corners.min() < -0.5 or corners[:, 0].max() > width - 0.5 or corners[:, 1].max() > height - 0.5:
+    words = set(face.flags) - OF_THE_CROP
+    if leaves_frame(matrix, face.side_px, frame):
         words.add(LEAVES_FRAME)
     step = matrix @ invert(face.face_from_frame)
     polygons = tuple((kind, apply_affine(step, points).astype(np.float32)) for kind, points in face.polygons)
     changed = dataclasses.replace(
         face, face_from_frame=matrix, sharpness=sharpness(image), polygons=polygons, flags=tuple(sorted(words)))
-    return Recut(changed, image, _moved_mask(mask, step, face.side_px))
+    return Recut(changed, image, moved_mask(mask, step, face.side_px, face.side_px))
 
 
 def kept(face: Face) -> Face:
@@ -62,8 +62,10 @@ def kept(face: Face) -> Face:
     return dataclasses.replace(face, flags=tuple(sorted(words | ({OTHER_POINTS} if not off <= _SAME_PX else set()))))
 
 
-def _moved_mask(mask: np.ndarray | None, step: np.ndarray, side_px: int) -> np.ndarray | None:
-    if mask is None or np.allclose(step, np.eye(3), atol=1e-9):
-        return mask
+def moved_mask(mask: np.ndarray | None, new_from_old: np.ndarray, old_px: int, new_px: int) -> np.ndarray | None:
+    """The stored mask (m, m) uint8 in the new crop, of the same size; what the old one did not see is outside."""
+    if mask is None:
+        return None
     size = mask.shape[0]
-    return warp(mask, scaling(size / side_px) @ step @ scaling(side_px / size), size, "linear")
+    matrix = scaling(size / new_px) @ new_from_old @ scaling(old_px / size)
+    return mask if np.allclose(matrix, np.eye(3), atol=1e-9) else warp(mask, matrix, size, "linear")

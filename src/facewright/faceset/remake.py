@@ -5,7 +5,6 @@ written together, so that a killed run goes on where it was. What they read stay
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -31,8 +30,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
 from facewright.faceset.store import PRIVATE, Writer, foreign_files, is_faceset, writing
-from facewright.image.geometry import apply_affine, scaling
-from facewright.image.warp import warp
+from facewright.image.geometry import apply_affine
 
 S = TypeVar("S", bound=Settings)
 
@@ -220,9 +218,8 @@ class RemakeFaces(Remake[S]):
         return list(self.faceset.rows())
 
     def inputs(self) -> dict[str, str]:
-        """Which faces."""
-        names = "\n".join(row.face_id for row in self.rows)
-        return {"faces": hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest()}
+        """Which faces, as they are now: those of today are never taken for what was made of yesterday's."""
+        return {"faces": self.faceset.index.state(self.rows)}
 
     def folders(self) -> Mapping[str, list[Row]]:
         """Rows by the folder they lie in."""
@@ -251,15 +248,6 @@ def moved(face: Face, new_from_old: np.ndarray, side_px: int, image: np.ndarray,
         face, side_px=side_px, face_from_frame=new_from_old @ face.face_from_frame, polygons=polygons,
         sharpness=sharpness(image), **changes,
     )
-
-
-def moved_mask(mask: np.ndarray | None, new_from_old: np.ndarray, old_px: int, new_px: int) -> np.ndarray | None:
-    """The stored mask (m, m) uint8 in the new crop, of the same size; what the old one did not see is outside."""
-    if mask is None:
-        return None
-    size = mask.shape[0]
-    matrix = scaling(size / new_px) @ new_from_old @ scaling(old_px / size)
-    return mask if np.allclose(matrix, np.eye(3), atol=1e-9) else warp(mask, matrix, size, "linear")
 
 
 def _coded(made: Made) -> tuple[str, bytes, tuple[str, ...]]:

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -18,19 +18,19 @@ from facewright.core.errors import Mismatch
 from facewright.core.step import Item
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import Face, FaceType
-from facewright.faceset.cut import cut_crop
+from facewright.faceset.cut import LEAVES_FRAME, cut_crop, leaves_frame
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.films import frames_at
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
-from facewright.faceset.remake import Made, RemakeFaces, Whole, moved, moved_mask
+from facewright.faceset.recut import INVENTED, OF_THE_CROP, OTHER_POINTS, UPSCALED, moved_mask
+from facewright.faceset.remake import Made, RemakeFaces, Whole, moved
 from facewright.faceset.settings import MAX_SIDE_PX, MIN_SIDE_PX, ReshapeSettings
 from facewright.image.geometry import apply_affine, invert, scale_of, scaling, square_corners
 from facewright.image.warp import warp
 from facewright.media.frame import Frame, Video
-from facewright.media.reader import frames as read_frames
 from facewright.media.reader import open_video
 
-INVENTED, UPSCALED, LEAVES, OTHER_POINTS = "invented_border", "upscaled", "crop_leaves_frame", "crop_of_other_points"
 _SLACK_PX = 1.0
 """A crop may stand out of the old one by so much: rounding of float32 points."""
 _ENLARGED = 1.01
@@ -90,13 +90,11 @@ class ResizeStep(RemakeFaces[ReshapeSettings]):
 
     def make(self, parts: list[Row]) -> Iterator[Made | tuple[str, str]]:
         """The faces of one folder: out of their frames, else out of their crops."""
-        frames = self._frames(parts)
-        for whole in self.readable(parts):
+        for whole, frame in zip(self.readable(parts), self._frames(parts), strict=True):
             if isinstance(whole, tuple):
                 yield whole
                 continue
-            source, new = whole.face.source, planned(whole.face, self.settings)
-            frame = frames.get((source.sha256, source.frame_index))
+            new = planned(whole.face, self.settings)
             yield self._from_crop(whole, new) if frame is None else self._from_frame(whole, new, frame)
 
     def header(self) -> Header:
@@ -128,28 +126,24 @@ class ResizeStep(RemakeFaces[ReshapeSettings]):
             where=self.folder,
         )
 
-    def _frames(self, rows: list[Row]) -> dict[tuple[str, int], Frame]:
-        """The frames of these faces that are at hand and can be read."""
-        found: dict[tuple[str, int], Frame] = {}
-        for sha256, video in self.videos.items():
-            wanted = sorted({row.frame_index for row in rows if row.source_sha256 == sha256})
-            if not wanted:
-                continue
-            step = math.gcd(*(at - wanted[0] for at in wanted)) or 1
-            damage: dict[int, str] = {}  # a film repeats the picture before a damaged one
-            reading = read_frames(video, wanted[0], wanted[-1] + 1, step=step, on_damage=damage.__setitem__)
-            with closing(cast(Generator[Frame, None, None], reading)):
-                found.update(((sha256, f.index), f) for f in reading if f.index in wanted and f.index not in damage)
-        return found
+    def _frames(self, rows: list[Row]) -> Iterator[Frame | None]:
+        """The frame of each row, None where it is not at hand or damaged; held one at a time, for a folder may hold
+        faces of a whole film."""
+        for sha256, group in groupby(rows, key=lambda row: row.source_sha256):
+            mine, video = list(group), self.videos.get(sha256)
+            reading = iter(()) if video is None else frames_at(video, sorted({row.frame_index for row in mine}))
+            held: Frame | None = next(reading, None)
+            for row in mine:  # the set's order is that of time
+                while held is not None and held.index < row.frame_index:
+                    held = next(reading, None)
+                yield held if held is not None and held.index == row.frame_index else None
 
     def _from_frame(self, whole: Whole, new: New, frame: Frame) -> Made:
         _, side, matrix = new
         image = cut_crop(frame.image, matrix, side, "cubic")
-        corners = apply_affine(invert(matrix), square_corners(side))
-        height, width = frame.image.shape[:2]
-        outside = corners.min() < -0.5 or bool((corners > np.array([width, height]) - 0.5).any())
-        words = set(whole.face.flags) - {LEAVES, OTHER_POINTS, INVENTED, UPSCALED}
-        return self._made(whole, image, new, words | ({LEAVES} if outside else set()))
+        words = set(whole.face.flags) - OF_THE_CROP
+        outside = {LEAVES_FRAME} if leaves_frame(matrix, side, frame.image) else set[str]()
+        return self._made(whole, image, new, words | outside)
 
     def _from_crop(self, whole: Whole, new: New) -> Made:
         _, side, matrix = new

@@ -22,7 +22,8 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.metadata import Known
 from facewright.faceset.prints import TURNS, Prints, Verdict, compare, print_of, turned_back
-from facewright.faceset.remake import Made, Remake, moved, moved_mask
+from facewright.faceset.recut import moved_mask
+from facewright.faceset.remake import Made, Remake, moved
 from facewright.faceset.settings import RestoreSettings
 from facewright.image.geometry import scaling
 from facewright.media.stills import is_still, natural_key, read_still

@@ -54,6 +54,15 @@ def _new(faceset):
     return {face.source.frame_index: face for face in faceset if "interpolated" in face.flags}
 
 
+def test_proposed_faces_that_a_sort_numbered_are_not_made_twice(tmp_path, picture):
+    faceset = _holed(tmp_path / "set", picture)
+    _fill(faceset.path)
+    for path in sorted((faceset.path / "faces").rglob("interpolated/*.*")):
+        path.rename(path.with_name(f"000001-{path.name}"))
+    assert _fill(faceset.path)["proposed"] == 0
+    assert len(list((faceset.path / "faces").rglob("interpolated/*.*"))) == len(MISSING)
+
+
 def test_gaps_are_filled_with_the_head_where_it_must_be(tmp_path, picture):
     faceset = _holed(tmp_path / "set", picture)
     done = _fill(faceset.path)

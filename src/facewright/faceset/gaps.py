@@ -152,8 +152,9 @@ class GapStep:
     def _fill(self, faceset: Faceset, films: Films, gap: Gap) -> Result:
         """Faces for the frames of a gap that have none yet."""
         (quality, how), video = coding(faceset, gap.film.sha256), films.find(gap.film.sha256)
+        places = {name: _place(faceset, gap, name, quality) for _, name in gap.frames}
         todo = [(frame, name) for frame, name in gap.frames
-                if _lacks(self.folder / _path(gap, name, quality), picture=video is not None)]
+                if _lacks(self.folder / places[name], picture=video is not None)]
         if not todo:
             return Result()
         around = [record.read_face(self.folder / row.path) for row in gap.around]
@@ -171,7 +172,7 @@ class GapStep:
                 else:
                     new, image = self._borrowed(face, around)
                 data = record.encode_face(new, image, None, quality)
-                result.files.append((_path(gap, new.face_id, quality), data))
+                result.files.append((places[new.face_id], data))
         return result
 
     def _borrowed(self, face: Face, around: Sequence[Face]) -> tuple[Face, np.ndarray]:
@@ -288,7 +289,11 @@ def remove(folder: Path, person: str = "") -> Taken:
     return taken
 
 
-def _path(gap: Gap, name: str, quality: int) -> str:
+def _place(faceset: Faceset, gap: Gap, name: str, quality: int) -> str:
+    """Where a face's file lies (sorting may have put a number before its name), or will lie."""
+    there = next(faceset.rows(face_id=name), None)
+    if there is not None:
+        return there.path
     return f"{FACES}/{gap.film.sha256[:8]}/{INTERPOLATED}/{name}{record.suffix(quality)}"
 
 

@@ -26,7 +26,7 @@ _ROWS = 60
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
-    video = group(app, "video", "Footage before faces are looked for: look, cut, pick frames, clean up.")
+    video = group(app, "video", "Films before their faces: facts, pieces, shots, frames, grading.")
     command(video, "info")(info)
     command(video, "cut", CutSettings)(cut)
     command(video, "scenes", ShotSettings)(scenes)

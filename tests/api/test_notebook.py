@@ -147,8 +147,11 @@ def test_add_pictures_and_faces_of_another_set(faces, tmp_path):
         more.add(picture[:10], make_face(4))
     with pytest.raises(ValueError, match="mask"):
         more.add(picture, make_face(4), np.ones((4, 4), np.uint8))
-    assert more.add_from(faces[4:]) == 8
-    assert more.add_from(faces[4:]) == 0
+    with pytest.raises(Mismatch, match="no record of consent"):
+        faces.add(picture, make_face(90))
+    assert faces.add(picture, make_face(90, consent=faces.consent)).consent == ONE
+    assert more.add_from(faces[4:12]) == 8
+    assert more.add_from(faces[4:12]) == 0
     assert {f.consent for f in more} == {"", ONE}
     assert len(facewright.Faceset.create(tmp_path / "more")) == 9
     (tmp_path / "holiday").mkdir()

@@ -20,6 +20,7 @@ from facewright.faces.face import Face
 from facewright.faceset import faceset as room
 from facewright.faceset import header as header_file
 from facewright.faceset import record
+from facewright.faceset.files import refuse_packed
 from facewright.faceset.header import Header
 from facewright.faceset.index import EQUALS, RANGES, Row
 from facewright.faceset.store import FACES, Writer, foreign_files, is_faceset
@@ -243,8 +244,8 @@ class Faceset(Faces):
         """Add a picture (S, S, 3) uint8 RGB of a face, S = face.side_px; mask (m, m) float 0..1 or None. quality:
         1..100 JPEG, 0 PNG. Returns the face.
 
-        Raises Mismatch: another size; a face of that id is there (give it another: dataclasses.replace(face,
-        face_id=...)). DiskRefused.
+        Raises Mismatch: another size; no record of consent where the set has one; a face of that id is there (give it
+        another: dataclasses.replace(face, face_id=...)). DiskRefused.
         """
         if image.dtype != np.uint8 or image.shape != (face.side_px, face.side_px, 3):
             raise Mismatch(f"The picture of {face.face_id} is not ({face.side_px}, {face.side_px}, 3) uint8.",
@@ -253,6 +254,11 @@ class Faceset(Faces):
         if face.face_id in self:
             raise Mismatch(f"The face {face.face_id} is in {self.path.name} already.",
                            remedy="Give the new one another face_id with dataclasses.replace.", where=self.path)
+        refuse_packed(self.path)
+        if self.consent and not face.consent:
+            raise Mismatch(f"The face {face.face_id} names no record of consent, and {self.path.name} has one for all.",
+                           why="Added, it would count as covered.", where=self.path,
+                           remedy="Say so: dataclasses.replace(face, consent=faces.consent); or add it to another set.")
         stored = None if mask is None else _stored(mask)
         data = record.encode_face(face, image, stored, quality)
         start = face.source.frame_index // 32 * 32

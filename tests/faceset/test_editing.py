@@ -304,6 +304,7 @@ def test_pages_and_back_at_twice_the_size(faceset, tmp_path):
     made = Faceset.open(tmp_path / "o")
     assert summary["faces"] == len(made) == len(faceset)
     assert summary["on no page"] == 0
+    assert "not compared" in summary["identity"], "there is no net here; with one, drift is told"
     for before in faceset:
         after = made.face(before.face_id)
         assert after.side_px == 256
@@ -486,6 +487,7 @@ def test_one_step_through_a_program(faceset, tmp_path, monkeypatch):
     made = Faceset.open(tmp_path / "o")
     assert done["faces"] == len(made) == len(faceset)
     assert done["flags"]["turned_back"] == len(faceset)
+    assert "identity" in done
     face = first_of(made)
     assert np.array_equal(made.image(face), faceset.image(face.face_id))
     assert not (tmp_path / "o" / ".facewright" / "outside").exists()

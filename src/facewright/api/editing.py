@@ -91,8 +91,10 @@ def faces_roundtrip(
     faceset: Path, out: Path, command: str, *, on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """Give the faces to a program and take them back, in one step: `{in}` and `{out}` in its command line are folders
-    of PNG pictures. Raises SettingRefused (no such places, or no such program), FacewrightError (it failed)."""
+    of PNG pictures. How far each face drifted from whom it showed is reported. Raises SettingRefused (no such places,
+    or no such program), FacewrightError (it failed)."""
     from facewright.core.files import make_folder, write_atomic
+    from facewright.faceset.enhance import drift
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.restore import RestoreStep
     from facewright.faceset.settings import RestoreSettings
@@ -115,7 +117,7 @@ def faces_roundtrip(
     step = RestoreStep(str(taken), str(faceset), str(out), RestoreSettings(known_by="name"))
     answer = perform(step, background=False, on_event=on_event)
     shutil.rmtree(place, ignore_errors=True)
-    return answer | {"from": str(faceset)}
+    return answer | {"from": str(faceset)} | drift(faces, Faceset.open(out))
 
 
 def _run(words: list[str]) -> None:

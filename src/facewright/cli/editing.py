@@ -106,7 +106,12 @@ def roundtrip(
 
     with show.Bar("faces roundtrip", quiet=as_json) as bar:
         done = api.faces_roundtrip(faceset, out, command, on_event=bar.event)
-    return _made(done, lambda: _missing(done))
+
+    def more() -> None:
+        _missing(done)
+        _drift(done["identity"])
+
+    return _made(done, more)
 
 
 def collage_out(
@@ -146,7 +151,7 @@ def collage_in(
     with show.Bar("faces collage", quiet=as_json) as bar:
         done = api.faces_collage_in(pages, faceset, out, settings=given or {}, background=background,
                                     on_event=bar.event)
-    return _made(done)
+    return _made(done, lambda: _drift(done.get("identity")))
 
 
 def metadata_save(

@@ -17,6 +17,7 @@ import numpy as np
 
 from facewright.core.errors import DiskRefused, FileRefused, NothingFound
 from facewright.core.files import make_folder, read_file, sha256_of, write_atomic
+from facewright.faceset.enhance import drift
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
 from facewright.faceset.remake import Made, RemakeFaces, moved
@@ -174,8 +175,9 @@ class CollageInStep(RemakeFaces[ReplaceSettings]):
             yield Made(face, image, whole.mask, self.settings.jpeg_quality)
 
     def tell(self, after: Faceset) -> dict[str, Any]:
-        """Faces of the set that no page shows."""
-        return {"on no page": sum(row.face_id not in self.layout.spots for row in self.rows)}
+        """Faces of the set that no page shows, and how far the others drifted from whom they showed."""
+        lost = sum(row.face_id not in self.layout.spots for row in self.rows)
+        return {"on no page": lost} | drift(self.faceset, after)
 
     def _page(self, number: int) -> tuple[np.ndarray, float]:
         """(H, W, 3) uint8 and how many times larger than laid out. Raises FileRefused: stretched or cropped."""

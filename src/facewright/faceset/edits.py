@@ -6,7 +6,6 @@ one is checked before it is used. Doing any of it twice does no harm: killed on 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,12 @@ from facewright.core.files import make_folder, read_file, safe_join, write_atomi
 from facewright.core.ulid import new_ulid
 from facewright.faceset import record, trash
 from facewright.faceset.decisions import Deed
+from facewright.faceset.files import plain_name
 from facewright.faceset.index import Index
 from facewright.faceset.store import FACES, PRIVATE, Writer
 
 KEPT = f"{PRIVATE}/edits"
 LOOKED_AGAIN = "looked again"
-_NUMBERED = re.compile(r"\d{6,}-(.+)")
 
 
 def adding(path: str) -> dict[str, Any]:
@@ -102,13 +101,11 @@ def _here(path: Path) -> Path:
     """Where the file is now: sorting may have put a number before its name."""
     if path.exists() or not path.parent.is_dir():
         return path
-    return next((one for one in sorted(path.parent.glob(f"*-{path.name}")) if _NUMBERED.fullmatch(one.name)), path)
+    return next((one for one in sorted(path.parent.glob(f"*-{path.name}")) if plain_name(one.name) == path.name), path)
 
 
 def _plain(path: str) -> str:
-    folder, _, name = path.rpartition("/")
-    match = _NUMBERED.fullmatch(name)
-    return f"{folder}/{match[1] if match else name}"
+    return f"{path.rpartition('/')[0]}/{plain_name(path)}"
 
 
 def _name(facts: Mapping[str, Any], key: str) -> str:

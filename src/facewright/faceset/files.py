@@ -6,6 +6,7 @@ Nothing is held open: an object of these may go to any thread or process.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,14 @@ from facewright.faceset.packed import PackedFiles
 
 FACES = "faces"
 _PICTURES = (".jpg", ".jpeg", ".png")
+
+
+_NUMBER = re.compile(r"\d{6,}-(?=.)")
+
+
+def plain_name(path: str) -> str:
+    """The name of a face's file without the number that `faces sort --rename` puts before it (`000012-`)."""
+    return _NUMBER.sub("", path.rpartition("/")[2], count=1)
 
 
 class Files(Protocol):

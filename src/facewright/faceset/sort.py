@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from facewright.core.errors import FileRefused, NothingFound, SettingRefused
 from facewright.core.files import disk_error, make_folder, read_file, sync_folder, write_atomic
 from facewright.faceset import sheet
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import plain_name
 from facewright.faceset.measures import Progress
 from facewright.faceset.orders import Ranking, silent
 from facewright.faceset.settings import ORDERS, SortSettings
@@ -31,7 +31,6 @@ ALIASES = {
 """The original's names, where ours are others."""
 
 _LIMIT_BYTES = 256 << 20
-_NUMBER = re.compile(r"\d{6,}-(?=.)")
 _QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _SHOWN = 120
 
@@ -184,7 +183,7 @@ def numbered(writer: Writer, faceset: Faceset, made: Sequence[str]) -> int:
     """
     place = {face_id: at for at, face_id in enumerate(made, 1)}
     return _renamed(writer, faceset, {
-        row.path: f"{place[row.face_id]:06d}-{_plain(row.path)}" for row in faceset.rows() if row.face_id in place})
+        row.path: f"{place[row.face_id]:06d}-{plain_name(row.path)}" for row in faceset.rows() if row.face_id in place})
 
 
 def unnumbered(folder: Path) -> int:
@@ -192,11 +191,7 @@ def unnumbered(folder: Path) -> int:
     faceset = Faceset.open(folder)
     paths = [path for (path,) in faceset.index.select("SELECT path FROM faces ORDER BY path")]
     with Writer(folder) as writer:
-        return _renamed(writer, faceset, {path: _plain(path) for path in paths})
-
-
-def _plain(path: str) -> str:
-    return _NUMBER.sub("", path.rpartition("/")[2], count=1)
+        return _renamed(writer, faceset, {path: plain_name(path) for path in paths})
 
 
 def _renamed(writer: Writer, faceset: Faceset, names: dict[str, str]) -> int:

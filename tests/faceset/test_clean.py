@@ -21,8 +21,10 @@ from facewright.core.errors import FileRefused, NothingFound
 from facewright.faceset.clean import MOVE, PARK, STAY, draw, find
 from facewright.faceset.clean_step import APPLY, TAG, CleanStep, key_of, pending, write_plan
 from facewright.faceset.faceset import Faceset, Vectors
+from facewright.faceset.header import Person
 from facewright.faceset.marks import mark, words_of
 from facewright.faceset.settings import CleanSettings
+from facewright.faceset.store import Writer
 from facewright.faceset.strangers import likeness, main_person
 from facewright.faceset.trash import bring_back, held
 from facewright.jobs.job import list_jobs
@@ -229,6 +231,13 @@ def test_other_people_are_found_and_few_faces_asked(tmp_path):
     assert {f.face_id for f in found.findings} == wrong
     assert {f.folder for f in found.findings} == {"other_person"}
     assert len(set(asked)) < 60, "sure tracks are asked a few faces"
+    assert found.notes == ()
+    people = (Person("Ada", (str(faces[0][0].track),), True), Person("Ben", ("other",), True))
+    with Writer(faceset.path) as writer:
+        writer.update_header(lambda head: dataclasses.replace(head, people=people))
+    named = find(Faceset.open(faceset.path), chosen, vectors_of=vectors(faceset, wrong, asked))
+    assert "Ada (359), Ben (40)" in named.notes[0]
+    assert "--person" in named.notes[0]
     blind = find(faceset, chosen, vectors_of=lambda ids: None)
     assert blind.findings == ()
     assert "not looked for" in blind.notes[0]

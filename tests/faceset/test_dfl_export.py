@@ -28,9 +28,12 @@ from facewright.faceset import foreign, record
 from facewright.faceset.dfl_export import ExportStep, leaving
 from facewright.faceset.dfl_facts import ID_KEY, facts_of
 from facewright.faceset.dfl_file import PAYLOAD_BYTES, opened, with_payload
+from facewright.faceset.dfl_import import _with_people
 from facewright.faceset.dfl_pak import entry, members, piece, write
 from facewright.faceset.dfl_records import NAME as SIDECAR
+from facewright.faceset.dfl_records import read_records
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.header import Header, Person
 from facewright.faceset.settings import FacesExportSettings
 from facewright.faceset.store import Writer
 from facewright.jobs.run import run_job
@@ -224,6 +227,28 @@ def test_people_and_films_have_names_of_their_own(golden, tmp_path, pak):
     assert not list((tmp_path / "out").glob(".*")), "no folder that would be taken for a person"
     hand(tmp_path / "set", tmp_path / "ben", person="Ben")
     assert sorted(files(tmp_path / "ben")) == ["00005_1.jpg"]
+
+
+@pytest.mark.parametrize("pak", [False, True])
+def test_people_of_tracks_come_back_and_stay_who_they_are(tmp_path, pak):
+    ada, ben = make_face(4, track="t1"), make_face(4, 1, track="t2")
+    people = (Person("Ada", ("t1", "gone"), True), Person("person-1", ("t2",)))
+    with Writer(tmp_path / "set") as writer:
+        for place, face in enumerate((ada, ben)):
+            writer.add_chunk(face.source.sha256, place, [
+                (face.face_id + ".jpg", record.encode_face(face, np.zeros((64, 64, 3), np.uint8)))])
+        writer.update_header(lambda head: dataclasses.replace(head, people=people, tracks=(("t1", "t3"),)))
+    hand(tmp_path / "set", tmp_path / "out", pak=pak)
+    bring(tmp_path / "out", tmp_path / "back")
+    head = Faceset.open(tmp_path / "back").header
+    assert (head.people, head.tracks) == (people, (("t1", "t3"),))
+    hand(tmp_path / "set", tmp_path / "one", pak=pak, person="Ada")
+    bring(tmp_path / "one", tmp_path / "alone")
+    assert [person.name for person in Faceset.open(tmp_path / "alone").header.people] == ["Ada"]
+    other = Header(people=(Person("person-1", ("t9",)), Person("Ada", ("t8",), True)))
+    told = read_records(tmp_path / "out")
+    joined = {person.name: person.tracks for person in _with_people(other, told).people}
+    assert joined == {"person-1": ("t9",), "Ada": ("t8", "t1", "gone")}, "person-1 here is not person-1 there"
 
 
 def test_nothing_is_written_over(golden, tmp_path):

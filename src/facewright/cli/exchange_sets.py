@@ -72,7 +72,7 @@ def take_in(
             show.result(f"  {number:,} {_COUNTS.get(word, word)}")
         for sentence in done["notes"]:
             show.result(f"  {sentence}")
-        if not done["linked"] and done["imported"]:
+        if not done["linked"] and done["imported"] > done["counts"].get("came back", 0):
             show.result("  Their film is not known: to merge them, import with --frames.")
         _refused(done["refused"])
 

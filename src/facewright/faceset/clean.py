@@ -101,7 +101,22 @@ def find(
     notes = [] if not wants_people or np.isfinite(cosine).any() else [
         "Other people were not looked for: the identity net is not here (`facewright weights fetch mobileface_v2`), or "
         "no face is clear enough."]
-    return Found(len(rows), tuple(_findings(columns, judged, park)), refused, tuple(notes))
+    findings = tuple(_findings(columns, judged, park))
+    if any("other_person" in one.words for one in findings):
+        notes += _several(faceset, rows)
+    return Found(len(rows), findings, refused, tuple(notes))
+
+
+def _several(faceset: Faceset, rows: Sequence[Row]) -> list[str]:
+    """A word where a set shows several people on purpose: all but one would go."""
+    name = faceset.namer()
+    people = Counter(filter(None, map(name, rows)))
+    if len(people) < 2:
+        return []
+    told = ", ".join(f"{who} ({number:,})" for who, number in people.most_common(4))
+    more = f" and {len(people) - 4:,} more" if len(people) > 4 else ""
+    return [f"The set shows several people: {told}{more}. Whoever is not its main person counts as another: clean one "
+            "alone with --person, or look for all else with --same 0."]
 
 
 @dataclass(slots=True)

@@ -256,8 +256,11 @@ class ExportStep:
 
     def _tell(self, records: Mapping[str, dict[str, Any]], consents: list[str]) -> None:
         """The file of records: a line about the set, then one for each face. It says that the export is whole."""
-        head = self.faceset.header
+        head, here = self.faceset.header, {row.track for row, _ in self.named}
+        people = [dataclasses.asdict(person) for person in head.people if here.intersection(person.tracks)]
+        tracks = [parts for parts in head.tracks if here.intersection(parts)]
         about = {"format": dfl_records.FORMAT, "consent": head.consent, "person": head.person, "consents": consents,
+                 "people": people, "tracks": tracks,
                  "sources": [dataclasses.asdict(dataclasses.replace(s, settings={}, facts={})) for s in head.sources]}
         final = self.out / dfl_records.NAME
         part = final.with_name(final.name + PART)

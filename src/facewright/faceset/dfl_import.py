@@ -27,8 +27,9 @@ from facewright.faceset.dfl_faces import NO_FACTS, Read, made, picture_of, read
 from facewright.faceset.dfl_file import opened
 from facewright.faceset.dfl_frames import Frames
 from facewright.faceset.dfl_places import Entry, Place, is_debug, look, numbered
+from facewright.faceset.dfl_records import Records
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.header import Header
+from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Index
 from facewright.faceset.settings import BATCH_FACES, FacesImportSettings
 from facewright.faceset.store import Writer, chunk_folder, foreign_files, is_faceset, writing
@@ -315,6 +316,9 @@ class ImportStep:
             if mine and not ((known := stored.source(frames.sha256)) and known.done):
                 facts = {"faces": sum(r["faces"] for r in mine), "refused": sum(len(r["refused"]) for r in mine)}
                 stored = stored.with_source(frames.source({"import": self._digest}, True, facts))
+        told = {id(one.known.records): one.known.records for one in self.place.entries if one.known is not None}
+        for came in told.values():
+            stored = _with_people(stored, came)
         return stored
 
     @cached_property
@@ -364,6 +368,21 @@ def _returned(entries: list[Entry]) -> list[tuple[Frames, list[Placed]]]:
         frames = Frames(told.file, sha256, {}, None, told)
         found.append((frames, placed if len(twice) == len(placed) else _once(placed)))
     return found
+
+
+def _with_people(stored: Header, told: Records) -> Header:
+    """The header with the people and whole tracks of faces that come back. What it says itself stays; a name that
+    nobody gave (person-1) and that is taken stays away: it may be somebody else's."""
+    named = {track for person in stored.people for track in person.tracks}
+    people = {person.name: person for person in stored.people}
+    for person in told.people:
+        fresh = tuple(track for track in person.tracks if track not in named)
+        before = people.get(person.name, Person(person.name, ()))
+        if fresh and (person.settled or not before.tracks):
+            people[person.name] = Person(person.name, (*before.tracks, *fresh), before.settled or person.settled)
+    parts = set(stored.whole_tracks)
+    wholes = [whole for whole in told.tracks if not parts.intersection(whole)]
+    return dataclasses.replace(stored, people=tuple(people.values()), tracks=(*stored.tracks, *wholes))
 
 
 def _once(placed: list[Placed]) -> list[Placed]:

@@ -1,8 +1,9 @@
 """The file of records beside exported faces: what DeepFaceLab has no place for, one JSON object a line.
 
-The first line is about the set (consent, person, sources), each other about one face: `face_id`, `name` there, the
-`consent` that holds for it, `person`, `mask` (a digest of the mask that went out) and, of faces that are our own, the
-whole metadata as `face`. Faces that come back are known by an id in their facts, whatever their files are called now.
+The first line is about the set (consent, person, people and tracks, sources), each other about one face: `face_id`,
+`name` there, the `consent` that holds for it, `person`, `mask` (a digest of the mask that went out) and, of faces that
+are our own, the whole metadata as `face`. Faces that come back are known by an id in their facts, whatever their files
+are called now.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any
 from facewright.core.errors import FileRefused
 from facewright.faces.face import Face, SourceRef
 from facewright.faceset import facejson
-from facewright.faceset.header import Source
+from facewright.faceset.header import Person, Source
 
 NAME = "facewright-faces.jsonl"
 FORMAT = "facewright.handed-out/1"
 
-_LINE_BYTES, _FILE_BYTES = 4 << 20, 16 << 30
+_ABOUT_BYTES, _LINE_BYTES, _FILE_BYTES = 64 << 20, 4 << 20, 16 << 30
 _ID = re.compile(rb'\{"face_id":"([0-9a-f]{8}_[0-9]{7,18}_[0-9]{1,9})",')
 _SHA = re.compile(r"[0-9a-f]{64}")
 
@@ -34,6 +35,8 @@ class Records:
     path: Path
     lines: Mapping[str, tuple[int, int]]
     sources: Mapping[str, Source]
+    people: tuple[Person, ...] = ()
+    tracks: tuple[tuple[str, ...], ...] = ()
 
     def told(self, face_id: str) -> tuple[Face, str] | None:
         """A face as it left, with the record of consent that held for it, and the digest of its mask; None where the
@@ -69,7 +72,7 @@ def read_records(folder: Path) -> Records | None:
         if path.stat().st_size > _FILE_BYTES:
             return None
         with path.open("rb") as file:
-            about = json.loads(file.readline(_LINE_BYTES))
+            about = json.loads(file.readline(_ABOUT_BYTES))
             if about["format"] != FORMAT:
                 return None
             offset = file.tell()
@@ -80,6 +83,9 @@ def read_records(folder: Path) -> Records | None:
                 offset += len(line)
         sources = {str(s["sha256"]): Source(str(s["file"]), str(s["sha256"]), str(s["rate"]), (
             int(s["size_px"][0]), int(s["size_px"][1])), int(s["frame_count"])) for s in about["sources"]}
+        people = tuple(Person(str(p["name"]), tuple(map(str, p["tracks"])), bool(p.get("settled", False)))
+                       for p in about.get("people", []))
+        tracks = tuple(tuple(map(str, parts)) for parts in about.get("tracks", []) if parts)
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
-    return Records(path, lines, sources)
+    return Records(path, lines, sources, people, tracks)

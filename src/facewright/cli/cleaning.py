@@ -9,15 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Background, Faceset, Person
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import CleanSettings
 
-Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 Faces = Annotated[
     list[str] | None, typer.Argument(metavar="[FACE ...]", help="Faces by their file names.", show_default=False)
 ]
 Flag = Annotated[list[str] | None, typer.Option("--flag", metavar="WORD", help="All faces with this flag.")]
-Person = Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")]
 Operation = Annotated[
     str, typer.Argument(metavar="[NAME]", help="An operation by its name in the trash, or by the end of its number.")
 ]
@@ -49,7 +48,7 @@ def clean(
         Path | None, typer.Option(metavar="FOLDER", help="Draw a contact sheet of each category, to look before.")
     ] = None,
     person: Person = "",
-    background: Annotated[bool, typer.Option("--background", help="Start the job and return.")] = False,
+    background: Background = False,
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:

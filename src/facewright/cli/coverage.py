@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Faceset
 from facewright.cli.bind import Shown, command, group
-
-Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 
 
 def register(app: typer.Typer) -> None:

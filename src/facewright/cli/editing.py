@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Background
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import (
     CollageSettings,
@@ -20,7 +21,6 @@ from facewright.faceset.settings import (
 
 Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset; it stays as it is.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the new faceset.")]
-Background = Annotated[bool, typer.Option("--background", help="Start the job and return.")]
 
 
 def register(app: typer.Typer) -> None:

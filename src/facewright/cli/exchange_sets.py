@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Background, Person
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import FacesExportSettings, FacesImportSettings
-
-Background = Annotated[bool, typer.Option("--background", help="Start the job and return.")]
 
 _COUNTS = {
     "facts from meta.dat": "took their data from meta.dat",
@@ -82,7 +81,7 @@ def take_in(
 def hand_out(
     faceset: Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A new or empty folder, such as data_src/aligned.")],
-    person: Annotated[str, typer.Option(help="Only the faces of this person, where the set shows several.")] = "",
+    person: Person = "",
     background: Background = False,
     as_json: bool = False,
     given: dict[str, Any] | None = None,

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from facewright.cli import seen, show
+from facewright.cli.arguments import Faceset
 from facewright.cli.bind import Shown, command, group
 from facewright.cli.made import BINDINGS
 from facewright.core.errors import SettingRefused
-
-Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -9,11 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Background, Faceset, Person
 from facewright.cli.bind import Shown, command, group
 from facewright.masks.settings import CheckSettings, ExportSettings, MaskSettings, SuggestSettings, TraceSettings
 
-Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
-Person = Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Also where a face has labels already; those can come back.")]
 Number = Annotated[
     int | None,
@@ -58,7 +57,7 @@ def apply(
         typer.Argument(metavar="[FACESET ...]", help="Facesets; left out inside a project: both of it."),
     ] = None,
     person: Person = "",
-    background: Annotated[bool, typer.Option("--background", help="Start the job and return.")] = False,
+    background: Background = False,
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Background, Faceset
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import ChoiceSettings, PackSettings, UnpackSettings
 
-Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 Either = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset, or a packed one.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="A faceset, or a new or empty folder.")]
-Background = Annotated[bool, typer.Option("--background", help="Start the job and return.")]
 
 _ROWS = 10
 

@@ -11,10 +11,10 @@ import typer
 import typer.core
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Background, Faceset, Person
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import GapSettings, SmoothSettings
 
-Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A person, as `faces people FACESET` lists them.")]
 
 
@@ -192,8 +192,8 @@ def link(faceset: Faceset) -> Shown:
 
 def smooth(
     faceset: Faceset,
-    person: Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")] = "",
-    background: Annotated[bool, typer.Option("--background", help="Start the job and return.")] = False,
+    person: Person = "",
+    background: Background = False,
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Background, Faceset, Person
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import AgainSettings
 
-Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 Frames = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FRAME ...]", help="Frame numbers (7), ranges (120-130), every so many (0-300/25)."),
@@ -20,7 +20,6 @@ Frames = Annotated[
 Film = Annotated[
     str, typer.Option(metavar="NAME|PATH", help="Which film, where the faceset has several; a path is read from.")
 ]
-Person = Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")]
 
 _ROWS = 40
 
@@ -196,7 +195,7 @@ def again(
         str, typer.Option(metavar="STATE", help="All frames of a state instead: no-face, doubtful, unaccepted ...")
     ] = "",
     film: Film = "",
-    background: Annotated[bool, typer.Option("--background", help="Start the job and return.")] = False,
+    background: Background = False,
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Faceset, Person
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import SortSettings
-
-Faceset = Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of a faceset.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +29,7 @@ def sort(
     rename: Annotated[
         bool, typer.Option("--rename", help="Also number the files; `faces restore-names` takes that back.")
     ] = False,
-    person: Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")] = "",
+    person: Person = "",
     sheet: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Also draw faces from all over the order.")
     ] = None,

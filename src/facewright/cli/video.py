@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Background
 from facewright.cli.bind import Shown, command, group
 from facewright.core.errors import FileRefused
 from facewright.media.settings import CutSettings, DenoiseSettings, FramesSettings, GradeSettings, ShotSettings
@@ -19,7 +20,6 @@ Made = Annotated[
     Path,
     typer.Argument(metavar="OUT", help="A new folder for pictures; or a new film, when it ends in .mkv, .mov or .mp4."),
 ]
-Background = Annotated[bool, typer.Option("--background", help="Start the job and return; watch it with `jobs watch`.")]
 
 _ROWS = 60
 

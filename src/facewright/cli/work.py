@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
+from facewright.cli.arguments import Background
 from facewright.cli.bind import Shown, command, group, split
 from facewright.core.errors import SettingRefused
 from facewright.faceset.settings import ExtractSettings
@@ -23,7 +24,6 @@ Plan = Annotated[
     bool,
     typer.Option("--plan", help="Only measure iterations on made-up faces: seconds, memory, largest batch, hours."),
 ]
-Background = Annotated[bool, typer.Option("--background", help="Start the job and return; watch it with `jobs watch`.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -141,6 +141,13 @@ def test_damaged_pictures_are_told_and_passed_over(tmp_path):
     assert "2.png" in told[1][1]
 
 
+def test_a_folder_of_films_says_so(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    with pytest.raises(NothingFound) as caught:
+        open_video(tmp_path)
+    assert "*.mp4" in caught.value.remedy
+
+
 def test_empty_folder_and_all_broken(tmp_path):
     with pytest.raises(NothingFound):
         open_video(tmp_path)

@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from facewright.core.errors import DiskRefused, FileRefused, NothingFound
 from facewright.core.files import PART, disk_error, make_folder, read_file, replace_folder, write_atomic
 from facewright.media.frame import ColourTags, Frame, Video
+from facewright.media.settings import FILM_SUFFIXES
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 MAX_SIDE_PX = 16_384
@@ -127,9 +128,11 @@ def open_stills(path: Path, sha256: str = "") -> Video:
                 continue  # reported when frames are read
     if first is None:
         what = "no picture" if not names else "no picture that can be read"
+        films = sum(one.suffix.lower() in FILM_SUFFIXES for one in path.iterdir()) if path.is_dir() else 0
         raise NothingFound(
-            f"{path.name} holds {what}.", why=f"Looked for {' '.join(SUFFIXES)}.",
-            remedy="Choose a folder with pictures, or a video file.", where=path,
+            f"{path.name} holds {what}.", why=f"Looked for {' '.join(SUFFIXES)}.", where=path,
+            remedy=f"Name the films in it, not the folder: {path.name}/*.mp4 and the like."
+            if films else "Choose a folder with pictures, or a video file.",
         )
     height, width = first.shape[:2]
     found = Video(

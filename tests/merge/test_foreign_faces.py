@@ -21,6 +21,7 @@ from facewright.faceset.alignments import read_alignments
 from facewright.faceset.alignments_import import AlignmentsStep
 from facewright.faceset.dfl_import import ImportStep
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.header import Header, save
 from facewright.jobs.run import run_job
 from facewright.media.reader import frames, open_video
 
@@ -125,6 +126,15 @@ def test_faceswap_s_alignments_are_cut_and_merged(world, painted, tmp_path, as_l
     assert again["already_there"] == [world.film.name]
     summary = run_step(painted(world.film, tmp_path / "set", tmp_path / "out"))
     assert summary["swapped"] == len(CHOSEN)
+
+
+def test_alignments_do_not_slip_under_the_record_of_a_set(world, tmp_path):
+    (tmp_path / "set").mkdir()
+    save(tmp_path / "set", Header("whole_face", 512, consent="sha256:" + "1" * 64))
+    file = alignments(world, tmp_path / "a.fsa")
+    with pytest.raises(Mismatch, match="are under the consent"):
+        AlignmentsStep(str(file), str(tmp_path / "set"), frames=str(world.film)).plan()
+    assert AlignmentsStep(str(file), str(tmp_path / "set"), frames=str(world.film), consent="sha256:" + "1" * 64).plan()
 
 
 def test_what_does_not_fit_is_named(world, tmp_path):

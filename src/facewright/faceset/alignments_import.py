@@ -114,6 +114,8 @@ class AlignmentsStep:
         if known is not None and known.settings.get("import") != self._digest:
             raise Mismatch(f"Faces of {self.frames.name} are already in {self.folder.name}.", where=self.folder,
                            why="They came from another file, or from an extraction.", remedy="Use a new folder.")
+        if known is None:
+            header_file.refuse_others(stored, self.consent, self.person, self.folder)
         rows = self.read[0]
         if not rows:
             raise Mismatch(f"No face in {self.path.name} is of a frame of {self.frames.name}.", where=self.path,

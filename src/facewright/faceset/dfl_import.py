@@ -290,14 +290,8 @@ class ImportStep:
                     why="They came from other files than these, or from an extraction.",
                     remedy="Import into a new folder.", where=self.folder,
                 )
-        new = any(stored.source(frames.sha256) is None for frames, _ in self.frames)
-        for word, there, given in (("consent", stored.consent, self.consent), ("person", stored.person, self.person)):
-            if new and there and given != there:
-                raise Mismatch(
-                    f"The faces in {self.folder.name} are under the {word} {there!r}; the new ones name "
-                    f"{given or 'none'!r}.", remedy=f"Add --{word} {there} if they are the same person's, else import "
-                    "into another folder.", where=self.folder,
-                )
+        if any(stored.source(frames.sha256) is None for frames, _ in self.frames):
+            header_file.refuse_others(stored, self.consent, self.person, self.folder)
 
     def _begun(self, stored: Header, frames: Frames, result: Result) -> Header:
         fresh = stored

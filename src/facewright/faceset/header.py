@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import FileRefused
+from facewright.core.errors import FileRefused, Mismatch
 from facewright.core.files import read_file, write_atomic
 
 NAME = "faceset.json"
@@ -77,6 +77,17 @@ class Header:
             return dataclasses.replace(self, sources=(*self.sources, source))
         kept = tuple(source if s.sha256 == source.sha256 else s for s in self.sources)
         return dataclasses.replace(self, sources=kept)
+
+
+def refuse_others(header: Header, consent: str, person: str, folder: Path) -> None:
+    """Raise Mismatch where new faces would silently come under the set's consent or person: name them again."""
+    for word, there, given in (("consent", header.consent, consent), ("person", header.person, person)):
+        if there and given != there:
+            raise Mismatch(
+                f"The faces in {folder.name} are under the {word} {there!r}; the new ones name {given or 'none'!r}.",
+                remedy=f"Add --{word} {there} if they are the same person's; else put them into another folder.",
+                where=folder,
+            )
 
 
 def load(folder: Path) -> Header | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from facewright.core.errors import Mismatch, NothingFound
 from facewright.faces.face import SourceRef
-from facewright.faceset.header import Header, Source
+from facewright.faceset.header import Header, Source, refuse_others
 from facewright.faceset.selection import Chunk, chunks, select
 from facewright.faceset.settings import ExtractSettings
 from facewright.media.frame import Frame, Video
@@ -103,8 +103,7 @@ def check_header(header: Header | None, footage: list[Footage], step: ExtractArg
                 "merge OUT FACESET FACESET`.", where=step.folder,
             )
     if any(header.source(one.sha256) is None for one in footage):
-        _same(header.consent, step.consent, "consent", step.folder)
-        _same(header.person, step.person, "person", step.folder)
+        refuse_others(header, step.consent, step.person, step.folder)
 
 
 def _said(value: object) -> str:
@@ -121,16 +120,6 @@ class ExtractArguments:
     settings: ExtractSettings
     person: str
     consent: str
-
-
-def _same(stored: str, given: str, word: str, folder: Path) -> None:
-    """New faces would silently come under the set's person or consent; so they must be named again."""
-    if stored and given != stored:
-        raise Mismatch(
-            f"The faces in {folder.name} are under the {word} {stored!r}; the new film names {given or 'none'!r}.",
-            remedy=f"Add --{word} {stored} if it shows the same person, else extract into another folder.",
-            where=folder,
-        )
 
 
 def _picked(video: Video, settings: ExtractSettings) -> np.ndarray:

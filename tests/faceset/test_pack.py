@@ -317,6 +317,17 @@ def test_what_was_cut_off_costs_only_what_lay_there(folder, file, tmp_path, shar
     assert done["faces"] == len(wanted)
 
 
+def test_saved_faces_do_not_slip_under_the_record_of_another_set(folder, file, tmp_path):
+    data = bytearray(file.read_bytes())
+    data[data.index(b"facewright.faceset/1")] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(Mismatch, match="come under the record"):
+        run(UnpackStep(str(file), str(make(tmp_path / "mine", 1)), UnpackSettings(salvage=True)))
+    done = run(UnpackStep(str(file), str(tmp_path / "out"), UnpackSettings(salvage=True)))
+    assert [name for name, _ in done["damaged"]] == ["faceset.json"]
+    assert {row.consent for row in Faceset.open(tmp_path / "out").rows()} == {""}
+
+
 def test_without_any_directory(folder, file, tmp_path):
     data = file.read_bytes()
     at = data.index(b"PK\x01\x02")

@@ -12,9 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import DiskRefused, FileRefused
+from facewright.core.errors import DiskRefused, FileRefused, Mismatch
 from facewright.core.files import free_bytes, read_file
 from facewright.core.step import Item, Likeness, Work
+from facewright.faceset import header as header_file
 from facewright.faceset import stored
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.pack import spare
@@ -87,6 +88,10 @@ class UnpackStep:
         if (strangers and not is_faceset(self.out)) or self.out.is_file():
             raise DiskRefused(f"{self.out.name} is no place for a faceset.", remedy="Name a new or empty folder.",
                               why=f"It holds {strangers[0]}." if strangers else "It is a file.", where=self.out)
+        stands = header_file.load(self.out)
+        if stands is not None and (stands.consent or stands.person) and header_file.NAME not in self.found.whole:
+            raise Mismatch(f"These faces would come under the record or name of {self.out.name}.", where=self.out,
+                           why="What their own set said of them is lost.", remedy="Name a new or empty folder.")
         names = [name for name in self.found.whole if name not in (NOTE, INDEX)]
         if not self.settings.salvage and set(names) - set(self.digests):
             raise stored.refused(self.file, "parts and index differ")

@@ -339,6 +339,9 @@ def test_fetch_copies_labelled_faces_whole(faceset, tmp_path):
     give(full, {0: RING})
     with pytest.raises(Mismatch, match="whole_face"):
         labels.fetch(full, out)
+    Faceset.open(faceset).set_consent("sha256:" + "1" * 64)
+    with pytest.raises(Mismatch, match="another record"):
+        labels.fetch(faceset, out)
 
 
 def test_import_goes_on_past_a_face_that_cannot_carry_its_labels(faceset, tmp_path):

@@ -221,6 +221,10 @@ def fetch(folder: Path, out: Path, person: str = "") -> dict[str, Any]:
         if there.face_type and there.face_type != rows[0].face_type:
             raise Mismatch(f"{out.name} holds {there.face_type} faces, not {rows[0].face_type}.",
                            remedy="Fetch into a new folder.", where=out)
+        if (there.consent, there.person) != (head.consent, head.person):
+            raise Mismatch(f"{out.name} says another record of consent or name for all its faces.", where=out,
+                           why="These faces would come under it.",
+                           remedy="Fetch into a new folder; `facewright faces merge` joins sets.")
         for row in rows:
             target, data = out / row.path, faceset.files.read(row.path)
             if target.exists() and target.read_bytes() == data:

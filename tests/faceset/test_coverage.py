@@ -164,7 +164,7 @@ def film(name, **changes):
     ({"bad_exposure": 400}, "bad_exposure", "warning", "tinted"), ({"enlarged": 2000}, "size", "note", "50 %"),
     ({"harsh": 1000}, "light", "note", "harshly"),
     ({"light_by_turn": {"turned to image left": {"lit from image left": 0, "lit evenly": 900, "lit from image right": 0
-                                                 }}}, "light", "note", "nor lit from image right"),
+                                                 }}}, "light", "note", "or lit from image right"),
     ({"films": [film(f"{i}.mp4") for i in range(7)]}, "films", "note", "7 films"),
     ({"films": [film("a"), film("b", sharpness=10.0)]}, "films", "note", "b is far softer than a"),
     ({"films": [film("a", alike=1.0), film("b", alike=0.3)]}, "films", "warning", "b looks unlike"),

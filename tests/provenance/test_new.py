@@ -96,6 +96,13 @@ def test_the_command_can_be_pasted():
     assert words[words.index("--role") + 1] == "target_performer"
 
 
+def test_a_packed_set_is_unpacked_first(tmp_path):
+    (tmp_path / "best.faces").write_bytes(b"")
+    words = shlex.split(consent_command("target_performer", tmp_path / "best.faces"))
+    assert words[:5] == ["facewright", "faces", "unpack", str(tmp_path / "best.faces"), "FOLDER"]
+    assert words[-2:] == ["--faceset", "FOLDER"]
+
+
 @pytest.mark.shared
 def test_the_clip_without_documented_consent_is_refused(shared, make, store, now):
     """Its class is unknown: no list names it, and no answer but the person's own makes it usable."""

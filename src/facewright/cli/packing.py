@@ -152,7 +152,8 @@ def merge(
 def _carried(done: Mapping[str, Any]) -> None:
     if _begun(done):
         return
-    show.result(f"{made.count(done['copied'], 'face')} copied into {show.name_of(done['faceset'])}, which holds "
+    word = "moved" if done["moved"] else "copied"
+    show.result(f"{made.count(done['copied'], 'face')} {word} into {show.name_of(done['faceset'])}, which holds "
                 f"{done['faces']:,} now; {done['already there']:,} were there already.")
     if done["moved"]:
         show.result(f"  {made.count(done['moved'], 'original')} in the trash of {show.name_of(done['from'][0])}.")

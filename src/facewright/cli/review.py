@@ -180,8 +180,9 @@ def place(
 
     def text() -> None:
         word = "Placed" if done["added"] else "Moved"
-        show.result(f"{word}: {done['face_id']} in frame {done['frame']} of {done['film']} (yaw {done['yaw_deg']:.0f}, "
-                    f"pitch {done['pitch_deg']:.0f}, roll {done['roll_deg']:.0f} degrees).")
+        show.result(f"{word}: {done['face_id']} in frame {done['frame']} of {done['film']} "
+                    f"(yaw {done['yaw_deg']:z.0f}, pitch {done['pitch_deg']:z.0f}, "
+                    f"roll {done['roll_deg']:z.0f} degrees).")
         if not done["crop_cut"]:
             show.result("  Its film is not at hand: the crop stays as it was (--film PATH cuts it anew).")
 

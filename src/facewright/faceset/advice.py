@@ -100,8 +100,8 @@ def _light(source: Mapping[str, Any]) -> Iterator[Advice]:
         total = sum(lights.values())
         missing = [word for word, n in lights.items() if n < LEAST_SHARE_01 * total]
         if total >= max(20, 0.05 * source["faces"]) and missing:
-            yield _say(NOTE, "light", f"Faces {turn} are hardly ever {' nor '.join(missing)}: three lights an angle "
-                       "(even, from both sides) let the swap follow the target's.")
+            yield _say(NOTE, "light", f"In the source, faces {turn} are hardly ever {' or '.join(missing)}: "
+                       "three lights an angle (even, from both sides) let the swap follow the target's.")
 
 
 def _poses(compared: Mapping[str, Any], target: Mapping[str, Any]) -> Iterator[Advice]:

@@ -55,8 +55,8 @@ def _faces(faceset: Faceset, rows: Sequence[Row], refused: dict[str, str]) -> It
             continue
         picture = crop_picture(image, face, mask, max(image.shape[0], LEAST_SIDE_PX))
         flags = ", ".join(face.flags).replace("_", " ")
-        words = f"{face.source.file}  frame {row.frame_index}  {name(row)}\nyaw {face.yaw_deg:.0f}  pitch " \
-                f"{face.pitch_deg:.0f}  roll {face.roll_deg:.0f}  presence {face.presence_01:.3f}  sharpness " \
+        words = f"{face.source.file}  frame {row.frame_index}  {name(row)}\nyaw {face.yaw_deg:z.0f}  pitch " \
+                f"{face.pitch_deg:z.0f}  roll {face.roll_deg:z.0f}  presence {face.presence_01:.3f}  sharpness " \
                 f"{face.sharpness:.0f}" + (f"\n{flags}" if flags else "")
         yield f"{row.face_id}.jpg", sheet([picture], [words], 1, picture.shape[1])
 

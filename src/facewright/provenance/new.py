@@ -77,11 +77,16 @@ def new_record(answers: Answers, *, store: ConsentStore, key: Key, now: datetime
 
 def consent_command(role: str, where: object = None) -> str:
     """The command line that makes the record which is missing; words in capitals are for the user to fill in."""
-    faceset = f" --faceset {shlex.quote(str(where))}" if where else ""
-    return (
+    command = (
         f"facewright consent new --who adult --adult --name NAME --role {role} "
-        f'--use "FILM, SCENE AND WHAT IS DONE" --proof RELEASE.pdf{faceset}'
+        '--use "FILM, SCENE AND WHAT IS DONE" --proof RELEASE.pdf'
     )
+    if not where:
+        return command
+    place = shlex.quote(str(where))
+    if Path(str(where)).is_file():  # a packed set cannot be tied to a record
+        return f"facewright faces unpack {place} FOLDER && {command} --faceset FOLDER"
+    return f"{command} --faceset {place}"
 
 
 def _check_answers(answers: Answers) -> None:

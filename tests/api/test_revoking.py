@@ -16,7 +16,7 @@ from tests.tiny_run import make
 
 from facewright import api
 from facewright.api import trust
-from facewright.core.errors import SettingRefused, TraceBroken
+from facewright.core.errors import ConsentRefused, SettingRefused, TraceBroken
 from facewright.core.places import data_folder
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.pack import PackStep
@@ -184,3 +184,18 @@ def test_a_revocation_that_was_killed_is_ended_when_asked_again(project, monkeyp
     (entry,) = (entry for entry in api.ledger_show(0) if entry["type"] == "consent.revoked")
     assert entry["body"]["reason"] == "withdrawn", "what was signed, not what was said later"
     assert list((data_folder() / "bindings" / "revoked").iterdir())
+
+
+def test_faces_under_a_revoked_record_leave_no_more(project, monkeypatch):
+    record = agreed(project, monkeypatch)
+    src, dst = project / "facesets" / "src", project / "facesets" / "dst"
+    assert api.faces_pack(src, project / "before.faces", settings={})["faces"] == 3
+    assert [entry["type"] for entry in api.ledger_show()].count("faces.packed") == 1
+    api.consent_revoke(record, "withdrawn")
+    with pytest.raises(ConsentRefused, match="revoked"):
+        api.faces_pack(src, project / "after.faces", settings={})
+    with pytest.raises(ConsentRefused, match="revoked"):
+        api.faces_export(src, project / "aligned", settings={})
+    assert not (project / "after.faces").exists()
+    assert not (project / "aligned").exists()
+    assert api.faces_pack(dst, project / "dst.faces", settings={})["faces"] == 3, "no record is named: as before"

@@ -157,6 +157,7 @@ def test_a_new_type_shows_each_point_where_its_matrix_says(faceset, tmp_path):
 def test_a_job_that_was_cut_off_goes_on_and_another_command_is_refused(faceset, tmp_path):
     step = ResizeStep(str(faceset.path), str(tmp_path / "o"), ReshapeSettings(side=128))
     items = step.plan()
+    assert all(len(item.payload) <= 64 for item in items)
     stop = Work()
     stop.stop.ask()
     done = list(step.stream(items, stop))
@@ -205,6 +206,23 @@ def test_a_set_made_of_yesterday_s_faces_is_not_taken_for_today_s(faceset, tmp_p
         writer.write_face(Faceset(mine).file(face), dataclasses.replace(face, edited_px=face.points_px + 1), None)
     with pytest.raises(Mismatch, match="other faces"):
         run(ResizeStep(str(mine), str(tmp_path / "small"), ReshapeSettings(side=128)))
+
+
+def test_one_folder_of_many_faces_is_made_in_pieces(faceset, tmp_path):
+    """As an unpacked set of one person's folder: no more than 64 pictures are held at once."""
+    with Writer(tmp_path / "flat") as writer:
+        writer.update_header(lambda stored: faceset.header)
+        files = [(f"faces/all/{n}_{Path(row.path).name}", faceset.files.read(row.path))
+                 for n in range(2) for row in faceset.rows()]
+        for n, (name, data) in enumerate(files):
+            face = dataclasses.replace(record.decode_face(data), face_id=f"{n:03d}")
+            writer.add_files([(name, record.replace_metadata(data, face, None))])
+    step = ResizeStep(str(tmp_path / "flat"), str(tmp_path / "o"), ReshapeSettings(side=128))
+    assert [len(item.payload) for item in step.plan()] == [64, len(files) - 64]
+    run(step)
+    made = Faceset.open(tmp_path / "o")
+    assert len(made) == len(files)
+    assert {row.path.rpartition("/")[0] for row in made.rows()} == {"faces/all"}
 
 
 # ---- enhancing
@@ -491,6 +509,8 @@ def test_one_step_through_a_program(faceset, tmp_path, monkeypatch):
     face = first_of(made)
     assert np.array_equal(made.image(face), faceset.image(face.face_id))
     assert not (tmp_path / "o" / ".facewright" / "outside").exists()
+    with pytest.raises(DiskRefused, match="not an empty"):
+        api.faces_roundtrip(faceset.path, tmp_path / "o", words)
     with pytest.raises(SettingRefused, match="must name"):
         api.faces_roundtrip(faceset.path, tmp_path / "p", "tool")
     with pytest.raises(SettingRefused, match="cannot be run"):

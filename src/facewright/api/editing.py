@@ -11,7 +11,7 @@ from typing import Any
 
 from facewright.api.review import films_at_hand
 from facewright.api.steering import OnEvent, perform, silent, telling
-from facewright.core.errors import FacewrightError, SettingRefused
+from facewright.core.errors import DiskRefused, FacewrightError, SettingRefused
 from facewright.core.settings import check
 
 
@@ -98,7 +98,7 @@ def faces_roundtrip(
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.restore import RestoreStep
     from facewright.faceset.settings import RestoreSettings
-    from facewright.faceset.store import PRIVATE
+    from facewright.faceset.store import PRIVATE, foreign_files, is_faceset
     from facewright.media.stills import encode_still
 
     words = shlex.split(command)
@@ -106,6 +106,8 @@ def faces_roundtrip(
         raise SettingRefused("The command must name {in} and {out}.",
                              remedy='Such as --command "upscale --from {in} --to {out}".', where=command)
     faces = Faceset.open(faceset)
+    if is_faceset(out) or foreign_files(out):  # before the program has worked for hours
+        raise DiskRefused(f"{out.name} is not an empty folder.", remedy="Name a new one for the faces.", where=out)
     place = out.resolve() / PRIVATE / "outside"
     shutil.rmtree(place, ignore_errors=True)  # of a run that failed: our own copies
     given, taken = make_folder(place / "in"), make_folder(place / "out")

@@ -172,7 +172,7 @@ def _entry(entry: Mapping[str, Any]) -> str:
     if kind in ("consent.added", "consent.revoked", "faceset.bound"):
         how = [str(body[key]) for key in ("reason", "binding") if key in body]
         return ", ".join([f"record {str(body.get('record', ''))[:19]}", *how])
-    if kind in ("train.run", "merge.run", "faces.exported"):
+    if kind in ("train.run", "merge.run", "faces.exported", "faces.packed"):
         result = body.get("result") or {}
         names = ("iterations", "frames", "swapped", "unchanged", "exported")
         counts = ", ".join(f"{k} {result[k]}" for k in names if k in result)

@@ -96,8 +96,9 @@ class ExportStep:
         return {"faceset": str(self.folder), "out": str(self.out), "person": self.person}
 
     def likenesses(self) -> list[Likeness]:
-        """None: the stage is free; the faces' records go along."""
-        return []
+        """One for each record that they name: a revoked one stops the export. Faces without any may leave; the records
+        go along."""
+        return [Likeness("source_likeness", reference, "", self.folder) for reference in self.faceset.consents()]
 
     def inputs(self) -> dict[str, str]:
         """Which faces, as they lie there now."""

@@ -146,6 +146,11 @@ class Faceset:
         named = {source.sha256: source.file for source in self.header.sources}
         return dict(sorted({**dict(rows), **named}.items(), key=lambda pair: pair[::-1]))
 
+    def consents(self) -> list[str]:
+        """References of all records that the set or one of its faces names."""
+        rows = self.index.select("SELECT DISTINCT consent FROM faces WHERE trouble = '' ORDER BY consent")
+        return sorted({self.consent, *(reference for (reference,) in rows)} - {""})
+
     def people(self) -> dict[str, list[str]]:
         """Name -> tracks. One entry holding every track when the whole set is named; {} when nobody is. People whose
         faces have all left the set are not told, though faceset.json remembers them."""

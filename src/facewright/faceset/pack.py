@@ -65,8 +65,8 @@ class PackStep:
         return {"faceset": str(self.folder), "file": str(self.file)}
 
     def likenesses(self) -> list[Likeness]:
-        """None: no picture of a person is changed."""
-        return []
+        """One for each record that they name: a revoked one stops it."""
+        return [Likeness("source_likeness", ref, "", self.folder) for ref in Faceset.open(self.folder).consents()]
 
     def inputs(self) -> dict[str, str]:
         """Which faces in which state, and what lies beside them."""
@@ -212,7 +212,7 @@ class PackStep:
         """Leave nothing half-written where it cannot go on (a full disk); a stop or a kill leaves what was done."""
         try:
             yield
-        except BaseException:
+        except Exception:
             self._part.unlink(missing_ok=True)
             raise
 

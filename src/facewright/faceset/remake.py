@@ -29,6 +29,7 @@ from facewright.faceset.cut import sharpness
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
+from facewright.faceset.settings import BATCH_FACES
 from facewright.faceset.store import PRIVATE, Writer, foreign_files, is_faceset, writing
 from facewright.image.geometry import apply_affine
 
@@ -120,13 +121,14 @@ class Remake(ABC, Generic[S]):
         return found
 
     def plan(self) -> list[Item]:
-        """One item per folder of the new set. Raises Mismatch, DiskRefused: `out` holds something else."""
+        """At most 64 faces of a folder each. Raises Mismatch, DiskRefused: `out` holds something else."""
         self._check_out()
-        return [Item(name, parts) for name, parts in self._parts.items()]
+        return [Item(f"{name}#{at // BATCH_FACES}", parts[at : at + BATCH_FACES])
+                for name, parts in self._parts.items() for at in range(0, len(parts), BATCH_FACES)]
 
     def intact(self, item: Item, record: Mapping[str, Any]) -> bool:
-        """Whether an earlier run's folder is still there."""
-        return record["faces"] == 0 or (self.out / item.id).is_dir()
+        """Whether what an earlier run made is still there."""
+        return all((self.out / name).is_file() for name in record["files"])
 
     def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Folder]]:
         """Folders in order; pictures are encoded on two threads."""
@@ -159,11 +161,14 @@ class Remake(ABC, Generic[S]):
                     return
 
     def commit(self, item: Item, result: Folder) -> dict[str, Any]:
-        """Put one folder in place."""
+        """Put one item's files in place."""
+        folder = item.id.rpartition("#")[0]
+        files = [(f"{folder}/{name}", data) for name, data in result.files]
         with writing(self.out, self._writer) as writer:
             writer.update_header(lambda stored: stored if stored != Header() else self.header())
-            writer.add_folder(item.id, result.files)
-        return {"faces": len(result.files), "refused": result.refused, "flags": dict(result.flags)}
+            writer.add_files(files)
+        return {"faces": len(files), "files": [name for name, _ in files], "refused": result.refused,
+                "flags": dict(result.flags)}
 
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
         """Counts, and what else there is to tell. Raises NothingFound: no face could be made."""

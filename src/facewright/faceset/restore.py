@@ -77,16 +77,16 @@ class RestoreStep(Remake[RestoreSettings]):
         return sorted(found, key=lambda path: natural_key(path.relative_to(self.folder).as_posix()))
 
     def inputs(self) -> dict[str, str]:
-        """The pictures by name and size, and what is known of them."""
+        """The pictures by name, time and size, and what is known of them."""
         digest = hashlib.sha256()
         for path in self.files:
             name = path.relative_to(self.folder).as_posix()
-            digest.update(f"{name}\0{path.stat().st_size}\n".encode("utf-8", "surrogatepass"))
+            facts = path.stat()
+            digest.update(f"{name}\0{facts.st_mtime_ns} {facts.st_size}\n".encode("utf-8", "surrogatepass"))
         if self.known.is_file():
             return {"pictures": digest.hexdigest(), "metadata": sha256_of(self.known)}
-        ids = "\n".join(self._loaded[1])
-        return {"pictures": digest.hexdigest(),
-                "metadata": hashlib.sha256(ids.encode("utf-8", "surrogatepass")).hexdigest()}
+        known = Faceset.open(self.known)
+        return {"pictures": digest.hexdigest(), "metadata": known.index.state(known.rows())}
 
     def folders(self) -> Mapping[str, list[Path]]:
         """64 pictures a folder. Raises FileRefused: nothing can be known."""

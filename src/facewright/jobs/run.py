@@ -34,7 +34,7 @@ from facewright.jobs.signals import asked_by_signals
 SYNC_S = 1.0
 """A power cut loses at most so much of the journal; kill -9 loses nothing of it."""
 LEDGER_TYPES = {"train": "train.run", "merge": "merge.run", "render": "output.signed",
-                "export_faces": "faces.exported"}
+                "export_faces": "faces.exported", "pack": "faces.packed"}
 """Stages that leave an entry in the ledger. Looking for faces changes nothing, so it leaves none."""
 
 _LOCK_TRIES, _LOCK_WAIT_S = 8, 0.1
@@ -227,10 +227,11 @@ class HouseGate:
     def allow(self, step: Step) -> Any:
         """Ask provenance.permit. Raises ConsentRefused."""
         from facewright.provenance.moment import utc_now
-        from facewright.provenance.permit import FREE_STAGES, allow
+        from facewright.provenance.permit import FREE_STAGES, LEAVING_STAGES, allow
         from facewright.provenance.store import ConsentStore
 
-        faces = [] if step.stage in FREE_STAGES else step.likenesses()
+        asked = step.stage not in FREE_STAGES or step.stage in LEAVING_STAGES
+        faces = step.likenesses() if asked else []
         return allow(step.stage, faces, store=ConsentStore(self.records), now=utc_now(), project=self.project,
                      ledger=self._ledger())
 

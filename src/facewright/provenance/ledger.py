@@ -30,7 +30,7 @@ from facewright.provenance.moment import parse_stamp, stamp, utc_now
 
 TYPES = (
     "genesis", "consent.added", "consent.revoked", "faceset.bound", "train.run", "gate.verdict", "gate.appeal",
-    "merge.run", "output.signed", "model.imported", "model.exported", "faces.exported", "recovered",
+    "merge.run", "output.signed", "model.imported", "model.exported", "faces.exported", "faces.packed", "recovered",
     "head.signed",
 )
 ZEROS = "0" * 64

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import ConsentRefused
+from facewright.core.errors import ConsentRefused, FacewrightError
 from facewright.core.step import Likeness
 from facewright.core.ulid import new_ulid
 from facewright.provenance.binding import BindingState, check_binding
@@ -34,6 +34,8 @@ FREE_STAGES = (
 )
 """Stages that prepare or look at a film, or tend the faces of a set: nobody gets another's face. Faces that leave for
 another program are pictures that lie in the set anyway: their records go along, and the ledger notes it."""
+LEAVING_STAGES = ("export_faces", "pack")
+"""Free stages by which faces leave the house as they are: a record that was revoked stops them, none does not."""
 MARK_TEST = "TEST"
 _SEAL = object()
 
@@ -109,6 +111,8 @@ def allow(
     people and test clips ask nothing. `ledger`: its last entry must not be younger than `now`.
     """
     if stage in FREE_STAGES:
+        for likeness in likenesses:
+            _refuse_revoked(likeness, store)
         return _permit(stage, project, (), now, ledger)
     if stage not in USE_OF_STAGE:
         raise ConsentRefused(
@@ -123,6 +127,19 @@ def allow(
         )
     grants = tuple(_grant(likeness, USE_OF_STAGE[stage], store, now, project) for likeness in likenesses)
     return _permit(stage, project, grants, now, ledger)
+
+
+def _refuse_revoked(likeness: Likeness, store: ConsentStore) -> None:
+    try:
+        record = store.get(likeness.consent)
+    except FacewrightError:
+        return  # not known on this machine: then nobody has told it of a revocation either
+    if reason := store.revoked(record):
+        raise ConsentRefused(
+            f"The record of {record.name} was revoked: these faces do not leave any more.", why=f"Reason: {reason}.",
+            remedy="Take the faces under it out of the set, or ask the person again and make a new record.",
+            where=likeness.where,
+        )
 
 
 def _permit(

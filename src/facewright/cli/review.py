@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,16 +72,17 @@ def review(
         for name, counts in done["films"].items():
             words = ", ".join(f"{word.replace('_', ' ')} {n:,}" for word, n in counts.items())
             show.result(f"{name}: {made.count(sum(counts.values()), 'frame')}: {words}")
-        rows = done["rows"][:_ROWS]
-        if rows:
-            several = len(done["films"]) > 1
+        runs = list(_runs(done["rows"]))
+        several = len(done["films"]) > 1
+        if runs:
             show.table(
-                [[*([r["film"]] if several else []), r["frame"], "-" if r["time_s"] is None else f"{r['time_s']:.2f}",
-                  r["state"].replace("_", " "), len(r["faces"]), ", ".join(WORDS.get(w, w) for w in r["reasons"])]
-                 for r in rows],
+                [[*([r["film"]] if several else []), f"{r['frame']}-{last}" if last > r["frame"] else r["frame"],
+                  "-" if r["time_s"] is None else f"{r['time_s']:.2f}", r["state"].replace("_", " "), len(r["faces"]),
+                  ", ".join(WORDS.get(w, w) for w in r["reasons"])] for r, last in runs[:_ROWS]],
                 [*(["film"] if several else []), "frame", "seconds", "state", "faces", "why"])
-        if len(done["rows"]) > _ROWS:
-            show.result(f"and {len(done['rows']) - _ROWS:,} more (--json lists them)")
+        if len(runs) > _ROWS:
+            left = sum(last - r["frame"] + 1 for r, last in runs[_ROWS:])
+            show.result(f"and {made.count(left, 'frame')} more (--json lists them)")
         _sheets(done)
         _next_of_review(done, faceset, film, sheet)
         if done["decisions_lost"]:
@@ -89,6 +91,16 @@ def review(
             show.result(f"  passed over: {name}: {why}")
 
     return Shown(done, text)
+
+
+def _runs(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], int]]:
+    """Frames that follow each other and are alike in all but their number: the first of them, and the last's number."""
+    def like(row: Mapping[str, Any], at: int) -> tuple[Any, ...]:
+        return row["film"], row["state"], row["reasons"], len(row["faces"]), row["frame"] - at
+
+    for _, group_ in groupby(enumerate(rows), key=lambda pair: like(pair[1], pair[0])):
+        alike = [row for _, row in group_]
+        yield alike[0], alike[-1]["frame"]
 
 
 def _next_of_review(done: Mapping[str, Any], faceset: Path, film: str, sheet: Path | None) -> None:

@@ -45,7 +45,7 @@ def cluster() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]))
         with distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=60
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=60
         ) as made:
             yield made.scheduler_address
 
@@ -140,7 +140,7 @@ def test_nobody_there(tmp_path):
     with pytest.raises(SettingRefused, match="No cluster answers"):
         list(farm.scattered(str(tmp_path / "none.json"), doubled, [1], Stop(), patience_s=0.5))
     with (
-        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None, silence_logs=60) as empty,
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", silence_logs=60) as empty,
         pytest.raises(NothingFound, match="no worker"),
     ):
         list(farm.scattered(empty.scheduler_address, doubled, [1], Stop(), patience_s=0.5))

@@ -48,7 +48,7 @@ def command(
             knobs = to_cli(cls, skip=tuple(taken))
             taken |= {p.name for p in knobs}
             extra += knobs
-        knob_names = {p.name for p in extra}
+        knob_names = [p.name for p in extra]
         wants = set(inspect.signature(function).parameters)
 
         @functools.wraps(function)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ others have nothing to do but learn."""
 _GLANCE = timedelta(seconds=1)
 """Waiting so long for others, a process looks whether they live: gloo at times misses that a connection was closed."""
 _WORDS_S = 5.0
+_LEAVE_S = 5.0
 _BUCKET = 16 << 20
 _SHORT = 512
 
@@ -209,10 +211,13 @@ class Team:
             return None
 
     def leave(self) -> None:
-        """Close the connections. What still waits for an answer is waited for: at most SUM in the first process."""
+        """Close the connections; what still waits for an answer of one that is gone ends by itself, SUM later."""
         if not self.alone and dist.is_initialized():
             self.sums = None
-            dist.destroy_process_group()
+            # Gloo at times misses that a killed one's connection closed, and its end then waits for that answer.
+            ending = threading.Thread(target=dist.destroy_process_group, name="leave", daemon=True)
+            ending.start()
+            ending.join(_LEAVE_S)
 
 
 def join(store: Any, rank: int, size: int, device: torch.device) -> Team:

@@ -104,6 +104,23 @@ def test_a_place_that_is_taken_again_is_left_alone(folder):
     assert len(held(folder)) == 2
 
 
+def test_a_record_that_came_since_does_not_cover_who_was_taken_out(folder):
+    first, second = ("sha256:" + digit * 64 for digit in "12")
+    rows = list(Faceset.open(folder).rows())
+    take(folder, [rows[0].path], "other_person")
+    take(folder, [rows[1].path], "blurry")
+    Faceset.open(folder).set_consent(first)
+    assert bring_back(folder) == [rows[1].path], "the same person's, as the set's"
+    with pytest.raises(Mismatch, match="other people's"):
+        bring_back(folder)
+    assert len(held(folder)[0].paths) == 1
+    take(folder, [rows[2].path], "blurry")
+    Faceset.open(folder).set_consent(second)
+    bring_back(folder, only=[rows[2].face_id])
+    assert Faceset.open(folder).face(rows[2].face_id).consent == first
+    assert Faceset.open(folder).face(rows[1].face_id).consent == ""
+
+
 def test_what_is_not_there_is_passed_over(folder):
     paths = [row.path for row in Faceset.open(folder).rows()]
     assert take(folder, ["faces/none.jpg"]).paths == ()

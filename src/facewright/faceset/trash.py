@@ -7,6 +7,7 @@ file is in one of its two places and `bring_back` knows both. Nothing here delet
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ from facewright.core.errors import FileRefused, Mismatch, NothingFound
 from facewright.core.files import PART, disk_error, make_folder, sync_folder
 from facewright.core.journal import Journal, scan
 from facewright.core.ulid import new_ulid
+from facewright.faceset import header as header_file
+from facewright.faceset import record
 from facewright.faceset.index import Index
 from facewright.faceset.store import PRIVATE, Writer
 
@@ -63,7 +66,8 @@ def take_out(writer: Writer, paths: Iterable[Path | str], why: str, name: str = 
         # Brought back or made again since, while the operation kept another of its name.
         return take_out(writer, wanted, why)
     if any(here.exists() for here, _ in moves):
-        _note(folder, {"why": why, "when": datetime.now(UTC).isoformat(timespec="milliseconds"), "paths": wanted})
+        now, head = datetime.now(UTC).isoformat(timespec="milliseconds"), header_file.load(root)
+        _note(folder, {"why": why, "when": now, "paths": wanted, "consent": head.consent if head else ""})
         _move(moves)
     return Taken(name, tuple(path for path, (_, there) in zip(wanted, moves) if there.exists()))
 
@@ -72,10 +76,11 @@ def bring_back(faceset: Path, name: str = "", only: Collection[str] = ()) -> lis
     """Put what an operation took out back in its place; returns the paths. The same command goes on after a kill.
 
     name: as in `find`. only: paths or face ids, else all of it.
-    A file whose place is taken again stays in the trash. Raises NothingFound, Mismatch (all places are taken),
-    DiskRefused.
+    A file whose place is taken again stays in the trash. Faces under the set's record of consent keep that record
+    though the set has another by now. Raises NothingFound, Mismatch (all places are taken; the set came under a record
+    since, which does not speak for the other people in the trash), DiskRefused.
     """
-    with Writer(faceset):
+    with Writer(faceset) as writer:
         trash = faceset / PRIVATE / TRASH
         chosen = [(one.name, path) for one in find(faceset, name) for path in one.paths
                   if not only or path in only or Path(path).stem in only]
@@ -90,6 +95,7 @@ def bring_back(faceset: Path, name: str = "", only: Collection[str] = ()) -> lis
                 "Nothing of it can go back: its places are taken.", why=f"{chosen[0][1]} is there already.",
                 remedy="Take those out first (`facewright faces clean`), or leave it in the trash.", where=trash,
             )
+        _keep_records(writer, [(trash / name, free[path]) for name, path in chosen if path in free])
         _move((place, faceset / path) for path, place in free.items())
         for folder in {name for name, _ in chosen}:
             _tidy(trash / folder)
@@ -162,12 +168,38 @@ def _within(root: Path, path: str) -> bool:
     return root.joinpath(*parts).resolve().is_relative_to(root.resolve())
 
 
-def _note(folder: Path, record: dict[str, Any]) -> None:
+def _keep_records(writer: Writer, places: Iterable[tuple[Path, Path]]) -> None:
+    """Faces that name no record stay under that which their set had when they were taken out. Raises Mismatch."""
+    head = header_file.load(writer.faceset)
+    now = head.consent if head else ""
+    for operation, place in places:
+        said = [r for r in scan(operation / MOVES)[0] if "consent" in r][-1:]
+        before = str(said[0]["consent"]) if said else now
+        if before == now or not place.is_relative_to(operation):
+            continue
+        face = record.read_face(place)
+        if face.consent:
+            continue
+        if before:
+            writer.write_face(place, dataclasses.replace(face, consent=before), record.read_mask(place))
+        elif _of_strangers(str(said[0].get("why", ""))):
+            raise Mismatch(
+                "These faces were taken out as other people's, and the set came under a record of consent since.",
+                why="The record does not speak for them.", where=operation,
+                remedy="Tie the record to its person's faces alone, or leave these in the trash.",
+            )
+
+
+def _of_strangers(why: str) -> bool:
+    return why == "other_person" or why.startswith("not ")
+
+
+def _note(folder: Path, facts: dict[str, Any]) -> None:
     make_folder(folder)
     try:
         journal = Journal(folder / MOVES)
         try:
-            journal.add(record, sync=True)
+            journal.add(facts, sync=True)
         finally:
             journal.close()
         for place in (folder, folder.parent):
@@ -198,13 +230,13 @@ def _move(moves: Iterable[tuple[Path, Path]]) -> None:
 def _read(folder: Path) -> Held:
     records = scan(folder / MOVES)[0]
     paths: dict[str, int] = {}
-    for record in records:
-        for path in record.get("paths", ()):
+    for noted in records:
+        for path in noted.get("paths", ()):
             place = folder / str(path)
             known = _within(folder, str(path)) and _within(folder.parents[2], str(path))
             if known and place.is_file() and not place.is_symlink():
                 paths[str(path)] = place.stat().st_size
-    said = [str(record.get(key, "")) for key in ("why", "when") for record in records[-1:]]
+    said = [str(noted.get(key, "")) for key in ("why", "when") for noted in records[-1:]]
     why, when = said if len(said) == 2 else ("", "")
     return Held(folder.name, why, when, tuple(paths), sum(paths.values()))
 

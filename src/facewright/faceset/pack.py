@@ -212,7 +212,9 @@ class PackStep:
         """Leave nothing half-written where it cannot go on (a full disk); a stop or a kill leaves what was done."""
         try:
             yield
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a commit that failed closes the stream: GeneratorExit
             self._part.unlink(missing_ok=True)
             raise
 

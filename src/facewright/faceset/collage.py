@@ -17,6 +17,7 @@ import numpy as np
 
 from facewright.core.errors import DiskRefused, FileRefused, NothingFound
 from facewright.core.files import make_folder, read_file, sha256_of, write_atomic
+from facewright.faceset.cut import eight_bit
 from facewright.faceset.enhance import drift
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
@@ -182,8 +183,7 @@ class CollageInStep(RemakeFaces[ReplaceSettings]):
     def _page(self, number: int) -> tuple[np.ndarray, float]:
         """(H, W, 3) uint8 and how many times larger than laid out. Raises FileRefused: stretched or cropped."""
         if self._open is None or self._open[0] != number:
-            image = read_still(self.files[number])
-            self._open = number, image if image.dtype == np.uint8 else np.rint(image / 257.0).astype(np.uint8)
+            self._open = number, eight_bit(read_still(self.files[number]))
         page = self._open[1]
         across, down = page.shape[1] / self.layout.size_px[0], page.shape[0] / self.layout.size_px[1]
         if abs(across / down - 1) > _SKEW:

@@ -102,6 +102,11 @@ def cut_crop(image: np.ndarray, matrix: np.ndarray, side_px: int, interpolation:
     """(side, side, 3) uint8 RGB of a uint8 or uint16 frame; crops that shrink more than 2x are averaged first."""
     chosen = "auto" if interpolation == "cubic" or scale_of(matrix) < AREA_BELOW else interpolation
     picture = crop(image, matrix, side_px, chosen)  # type: ignore[arg-type]
+    return eight_bit(picture)
+
+
+def eight_bit(picture: np.ndarray) -> np.ndarray:
+    """uint8, or full-range uint16 rounded to it."""
     return picture if picture.dtype == np.uint8 else np.rint(picture / 257.0).astype(np.uint8)
 
 

@@ -15,11 +15,11 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -239,21 +239,12 @@ class ExportStep:
 
     def _join(self, records: Mapping[str, dict[str, Any]]) -> None:
         """The pak of all batches: aside, synced, renamed."""
-        final, order = self.out / dfl_pak.NAME, sorted(records)
-        part = final.with_name(final.name + PART)
-        try:
-            with part.open("wb") as file:
-                dfl_pak.write(
-                    file, [(self._parts / f"{item}.list").read_bytes() for item in order],
-                    [size for item in order for size in records[item]["sizes"]],
-                    ((self._parts / f"{item}.data").read_bytes() for item in order))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, final)
-            sync_folder(self.out)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise disk_error(error, final) from error
+        order = sorted(records)
+        with _placed(self.out / dfl_pak.NAME) as file:
+            dfl_pak.write(
+                file, [(self._parts / f"{item}.list").read_bytes() for item in order],
+                [size for item in order for size in records[item]["sizes"]],
+                ((self._parts / f"{item}.data").read_bytes() for item in order))
 
     def _tell(self, records: Mapping[str, dict[str, Any]], consents: list[str]) -> None:
         """The file of records: a line about the set, then one for each face. It says that the export is whole."""
@@ -263,20 +254,10 @@ class ExportStep:
         about = {"format": dfl_records.FORMAT, "consent": head.consent, "person": head.person, "consents": consents,
                  "people": people, "tracks": tracks,
                  "sources": [dataclasses.asdict(dataclasses.replace(s, settings={}, facts={})) for s in head.sources]}
-        final = self.out / dfl_records.NAME
-        part = final.with_name(final.name + PART)
-        try:
-            with part.open("wb") as file:
-                file.write(line_of(about))
-                for item in sorted(records):
-                    file.write((self._parts / f"{item}.lines").read_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, final)
-            sync_folder(self.out)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise disk_error(error, final) from error
+        with _placed(self.out / dfl_records.NAME) as file:
+            file.write(line_of(about))
+            for item in sorted(records):
+                file.write((self._parts / f"{item}.lines").read_bytes())
 
     def _read(self, todo: list[Item]) -> Generator[tuple[Item, list[tuple[Row, str, bytes | FileRefused]]], None, None]:
         for item in todo:
@@ -287,6 +268,22 @@ class ExportStep:
                 except FileRefused as error:
                     found.append((row, name, error))
             yield item, found
+
+
+@contextmanager
+def _placed(final: Path) -> Iterator[BinaryIO]:
+    """A file that is written aside, synced and renamed. Raises DiskRefused; then nothing of it is left."""
+    part = final.with_name(final.name + PART)
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, final)
+        sync_folder(final.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise disk_error(error, final) from error
 
 
 def _made(batch: list[tuple[Row, str, bytes | FileRefused]], faceset: Faceset, pak: bool) -> Result:

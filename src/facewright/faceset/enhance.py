@@ -131,10 +131,8 @@ class EnhanceStep(RemakeFaces[EnhanceSettings]):
 
 
 def drift(before: Faceset, after: Faceset) -> dict[str, Any]:
-    """Cosine of each face before and after: median, lowest 5 %, and who fell below DRIFT_COSINE; {} without a net.
-
-    The vectors of the faces looked at are kept in neither index longer than others are.
-    """
+    """Cosine of each face before and after: median, lowest 5 %, and who fell below DRIFT_COSINE; words
+    in place of them without the identity net."""
     ids = [row.face_id for row in after.rows()]
     if len(ids) > _LOOKED_AT:
         ids = [ids[at] for at in np.linspace(0, len(ids) - 1, _LOOKED_AT).round().astype(int)]

@@ -29,7 +29,6 @@ from facewright.faceset.measures import measures
 from facewright.faceset.prints import PRINT_PX, print_of
 
 FORMAT = "facewright.metadata/1"
-SUFFIX = ".meta.gz"
 _LINE_BYTES = 8 << 20
 _MOST_BYTES = 8 << 30
 

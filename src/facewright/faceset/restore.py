@@ -18,6 +18,7 @@ import numpy as np
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.core.files import read_file, sha256_of
 from facewright.faceset import metadata, record
+from facewright.faceset.cut import eight_bit
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.metadata import Known
@@ -153,8 +154,7 @@ def _read(path: Path) -> _Found:
             return _Found(record.decode_image(data, path), data)
         except FileRefused:
             pass  # a JPEG or PNG that face files are not made of, or another kind under that name
-    image = read_still(path)
-    return _Found(image if image.dtype == np.uint8 else np.rint(image / 257.0).astype(np.uint8), None)
+    return _Found(eight_bit(read_still(path)), None)
 
 
 def _unlike(verdict: Verdict) -> str:

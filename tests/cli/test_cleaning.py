@@ -83,7 +83,7 @@ def test_clean_refuses_what_it_does_not_know(cli, dst):
 
 
 def test_coverage_in_words_numbers_and_a_picture(cli, world, tmp_path):
-    said = cli("faces", "coverage", world.src, world.dst, "--picture", tmp_path / "map.png")
+    said = cli("faces", "coverage", world.src, world.dst, "--map", tmp_path / "map.png")
     assert said.code == 0
     assert "warning:" in said.out
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")

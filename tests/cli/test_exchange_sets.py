@@ -18,7 +18,7 @@ def test_in_and_out(cli, theirs, tmp_path):
     done = cli("faces", "import", theirs, tmp_path / "set", "--person", "Nobody")
     assert done.code == 0
     assert "set holds 12 (whole_face, 96 px)." in done.out
-    assert "import with --frames" in done.out
+    assert "import with --footage" in done.out
     assert cli("faces", "import", theirs, tmp_path / "set", "--person", "Nobody", "--json").json()["already_there"] == [
         "data_src"]
     assert "mesh and pose follow from its 68 points" in cli("faces", "info", tmp_path / "set").out
@@ -51,4 +51,4 @@ def test_files_that_are_passed_over_are_listed_and_end_with_two(cli, theirs, tmp
     assert done.code == 2
     assert "passed over: bad.jpg: It is no JPEG" in done.out
     assert cli("faces", "import", theirs / "nothing", tmp_path / "set").code == 2
-    assert "--frames" in cli("faces", "import", theirs / "aligned" / "x.fsa", tmp_path / "set2").err
+    assert "--footage" in cli("faces", "import", theirs / "aligned" / "x.fsa", tmp_path / "set2").err

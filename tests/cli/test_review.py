@@ -27,13 +27,13 @@ def test_review_from_first_to_last(cli, refused, faces):
     assert f"0-{frames - 1} " in table, "frames alike in a row are one line"
     row = Faceset.open(faces).rows().__next__()
     x0, y0, x1, y1 = row.x0_px, row.y0_px, row.x1_px, row.y1_px
-    said = cli("faces", "place", faces, "0", "--rect", f"{x0 - 9},{y0 - 9},{x1 + 9},{y1 + 9}", "--film", film)
+    said = cli("faces", "place", faces, "0", "--rect", f"{x0 - 9},{y0 - 9},{x1 + 9},{y1 + 9}", "--footage", film)
     assert said.code == 0, said
     assert "Placed" in said.out
     found = cli("faces", "review", faces, "--state", "doubtful", "--json").json()
     assert [r["reasons"] for r in found["rows"]] == [["double"]]
-    said = cli("faces", "review", faces, "--film", film).out
-    assert f"faces accept faces --film {film} --all-doubtful" in said
+    said = cli("faces", "review", faces, "--film", film.name).out
+    assert f"faces accept faces --film {film.name} --all-doubtful" in said
     assert "Undone: place" in cli("faces", "undo", faces).out
     assert "Done again: place" in cli("faces", "redo", faces).out
     cli("faces", "undo", faces)
@@ -54,16 +54,16 @@ def test_review_from_first_to_last(cli, refused, faces):
 
 def test_looking_again_and_pictures(cli, refused, faces):
     film = demo.footage().target
-    said = cli("faces", "again", faces, "0-1", "--detect-side", "320", "--film", film, "--json")
+    said = cli("faces", "again", faces, "0-1", "--detect-side", "320", "--footage", film, "--json")
     assert said.code == 0, said
     assert said.json()["frames"] == 2
-    assert "by hand" in cli("faces", "again", faces, "--state", "accepted", "--keep", "--film", film).out
-    refused("faces", "again", faces, "--state", "damaged", "--film", film)
-    assert "sheet: " in cli("faces", "sheet", faces, "sheet.png", "--points").out
+    assert "by hand" in cli("faces", "again", faces, "--state", "accepted", "--keep", "--footage", film).out
+    refused("faces", "again", faces, "--state", "damaged", "--footage", film)
+    assert "sheet: " in cli("faces", "sheet", faces, "sheet.png", "--landmarks").out
     assert cv2.imread("sheet.png").shape[1] > 400
-    said = cli("faces", "review", faces, "--state", "all", "--sheet", "frames.png", "--film", film)
+    said = cli("faces", "review", faces, "--state", "all", "--sheet", "frames.png", "--footage", film)
     assert "sheet: frames.png" in said.out
     assert cv2.imread("frames.png").shape[1] > 400
     assert "pictures in debug" in cli("faces", "debug", faces, "debug").out
-    assert cli("faces", "debug", faces, "frames", "--frames", "--film", film).code == 0
+    assert cli("faces", "debug", faces, "frames", "--frames", "--footage", film).code == 0
     refused("faces", "debug", faces, faces / "debug")

@@ -119,6 +119,21 @@ def test_every_command_says_what_it_does_and_takes_json():
                 assert parameter.help, f"{path} {parameter.name}"
 
 
+def test_an_option_s_word_means_one_thing():
+    """Over all commands about faces and footage a word takes the same kind of value, or none, everywhere."""
+    seen: dict[str, dict[Any, list[str]]] = {}
+    for path, command in commands().items():
+        if path.partition(" ")[0] in ("faces", "video"):
+            for p in (p for p in command.params if p.param_type_name == "option"):
+                kind = (p.is_flag, p.metavar or "")
+                for word in p.opts:
+                    seen.setdefault(word, {}).setdefault(kind, []).append(path)
+    for word, kinds in seen.items():
+        told = {kind for kind in kinds if kind[1]}  # a knob has no metavar
+        assert len({flag for flag, _ in kinds}) == 1, (word, kinds)
+        assert len(told) <= 1, (word, kinds)
+
+
 @pytest.mark.parametrize("path", KNOBS)
 def test_every_knob_is_an_option_with_its_range(path):
     options_of = {flag: p for p in commands()[path].params if p.param_type_name == "option" for flag in p.opts}

@@ -95,8 +95,8 @@ def test_the_same_find_changes_nothing(world, folder):
 def test_faces_by_hand_stay_and_get_no_second(world, folder):
     points = fake_finder.found(9, 68, 60, 50).landmarks.points_px.tolist()
     sha = Faceset.open(folder).header.sources[0].sha256
-    api.faces_place(folder, 9, points=points, face=f"{sha[:8]}_0000009_0", film=str(world[0]))
-    placed = api.faces_place(folder, 10, points=points, film=str(world[0]))["face_id"]
+    api.faces_place(folder, 9, points=points, face=f"{sha[:8]}_0000009_0", footage=[world[0]])
+    placed = api.faces_place(folder, 10, points=points, footage=[world[0]])["face_id"]
     kept = {path: data for path, data in files_of(folder).items() if "_0000009_0" in path or placed in path}
     done = run(step_for(world, folder, (9, 11)))
     assert kept.items() <= files_of(folder).items()
@@ -164,15 +164,15 @@ def test_the_command_s_verb_finds_film_and_frames(world, folder, monkeypatch):
     monkeypatch.setattr("facewright.faceset.again._house_finder", Shifted)
     with pytest.raises(NothingFound, match="not at hand"):
         api.faces_again(folder, ["8"], settings={})
-    done = api.faces_again(folder, settings={"detector": "yunet"}, state="no-face", film=str(world[0]))
+    done = api.faces_again(folder, settings={"detector": "yunet"}, state="no-face", footage=[world[0]])
     assert (done["frames"], done["new"]) == (len(EMPTY), len(EMPTY))
     done = api.faces_again(folder, ["8", "40-41"], settings={"max_faces": 1}, film="film.mp4")
     assert done["frames"] == 3  # found again by the job that looked before
     for frames, state in (([], ""), (["8"], "no-face")):
         with pytest.raises(SettingRefused):
-            api.faces_again(folder, frames, settings={}, state=state, film=str(world[0]))
+            api.faces_again(folder, frames, settings={}, state=state, footage=[world[0]])
     with pytest.raises(NothingFound):
-        api.faces_again(folder, settings={}, state="damaged", film=str(world[0]))
+        api.faces_again(folder, settings={}, state="damaged", footage=[world[0]])
 
 
 def test_an_unfinished_extraction_comes_first(world, tmp_path):

@@ -108,7 +108,7 @@ def test_pixels_are_not_invented_unless_told(faceset, tmp_path):
         with pytest.raises(Mismatch, match="invented") as caught:
             step.plan()
         assert words in caught.value.what
-        assert "--film" in caught.value.remedy
+        assert "--footage" in caught.value.remedy
         assert "film.mp4" in caught.value.why
     assert not (tmp_path / "o").exists()
     told = ReshapeSettings(side=128, face_type="head", invent=True)

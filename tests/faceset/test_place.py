@@ -63,7 +63,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def test_a_face_placed_where_none_was_found(folder, film):
     wanted = points_at(62.5, 60)
-    done = api.faces_place(folder, 10, points=wanted, film=film)
+    done = api.faces_place(folder, 10, points=wanted, footage=[film])
     face = Faceset.open(folder).face(done["face_id"])
     assert done["added"]
     assert done["crop_cut"]
@@ -87,10 +87,10 @@ def test_five_and_three_points_place_a_head(folder, film, tmp_path):
     five = [points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]
     file = tmp_path / "five.json"
     file.write_text(json.dumps({"points": np.array(five).tolist()}))
-    found = np.array(api.faces_place(folder, 10, points=file, film=film)["points_px"])
+    found = np.array(api.faces_place(folder, 10, points=file, footage=[film])["points_px"])
     assert np.abs(found - points).max() < 2
     three = np.array([five[0], five[1], (five[3] + five[4]) / 2])
-    found = np.array(api.faces_place(folder, 17, points=three.tolist(), film=film)["points_px"])
+    found = np.array(api.faces_place(folder, 17, points=three.tolist(), footage=[film])["points_px"])
     assert np.abs(found - points).max() < 4
 
 
@@ -101,7 +101,7 @@ def test_points_that_place_no_face_are_refused(folder, film, tmp_path, text):
     file.write_text(text)
     before = files_of(folder)
     with pytest.raises(FileRefused):
-        api.faces_place(folder, 10, points=file, film=film)
+        api.faces_place(folder, 10, points=file, footage=[film])
     assert files_of(folder) == before
     assert not (folder / "review.jsonl").exists()
 
@@ -117,7 +117,7 @@ def test_moving_points_cuts_the_crop_anew_and_takes_labels_along(folder, film):
     path.write_bytes(record.replace_metadata(path.read_bytes(), labelled, mask))
     before = path.read_bytes()
     moved = (old.points + np.float32([6, -4])).tolist()
-    done = api.faces_place(folder, 21, points=moved, face=name, film=film)
+    done = api.faces_place(folder, 21, points=moved, face=name, footage=[film])
     assert not done["added"]
     face = record.read_face(path)
     assert np.allclose(face.points, moved, atol=1e-4)
@@ -155,8 +155,8 @@ def test_without_its_film_a_face_keeps_its_crop(folder):
 def test_undo_and_redo_of_everything_leave_every_byte(folder, film):
     before = files_of(folder)
     for frame in (10, 11, 17):
-        api.faces_place(folder, frame, points=points_at(62, 60), film=film)
-    api.faces_place(folder, 11, points=points_at(70, 66), face=id_of(folder, 11), film=film)
+        api.faces_place(folder, frame, points=points_at(62, 60), footage=[film])
+    api.faces_place(folder, 11, points=points_at(70, 66), face=id_of(folder, 11), footage=[film])
     api.faces_accept(folder, ["11"])
     after = files_of(folder)
     for _ in range(5):
@@ -168,7 +168,7 @@ def test_undo_and_redo_of_everything_leave_every_byte(folder, film):
     for _ in range(5):
         api.faces_undo(folder)
     assert files_of(folder) == before
-    again = api.faces_place(folder, 10, points=points_at(62, 60), film=film)["face_id"]
+    again = api.faces_place(folder, 10, points=points_at(62, 60), footage=[film])["face_id"]
     assert again not in {Path(name).stem for name in after}  # an id is never given twice
 
 
@@ -176,9 +176,9 @@ def test_edits_are_never_overwritten_by_an_extraction(world, tmp_path):
     """Half extracted, a face placed in either half and one moved; then the extraction goes on, and once more."""
     film, folder = world[0], tmp_path / "set"
     extract(film, folder, only=lambda item: item.payload.start == 0)
-    placed = [api.faces_place(folder, frame, points=points_at(60 + frame / 4, 60), film=str(film)) for frame in (3, 40)]
+    placed = [api.faces_place(folder, frame, points=points_at(60 + frame / 4, 60), footage=[film]) for frame in (3, 40)]
     name = id_of(folder, 5)
-    api.faces_place(folder, 5, points=points_at(68, 64), face=name, film=str(film))
+    api.faces_place(folder, 5, points=points_at(68, 64), face=name, footage=[film])
     api.faces_skip(folder, ["6"])
     kept = {path: data for path, data in files_of(folder).items()
             if Path(path).stem in {name, *(one["face_id"] for one in placed)}}
@@ -209,27 +209,27 @@ def test_a_rectangle_is_looked_in(folder, film, monkeypatch):
     from facewright.faceset.place import Nets
 
     monkeypatch.setattr("facewright.api.review._nets", lambda: Nets(FakeLandmarker()))
-    done = api.faces_place(folder, 10, rect="30,20,100,110", film=film)
+    done = api.faces_place(folder, 10, rect="30,20,100,110", footage=[film])
     face = Faceset.open(folder).face(done["face_id"])
     assert np.allclose(face.points, points_at(62, 60), atol=0.01)
     assert face.nets == (("landmarks", "fake:1"),)
     with pytest.raises(NothingFound, match="sees no face"):
-        api.faces_place(folder, 10, rect=(120, 20, 180, 90), film=film)
-    forced = api.faces_place(folder, 10, rect=(120, 20, 180, 90), film=film, force=True)
+        api.faces_place(folder, 10, rect=(120, 20, 180, 90), footage=[film])
+    forced = api.faces_place(folder, 10, rect=(120, 20, 180, 90), footage=[film], force=True)
     x0, y0, x1, y1 = forced["box_px"]
     assert 118 < x0 < x1 < 182
     assert 18 < y0 < y1 < 92
     for rect in ("1,2,3", "a,b,c,d", "50,50,40,40", "500,500,600,600", "nan,0,9,9"):
         with pytest.raises(SettingRefused):
-            api.faces_place(folder, 10, rect=rect, film=film)
+            api.faces_place(folder, 10, rect=rect, footage=[film])
     with pytest.raises(SettingRefused):
-        api.faces_place(folder, 10, film=film)
+        api.faces_place(folder, 10, footage=[film])
 
 
 def test_undo_finds_files_that_sorting_renamed(folder, film):
     before = sorted(files_of(folder).values())
-    api.faces_place(folder, 10, points=points_at(62, 60), film=film)
-    api.faces_place(folder, 11, points=points_at(70, 66), face=id_of(folder, 11), film=film)
+    api.faces_place(folder, 10, points=points_at(62, 60), footage=[film])
+    api.faces_place(folder, 11, points=points_at(70, 66), face=id_of(folder, 11), footage=[film])
     after = sorted(files_of(folder).values())
     with Writer(folder) as writer:
         faceset = Faceset.open(folder)
@@ -261,7 +261,7 @@ def test_killed_while_placing_nothing_is_lost(folder, film):
             "import tests.faceset.fake_finder as f; from facewright.faces.landmark import corrected_points as c\n"
             "for n in range(400):\n"
             "    p = c(f.mesh_at(60 + n % 9, 60, 50)).tolist()\n"
-            "    api.faces_place(Path(sys.argv[1]), 21, points=p, film=sys.argv[2], face=sys.argv[3]);\n"
+            "    api.faces_place(Path(sys.argv[1]), 21, points=p, footage=[sys.argv[2]], face=sys.argv[3]);\n"
             "    print(n, flush=True)\n")
     name = id_of(folder, 21)
     before = set(files_of(folder))
@@ -291,7 +291,7 @@ def test_the_landmark_net_places_a_face_in_a_loose_rectangle(shared, weights, tm
         (x0, y0), (x1, y1) = points.min(0), points.max(0)
         w, h = x1 - x0, y1 - y0
         rect = (x0 - 0.5 * w, y0 - 0.4 * h, x1 + 0.3 * w, y1 + 0.2 * h)
-        done = api.faces_place(folder, frame, rect=rect, film=str(film))
+        done = api.faces_place(folder, frame, rect=rect, footage=[film])
         eyes = np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0))
         error = np.linalg.norm(np.array(done["points_px"])[17:] - points[17:], axis=1).mean()
         assert error < 0.12 * max(eyes, 0.3 * h), frame

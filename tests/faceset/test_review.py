@@ -110,10 +110,10 @@ def test_decisions_survive_extracting_again_and_other_films(world, folder, tmp_p
     with pytest.raises(SettingRefused, match="2 films"):
         api.faces_accept(folder, ["20"])
     api.faces_accept(folder, ["20"], film="other.mp4")
-    api.faces_accept(folder, ["21"], film=str(tmp_path / "other.mp4"))
+    api.faces_accept(folder, ["21"], film="other")
     assert states_of(folder, film="other.mp4")[20] == "accepted"
     with pytest.raises(Mismatch):
-        api.faces_review(folder, film=str(film_at(tmp_path, "third.mp4", seed=4)))
+        api.faces_review(folder, footage=[film_at(tmp_path, "third.mp4", seed=4)])
 
 
 def test_a_face_that_comes_new_opens_an_accepted_frame(folder):
@@ -246,10 +246,10 @@ def test_sheets_show_frames_or_crops(folder, world, tmp_path):
     done = api.faces_review(folder, state="all", sheet=tmp_path / "crops.png", limit=9)
     assert done["from_film"] == []
     assert Path(done["sheets"][0]).stat().st_size > 1000
-    done = api.faces_review(folder, state="all", sheet=tmp_path / "frames.png", film=str(world[0]))
+    done = api.faces_review(folder, state="all", sheet=tmp_path / "frames.png", footage=[world[0]])
     assert done["from_film"] == ["film.mp4"]
     assert [Path(p).name for p in done["sheets"]] == ["frames.png", "frames-2.png"]
-    done = api.faces_sheet(folder, tmp_path / "faces.png", limit=10, points=True)
+    done = api.faces_sheet(folder, tmp_path / "faces.png", limit=10, landmarks=True)
     assert done["faces"] == 10
     assert api.faces_sheet(folder, tmp_path / "doubt.png", flag="low_presence")["faces"] == 1
     with pytest.raises(NothingFound):
@@ -300,7 +300,7 @@ def test_debug_pictures_lie_in_a_folder_of_their_own(folder, world, tmp_path):
     before = {p: p.read_bytes() for p in (folder / "faces").rglob("*.jpg")}
     done = api.faces_debug(folder, tmp_path / "debug")
     assert done["written"] == len(before) == len(list((tmp_path / "debug").glob("*.jpg")))
-    done = api.faces_debug(folder, tmp_path / "frames", frames=True, film=str(world[0]))
+    done = api.faces_debug(folder, tmp_path / "frames", frames=True, footage=[world[0]])
     assert done["written"] == FRAMES - len(EMPTY)
     assert api.faces_debug(folder, tmp_path / "none", frames=True)["refused"]
     assert api.faces_debug(folder, tmp_path / "one", flag="low_presence")["written"] == 1
@@ -329,11 +329,11 @@ def test_a_folder_of_pictures_is_reviewed_and_edited(tmp_path, monkeypatch):
     assert [found[n].state for n in range(6)] == ["several", "accepted", "accepted", "no_face", "damaged", "accepted"]
     assert found[0].as_dict()["time_s"] is None
     points = fake_finder.found(3, 60, 60, 50).landmarks.points_px.tolist()
-    placed = api.faces_place(folder, 3, points=points, film=str(photos))["face_id"]
+    placed = api.faces_place(folder, 3, points=points, footage=[photos])["face_id"]
     assert Faceset.open(folder).face(placed).source.file == "photos/p3.png"
     with pytest.raises(FileRefused):
-        api.faces_place(folder, 4, points=points, film=str(photos))
-    assert api.faces_review(folder, state="all", sheet=tmp_path / "s.png", film=str(photos))["from_film"] == ["photos"]
+        api.faces_place(folder, 4, points=points, footage=[photos])
+    assert api.faces_review(folder, state="all", sheet=tmp_path / "s.png", footage=[photos])["from_film"] == ["photos"]
 
 
 def test_a_faceset_without_header_is_reviewed_by_its_faces(folder):

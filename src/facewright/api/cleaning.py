@@ -89,11 +89,11 @@ def faces_clean(
 
 def faces_coverage(
     source: Path, target: Path | None = None, *, source_person: str = "", target_person: str = "",
-    picture: Path | None = None, on_event: OnEvent = silent,
+    map_file: Path | None = None, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """What the source shows (its parked faces aside) and, of what the target shows, lacks; with advice.
 
-    picture: a PNG of it. Raises NothingFound, FileRefused.
+    map_file: a PNG of it. Raises NothingFound, FileRefused.
     """
     from facewright.core.files import make_folder, write_atomic
     from facewright.faceset.advice import advise
@@ -107,10 +107,10 @@ def faces_coverage(
         theirs = portrait(Faceset.open(target), target_person, progress=telling(on_event))
         found |= {"target": facts(theirs), "compared": compare(ours, theirs)}
     found["advice"] = advise(found["source"], found["compared"], found["target"])
-    if picture is not None:
-        make_folder(picture.parent)
-        write_atomic(picture, draw(found["source"], found["target"], found["compared"], found["advice"]))
-        found["picture"] = str(picture)
+    if map_file is not None:
+        make_folder(map_file.parent)
+        write_atomic(map_file, draw(found["source"], found["target"], found["compared"], found["advice"]))
+        found["map"] = str(map_file)
     return found
 
 
@@ -128,8 +128,8 @@ def faces_compile(
 ) -> dict[str, Any]:
     """A new set of chosen faces of others, copied with all they carry; each keeps its consent.
 
-    films: names (or their ends) of films and folders; where: `yaw_deg=-30..30`, `shot=2`. Raises NothingFound,
-    SettingRefused (no such column), what copying raises.
+    films: names of films and folders, or beginnings of digests; where: `yaw_deg=-30..30`, `shot=2`.
+    Raises NothingFound, SettingRefused (no such column), what copying raises.
     """
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.origins import Choice, compile_set

@@ -16,19 +16,15 @@ from facewright.core.settings import check
 
 
 def faces_resize(
-    faceset: Path, out: Path, *, settings: Mapping[str, Any], films: Sequence[Path] = (), background: bool = False,
+    faceset: Path, out: Path, *, settings: Mapping[str, Any], footage: Sequence[Path] = (), background: bool = False,
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """The faces at another size or of another type in the new set `out`: cut from frames where films are at hand."""
-    from facewright.faceset.faceset import Faceset
     from facewright.faceset.reshape import ResizeStep
     from facewright.faceset.settings import ReshapeSettings
 
-    faces = Faceset.open(faceset)
-    near = films_at_hand(faceset, films)
-    found = [near.find(sha256) for sha256 in faces.footage()]
-    paths = [str(video.path) for video in found if video is not None]
-    step = ResizeStep(str(faceset), str(out), check(ReshapeSettings, dict(settings)), paths)
+    places = films_at_hand(faceset, footage).places()
+    step = ResizeStep(str(faceset), str(out), check(ReshapeSettings, dict(settings)), places)
     return perform(step, background=background, on_event=on_event)
 
 

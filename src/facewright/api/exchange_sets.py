@@ -11,12 +11,12 @@ from facewright.core.settings import check
 
 
 def faces_import(
-    src: Path, dst: Path, *, frames: Path | None = None, settings: Mapping[str, Any] | None = None, person: str = "",
+    src: Path, dst: Path, *, footage: Path | None = None, settings: Mapping[str, Any] | None = None, person: str = "",
     consent: str = "", background: bool = False, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """DeepFaceLab's faces (a folder, a faceset.pak, a meta.dat) or faceswap's alignments (.fsa) -> the faceset DST.
 
-    frames: the film or folder of pictures that the faces were cut from; needed for alignments, and for merging.
+    footage: the film or folder of pictures that the faces were cut from; needed for alignments, and for merging.
     """
     from facewright.faceset.alignments import SUFFIX
     from facewright.faceset.alignments_import import AlignmentsStep
@@ -29,7 +29,7 @@ def faces_import(
         consent = reference_at(dst, consent)
     chosen = check(FacesImportSettings, dict(settings or {}))
     make = AlignmentsStep if src.suffix.lower() == SUFFIX else ImportStep
-    step = make(str(src), str(dst), chosen, str(frames) if frames is not None else "", person, consent)
+    step = make(str(src), str(dst), chosen, str(footage) if footage is not None else "", person, consent)
     return perform(step, background=background, on_event=on_event)
 
 

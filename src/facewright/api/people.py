@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facewright.api.review import places_at_hand
+from facewright.api.review import films_at_hand
 from facewright.api.steering import OnEvent, perform, silent, telling
 from facewright.core.settings import merge as layered
 from facewright.project import stored_settings
@@ -88,12 +88,12 @@ def faces_smooth(
 
 
 def faces_gaps(
-    faceset: Path, *, settings: Mapping[str, Any], person: str = "", films: Sequence[Path] = (), dry_run: bool = False,
-    on_event: OnEvent = silent,
+    faceset: Path, *, settings: Mapping[str, Any], person: str = "", footage: Sequence[Path] = (),
+    dry_run: bool = False, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Propose faces for the frames of a track that have none; dry_run: only list the gaps.
 
-    films: where the films lie, beside the places that extraction knew.
+    footage: where films lie now, beside the places that extraction knew. Raises Mismatch (none of the set's).
     """
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.gaps import GapStep, find
@@ -104,7 +104,7 @@ def faces_gaps(
         gaps = find(Faceset.open(faceset), values.up_to, person)
         return {"faceset": str(faceset), "gaps": len(gaps), "frames": sum(len(gap.frames) for gap in gaps),
                 "rows": [gap.as_dict() for gap in gaps]}
-    places = [str(place) for place in (*films, *places_at_hand(faceset))]
+    places = films_at_hand(faceset, footage).places()
     return perform(GapStep(str(faceset), values, person, places), background=False, on_event=on_event)
 
 

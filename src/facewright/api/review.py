@@ -7,27 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from facewright.api.steering import OnEvent, perform, silent, telling
-from facewright.core.errors import FacewrightError, Mismatch, NothingFound, SettingRefused
+from facewright.core.errors import FacewrightError, NothingFound, SettingRefused
 from facewright.core.settings import merge as layered
 
 
 def faces_review(
     faceset: Path, *, state: str = "", film: str = "", person: str = "", after: int = -1, limit: int = 0,
-    sheet: Path | None = None, on_event: OnEvent = silent,
+    sheet: Path | None = None, footage: Sequence[Path] = (), on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Every frame's state, counted; the frames of one state (or `open`, `unaccepted`, `all`) as rows.
 
-    film: a name, the beginning of a digest, or the path of a film (also where frames are read from). after, limit: the
-    next so many frames behind a frame number. sheet: a PNG to draw the rows on; more pages lie beside it.
+    film: a name, or the beginning of a digest. after, limit: the next so many frames behind a frame number. sheet: a
+    PNG to draw the rows on; more pages lie beside it. footage: where films lie now, beside the places that extraction
+    knew. Raises Mismatch (none of the set's films lies there).
     """
     from facewright.faceset import decisions, review
     from facewright.faceset.faceset import Faceset
 
     wanted = review.wanted_states(state)
     faces = Faceset.open(faceset)
-    name, given = _film(faceset, film)
+    films = films_at_hand(faceset, footage)
     decided = decisions.read(faceset)
-    found, counts = review.counted(review.states(faces, film=name, person=person, decided=decided), wanted)
+    found, counts = review.counted(review.states(faces, film=film, person=person, decided=decided), wanted)
     found = [one for one in found if one.frame > after]
     shown = found[:limit] if limit else found
     answer: dict[str, Any] = {
@@ -40,7 +41,6 @@ def faces_review(
     if sheet is not None and shown:
         from facewright.faceset.review_sheet import frame_sheets
 
-        films = films_at_hand(faceset, given)
         head = f"{faceset.name}: {len(shown):,} of {answer['frames']:,} frames ({', '.join(wanted).replace('_', ' ')})"
         written = frame_sheets(faces, shown, films, sheet, head, telling(on_event, "frame"))
         answer |= {"sheets": [str(path) for path in written],
@@ -55,7 +55,7 @@ def faces_accept(
     from facewright.faceset.verdicts import accept, parse_frames
 
     every = "doubtful" if all_doubtful else "several" if all_several else None
-    return accept(faceset, parse_frames(frames), film=_film(faceset, film)[0], every=every)
+    return accept(faceset, parse_frames(frames), film=film, every=every)
 
 
 def faces_skip(
@@ -64,7 +64,7 @@ def faces_skip(
     """These frames are asked about no more; their faces stay and are used as ever. `faces_undo` takes it back."""
     from facewright.faceset.verdicts import parse_frames, skip
 
-    return skip(faceset, parse_frames(frames), film=_film(faceset, film)[0], every="no_face" if all_no_face else None)
+    return skip(faceset, parse_frames(frames), film=film, every="no_face" if all_no_face else None)
 
 
 def faces_undo(faceset: Path) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def faces_redo(faceset: Path) -> dict[str, Any]:
 
 def faces_place(
     faceset: Path, frame: int, *, points: Path | Sequence[Sequence[float]] | None = None,
-    rect: str | Sequence[float] | None = None, face: str = "", film: str = "", person: str = "", looks: int = 4,
-    force: bool = False,
+    rect: str | Sequence[float] | None = None, face: str = "", film: str = "", footage: Sequence[Path] = (),
+    person: str = "", looks: int = 4, force: bool = False,
 ) -> dict[str, Any]:
     """Put a face into a frame, or (`face`) move the points of one. What it changed comes back with `faces_undo`.
 
@@ -94,15 +94,15 @@ def faces_place(
 
     from facewright.faceset.place import Where, place, read_points
 
-    name, given = _film(faceset, film)
     marks = read_points(points) if isinstance(points, Path) else None if points is None else np.array(points, float)
     where = Where(marks, None if rect is None else _rect(rect), looks, force)
-    return place(faceset, frame, where, films_at_hand(faceset, given), film=name, face=face, person=person, nets=_nets)
+    films = films_at_hand(faceset, footage)
+    return place(faceset, frame, where, films, film=film, face=face, person=person, nets=_nets)
 
 
 def faces_again(
     faceset: Path, frames: Sequence[str] = (), *, settings: Mapping[str, Any], state: str = "", film: str = "",
-    background: bool = False, on_event: OnEvent = silent,
+    footage: Sequence[Path] = (), background: bool = False, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Look again at chosen frames of one film (7, 120-130, or all of a state), with other settings of detection.
 
@@ -116,9 +116,8 @@ def faces_again(
     from facewright.faceset.settings import AgainSettings
     from facewright.faceset.verdicts import known_frames, parse_frames
 
-    name, given = _film(faceset, film)
     faces = Faceset.open(faceset)
-    one = one_film(faces, name)
+    one = one_film(faces, film)
     if bool(frames) == bool(state):
         raise SettingRefused(
             "It is not clear which frames are meant.", remedy="Name frames (7, 120-130) or a state (--state no-face).")
@@ -133,7 +132,7 @@ def faces_again(
     stored = source.settings if source is not None else {}
     names = set(AgainSettings.model_fields)
     values = layered(AgainSettings, {key: value for key, value in stored.items() if key in names}, settings)
-    video = films_at_hand(faceset, given).need(one.sha256)
+    video = films_at_hand(faceset, footage).need(one.sha256)
     step = AgainStep(str(faceset), str(video.path), [list(run) for run in decisions.spans(chosen)], values)
     return perform(step, background=background, on_event=on_event)
 
@@ -157,13 +156,13 @@ def _rect(rect: str | Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def faces_sheet(
-    faceset: Path, out: Path, *, order: str = "", person: str = "", flag: str = "", points: bool = False,
+    faceset: Path, out: Path, *, order: str = "", person: str = "", flag: str = "", landmarks: bool = False,
     limit: int = 0, side_px: int = 160, on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Aligned faces as contact sheets: OUT.png, OUT-2.png and so on. flag: only faces that carry this word.
 
     order: a stored one (`faces_sort`), else by film and frame. limit: at most so many, spread evenly.
-    points: with landmarks, mask edges and an arrow toward the top.
+    landmarks: with landmarks, mask edges and an arrow toward the top.
     """
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.review_sheet import face_sheets
@@ -179,14 +178,14 @@ def faces_sheet(
         rows = [rows[round(i * (len(rows) - 1) / max(limit - 1, 1))] for i in range(limit)]
     head = f"{faceset.name}: {len(rows):,} faces" + (f" by {order}" if order else "")
     written, refused = face_sheets(
-        faces, rows, out, head, points=points, side_px=side_px, progress=telling(on_event, "face"))
+        faces, rows, out, head, landmarks=landmarks, side_px=side_px, progress=telling(on_event, "face"))
     return {"faceset": str(faceset), "faces": len(rows), "sheets": [str(path) for path in written],
             "refused": [list(pair) for pair in refused.items()]}
 
 
 def faces_debug(
     faceset: Path, out: Path, *, person: str = "", flag: str = "", frames: bool = False, film: str = "",
-    on_event: OnEvent = silent,
+    footage: Sequence[Path] = (), on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Pictures of every face with landmarks, mask edge and arrow drawn in, into a folder of their own.
 
@@ -195,15 +194,14 @@ def faces_debug(
     from facewright.faceset.debug import write
     from facewright.faceset.faceset import Faceset
 
-    name, given = _film(faceset, film)
     faces = Faceset.open(faceset)
     rows = _flagged(faces, person, flag)
-    if name:
+    if film:
         from facewright.faceset.review import one_film
 
-        sha256 = one_film(faces, name).sha256
+        sha256 = one_film(faces, film).sha256
         rows = [row for row in rows if row.source_sha256 == sha256]
-    films = films_at_hand(faceset, given) if frames else None
+    films = films_at_hand(faceset, footage) if frames else None
     return write(faces, rows, out, films, telling(on_event, "frame" if frames else "face"))
 
 
@@ -215,31 +213,15 @@ def _flagged(faces: Any, person: str, flag: str) -> list[Any]:
     return rows
 
 
-def _film(faceset: Path, film: str) -> tuple[str, list[Path]]:
-    """(name or digest that the faceset knows, paths that the user gave): `film` may be either.
-
-    Raises Mismatch: a film at that path that the faceset holds no frame of; FileRefused.
-    """
-    path = Path(film)
-    if not film or not path.exists() or not (path.is_file() or path.is_absolute() or len(path.parts) > 1):
-        return film, []
-    from facewright.faceset.faceset import Faceset
-    from facewright.media.reader import open_video
-
-    sha256, known = open_video(path).sha256, Faceset.open(faceset, refresh=False).footage()
-    if sha256 not in known:
-        raise Mismatch(
-            f"{path.name} is no film of {faceset.name}.", why="Its content is another's, whatever its name.",
-            remedy=f"Films of the faceset: {', '.join(known.values()) or 'none'}.", where=path)
-    return sha256, [path]
-
-
 def films_at_hand(faceset: Path, given: Sequence[Path] = ()) -> Any:
-    """The films that are at hand: those given, and those that extractions of this faceset were made from."""
+    """The films that are at hand: those given, and those that extractions of this faceset were made from.
+
+    Raises Mismatch (one given is none of the set's), FileRefused.
+    """
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.films import Films
 
-    return Films(Faceset.open(faceset, refresh=False).header, places_at_hand(faceset), given)
+    return Films(Faceset.open(faceset), places_at_hand(faceset), given)
 
 
 def places_at_hand(faceset: Path) -> list[Path]:

@@ -26,7 +26,9 @@ def coverage(
         Path | None, typer.Argument(metavar="[SRC]", help="The source's faceset; left out: both of the project.")
     ] = None,
     target: Annotated[Path | None, typer.Argument(metavar="[DST]", help="The target's, to compare.")] = None,
-    picture: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw it: heat maps, bars, advice.")] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", metavar="FILE.png", help="Draw it: heat maps, bars, advice.")
+    ] = None,
     src_person: Annotated[str, typer.Option(help="Only this person's faces of the source.")] = "",
     dst_person: Annotated[str, typer.Option(help="Only this person's faces of the target.")] = "",
     as_json: bool = False,
@@ -42,8 +44,8 @@ def coverage(
     if source is None:
         source, target = (*here_or_refuse("SRC").facesets(), None)[:2]
     with show.Bar("coverage", quiet=as_json) as bar:
-        done = api.faces_coverage(source, target, source_person=src_person, target_person=dst_person, picture=picture,
-                                  on_event=bar.event)
+        done = api.faces_coverage(source, target, source_person=src_person, target_person=dst_person,
+                                  map_file=map_file, on_event=bar.event)
 
     def text() -> None:
         _sets([one for one in (done["source"], done["target"]) if one is not None])
@@ -51,8 +53,8 @@ def coverage(
             _lacking(done["compared"])
         for one in done["advice"]:
             show.result(f"{one['kind']}: {one['text']}")
-        if picture:
-            show.result(f"picture: {show.name_of(picture)}")
+        if map_file:
+            show.result(f"map: {show.name_of(map_file)}")
 
     return Shown(done, text)
 
@@ -115,11 +117,17 @@ def by_origin(faceset: Faceset) -> Shown:
 def compile_set(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The new set; faces are added where it is there.")],
     facesets: Annotated[list[Path], typer.Argument(metavar="FACESET ...", help="Sets to choose from.")],
-    film: Annotated[list[str] | None, typer.Option("--film", metavar="NAME", help="Only faces of this film.")] = None,
+    film: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only faces of this film (its name, or the beginning of "
+                                       "its digest); repeatable.")
+    ] = None,
     person: Annotated[str, typer.Option(help="Only faces of this person.")] = "",
-    flag: Annotated[list[str] | None, typer.Option("--flag", metavar="WORD", help="Only faces with this flag.")] = None,
+    flag: Annotated[
+        list[str] | None, typer.Option(metavar="WORD", help="Only faces that carry this flag; repeatable.")
+    ] = None,
     where: Annotated[
-        list[str] | None, typer.Option("--where", metavar="NAME=LOW..HIGH", help="By a fact: yaw_deg=-30..30, shot=2.")
+        list[str] | None, typer.Option(metavar="NAME=LOW..HIGH", help="Only faces in this range: yaw_deg=-30..30, "
+                                       "shot=2; repeatable.")
     ] = None,
     as_json: bool = False,
 ) -> Shown:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
-from facewright.cli.arguments import Background
+from facewright.cli.arguments import Background, Footage
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import (
     CollageSettings,
@@ -40,10 +40,7 @@ def register(app: typer.Typer) -> None:
 def resize(
     faceset: Faceset,
     out: Out,
-    film: Annotated[
-        list[Path] | None, typer.Option(metavar="PATH", help="A film or folder of pictures that faces came from; "
-                                        "those of its extraction are found where they still lie.")
-    ] = None,
+    footage: Footage = None,
     background: Background = False,
     as_json: bool = False,
     given: dict[str, Any] | None = None,
@@ -56,7 +53,7 @@ def resize(
     from facewright import api
 
     with show.Bar("faces resize", quiet=as_json) as bar:
-        done = api.faces_resize(faceset, out, settings=given or {}, films=film or [], background=background,
+        done = api.faces_resize(faceset, out, settings=given or {}, footage=footage or (), background=background,
                                 on_event=bar.event)
 
     def more() -> None:

@@ -35,7 +35,7 @@ def take_in(
         Path, typer.Argument(metavar="SRC", help="DeepFaceLab's folder, faceset.pak or meta.dat; faceswap's .fsa file.")
     ],
     dst: Annotated[Path, typer.Argument(metavar="FACESET", help="Folder of the faceset to fill.")],
-    frames: Annotated[
+    footage: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="The film or the folder of frames that the faces were cut from."),
     ] = None,
@@ -48,13 +48,13 @@ def take_in(
     """Take faces of DeepFaceLab or faceswap in.
 
     Pictures stay byte for byte, with landmarks, labels, masks and names; pickles are read by an allow-list alone. With
-    --frames the faces know their film: merging needs that. A meta.dat beside pictures serves those that lost their
+    --footage the faces know their film: merging needs that. A meta.dat beside pictures serves those that lost their
     data; named itself, it counts for all.
     """
     from facewright import api
 
     with show.Bar(f"import {src.name}", quiet=as_json) as bar:
-        done = api.faces_import(src, dst, frames=frames, settings=given or {}, person=person, consent=consent,
+        done = api.faces_import(src, dst, footage=footage, settings=given or {}, person=person, consent=consent,
                                 background=background, on_event=bar.event)
 
     def text() -> None:
@@ -72,7 +72,7 @@ def take_in(
         for sentence in done["notes"]:
             show.result(f"  {sentence}")
         if not done["linked"] and done["imported"] > done["counts"].get("came back", 0):
-            show.result("  Their film is not known: to merge them, import with --frames.")
+            show.result("  Their film is not known: to merge them, import with --footage.")
         _refused(done["refused"])
 
     return Shown(done, text, _status(done))

@@ -11,7 +11,7 @@ import typer
 import typer.core
 
 from facewright.cli import made, show
-from facewright.cli.arguments import Background, Faceset, Person
+from facewright.cli.arguments import Background, Faceset, Footage, Person
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import GapSettings, SmoothSettings
 
@@ -230,10 +230,7 @@ def _smoothed(done: Mapping[str, Any]) -> None:
 def gaps(
     faceset: Faceset,
     person: Annotated[str, typer.Option(help="Only the tracks of this person.")] = "",
-    films: Annotated[
-        list[Path] | None,
-        typer.Option("--film", metavar="PATH", help="A film that no longer lies where it was extracted; repeatable."),
-    ] = None,
+    footage: Footage = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the gaps.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take all proposed faces out, into the trash.")] = False,
     as_json: bool = False,
@@ -251,8 +248,8 @@ def gaps(
         return Shown(gone, lambda: show.result(
             f"{made.count(gone['removed'], 'proposed face')} taken out of {show.name_of(faceset)}."))
     with show.Bar(f"gaps {faceset.name}", quiet=as_json) as bar:
-        done = api.faces_gaps(faceset, settings=given or {}, person=person, films=films or [], dry_run=dry_run,
-                              on_event=bar.event)
+        done = api.faces_gaps(faceset, settings=given or {}, person=person, footage=footage or (),
+                              dry_run=dry_run, on_event=bar.event)
     return Shown(done, lambda: _gaps(done, faceset))
 
 
@@ -264,7 +261,8 @@ def _gaps(done: Mapping[str, Any], faceset: Path) -> None:
         show.table([[r["film"], f"{r['first_frame']}-{r['last_frame']}", str(r["frames"]), r["track"]]
                     for r in done["rows"]], ["film", "frames", "missing", "track"])
         return
-    own = f", {done['borrowed']:,} with a neighbour's picture (name the film: --film)" if done["borrowed"] else ""
+    own = (f", {done['borrowed']:,} with a neighbour's picture (say where the film lies: --footage)"
+           if done["borrowed"] else "")
     show.result(f"{made.count(done['proposed'], 'face')} proposed in {made.count(done['gaps'], 'gap')}{own}.")
     if done["proposed"]:
         made.following(f"facewright faces review {made.quoted(faceset)} --state doubtful --sheet GAPS.png")

@@ -10,16 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from facewright.cli import made, show
-from facewright.cli.arguments import Background, Faceset, Person
+from facewright.cli.arguments import Background, Faceset, Film, Flag, Footage, Person
 from facewright.cli.bind import Shown, command, group
 from facewright.faceset.settings import AgainSettings
 
 Frames = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FRAME ...]", help="Frame numbers (7), ranges (120-130), every so many (0-300/25)."),
-]
-Film = Annotated[
-    str, typer.Option(metavar="NAME|PATH", help="Which film, where the faceset has several; a path is read from.")
 ]
 
 _ROWS = 40
@@ -53,6 +50,7 @@ def review(
     sheet: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Also draw these frames on contact sheets.")
     ] = None,
+    footage: Footage = None,
     as_json: bool = False,
 ) -> Shown:
     """List frames by their state: which still need a look, and why.
@@ -64,7 +62,7 @@ def review(
 
     with show.Bar("faces review", quiet=as_json) as bar:
         done = api.faces_review(faceset, state=state, film=film, person=person, after=after, limit=number, sheet=sheet,
-                                on_event=bar.event)
+                                footage=footage or (), on_event=bar.event)
 
     def text() -> None:
         from facewright.faceset.doubts import WORDS
@@ -170,8 +168,9 @@ def place(
     rect: Annotated[
         str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Let the landmark net look in this rectangle.")
     ] = None,
-    face: Annotated[str, typer.Option(metavar="ID", help="Move the points of this face instead of adding one.")] = "",
+    face: Annotated[str, typer.Option(metavar="FACE", help="Move the points of this face instead of adding one.")] = "",
     film: Film = "",
+    footage: Footage = None,
     person: Annotated[str, typer.Option(help="Whose face it is; left out: that of the track it continues.")] = "",
     looks: Annotated[
         int, typer.Option(min=1, max=12, help="How often the net looks again until the points settle; 1 = quick.")
@@ -187,8 +186,8 @@ def place(
     """
     from facewright import api
 
-    done = api.faces_place(faceset, frame, points=points, rect=rect, face=face, film=film, person=person, looks=looks,
-                           force=force)
+    done = api.faces_place(faceset, frame, points=points, rect=rect, face=face, film=film, footage=footage or (),
+                           person=person, looks=looks, force=force)
 
     def text() -> None:
         word = "Placed" if done["added"] else "Moved"
@@ -196,7 +195,7 @@ def place(
                     f"(yaw {done['yaw_deg']:z.0f}, pitch {done['pitch_deg']:z.0f}, "
                     f"roll {done['roll_deg']:z.0f} degrees).")
         if not done["crop_cut"]:
-            show.result("  Its film is not at hand: the crop stays as it was (--film PATH cuts it anew).")
+            show.result("  Its film is not at hand: the crop stays as it was (--footage PATH cuts it anew).")
 
     return Shown(done, text)
 
@@ -208,6 +207,7 @@ def again(
         str, typer.Option(metavar="STATE", help="All frames of a state instead: no-face, doubtful, unaccepted ...")
     ] = "",
     film: Film = "",
+    footage: Footage = None,
     background: Background = False,
     as_json: bool = False,
     given: dict[str, Any] | None = None,
@@ -221,7 +221,7 @@ def again(
 
     with show.Bar(f"again {faceset.name}", quiet=as_json) as bar:
         done = api.faces_again(faceset, frames or [], settings=given or {}, state=state, film=film,
-                               background=background, on_event=bar.event)
+                               footage=footage or (), background=background, on_event=bar.event)
 
     def text() -> None:
         if "watch with" in done:
@@ -261,8 +261,8 @@ def sheet(
         str, typer.Option(metavar="ORDER", help="As sorted before (`faces sort`); left out: by film and frame.")
     ] = "",
     person: Person = "",
-    flag: Annotated[str, typer.Option("--where", metavar="FLAG", help="Only faces that carry this flag.")] = "",
-    points: Annotated[bool, typer.Option("--points", help="Draw landmarks, mask edges and the way up.")] = False,
+    flag: Flag = "",
+    landmarks: Annotated[bool, typer.Option("--landmarks", help="Draw landmarks, mask edges and the way up.")] = False,
     number: Annotated[
         int, typer.Option("--number", "-n", min=0, help="At most so many, spread evenly over the set; 0 = all.")
     ] = 0,
@@ -273,8 +273,8 @@ def sheet(
     from facewright import api
 
     with show.Bar("faces sheet", quiet=as_json) as bar:
-        done = api.faces_sheet(faceset, out, order=order, person=person, flag=flag, points=points, limit=number,
-                               side_px=side, on_event=bar.event)
+        done = api.faces_sheet(faceset, out, order=order, person=person, flag=flag, landmarks=landmarks,
+                               limit=number, side_px=side, on_event=bar.event)
 
     def text() -> None:
         show.result(made.count(done["faces"], "face"))
@@ -287,9 +287,10 @@ def debug(
     faceset: Faceset,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the pictures, outside of the faceset.")],
     person: Person = "",
-    flag: Annotated[str, typer.Option("--where", metavar="FLAG", help="Only faces that carry this flag.")] = "",
+    flag: Flag = "",
     frames: Annotated[bool, typer.Option("--frames", help="Whole frames, where the film is at hand.")] = False,
     film: Film = "",
+    footage: Footage = None,
     as_json: bool = False,
 ) -> Shown:
     """Write pictures with landmarks, mask edge and an arrow toward the top of the head drawn in.
@@ -299,7 +300,8 @@ def debug(
     from facewright import api
 
     with show.Bar("faces debug", quiet=as_json) as bar:
-        done = api.faces_debug(faceset, out, person=person, flag=flag, frames=frames, film=film, on_event=bar.event)
+        done = api.faces_debug(faceset, out, person=person, flag=flag, frames=frames, film=film,
+                               footage=footage or (), on_event=bar.event)
 
     def text() -> None:
         show.result(f"{made.count(done['written'], 'picture')} in {show.name_of(out)}")

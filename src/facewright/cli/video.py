@@ -124,7 +124,7 @@ def cut(
 
 def scenes(
     film: Film,
-    sheet: Annotated[Path | None, typer.Option(metavar="SHEET.png", help="Draw the middle of each scene here.")] = None,
+    sheet: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the middle of each scene here.")] = None,
     export: Annotated[str, typer.Option(metavar="3,5-7", help="Scenes whose frames go to --out, or all.")] = "",
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Gets a folder for each exported scene.")] = None,
     as_json: bool = False,

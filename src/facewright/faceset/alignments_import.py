@@ -59,7 +59,7 @@ class AlignmentsStep:
         if not frames:
             raise SettingRefused(
                 "Alignments hold no pictures.", why="The faces are cut out of the film that they belong to.",
-                remedy="Add --frames FILM, or the folder of frames.", where="--frames",
+                remedy="Add --footage FILM, or the folder of frames.", where="--footage",
             )
         self.path, self.folder = Path(alignments).resolve(), Path(faceset).resolve()
         self.settings = settings or FacesImportSettings()

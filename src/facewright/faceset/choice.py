@@ -13,13 +13,17 @@ from facewright.faceset.settings import ChoiceSettings
 
 def rows_of(faceset: Faceset, choice: ChoiceSettings) -> Iterator[Row]:
     """The rows that fit all that is said, streamed. Raises SettingRefused."""
-    query = ranges(choice.where)
-    if choice.film:
-        query["source_file"] = choice.film
-    for row in faceset.rows_of(choice.person, **query):
+    for row in faceset.rows_of(choice.person, **ranges(choice.where)):
+        if choice.film and not is_film(choice.film, row.source_file, row.source_sha256):
+            continue
         flags = row.flags.split()
         if (not choice.flag or choice.flag in flags) and choice.no_flag not in flags:
             yield row
+
+
+def is_film(word: str, file: str, sha256: str) -> bool:
+    """Whether a user's word means this film: its name, with or without suffix, or six letters of its digest or more."""
+    return word in (file, file.rpartition(".")[0]) or (len(word) >= 6 and sha256.startswith(word.lower()))
 
 
 def ranges(text: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from math import gcd
 from pathlib import Path
 from typing import Any, cast
 
-from facewright.core.errors import FacewrightError, FileRefused, NothingFound
-from facewright.faceset.header import Header
+from facewright.core.errors import FacewrightError, FileRefused, Mismatch, NothingFound
+from facewright.faceset.faceset import Faceset
 from facewright.media.frame import Frame, Video
 from facewright.media.reader import frames as read_frames
 from facewright.media.reader import open_video
@@ -23,20 +23,27 @@ class Films:
     """Opens films when they are asked for; each place is read (and its digest taken) once.
 
     places: files or folders of pictures that may be films of the set; those of the same name are tried first.
-    given: those that the user named: an error about one of them is told, and they are tried before all others.
+    given: those that the user named, opened at once. Raises FileRefused, Mismatch (none of the set's films).
     """
 
-    def __init__(self, header: Header, places: Iterable[Path] = (), given: Iterable[Path] = ()) -> None:
-        self._names = {source.sha256: source.file for source in header.sources}
-        self._given = [Path(place) for place in given]
-        self._left = [Path(place) for place in dict.fromkeys(places) if Path(place) not in self._given]
-        self._open: dict[str, Video] = {}
+    def __init__(self, faceset: Faceset, places: Iterable[Path] = (), given: Iterable[Path] = ()) -> None:
+        self._names, given = faceset.footage(), list(map(Path, given))
+        self._left = [Path(place) for place in dict.fromkeys(places) if Path(place) not in given]
+        self._open = {video.sha256: video for video in map(open_video, given)}
+        for sha256, video in self._open.items():
+            if sha256 not in self._names:
+                raise Mismatch(
+                    f"{video.path.name} is no film of {faceset.path.name}.", where=video.path,
+                    why="Its content is another's, whatever its name.",
+                    remedy=f"Films of the faceset: {', '.join(self._names.values()) or 'none'}.")
+
+    def places(self) -> list[str]:
+        """Where those of the set's films lie that are at hand."""
+        found = (self.find(sha256) for sha256 in self._names)
+        return [str(video.path) for video in found if video is not None]
 
     def find(self, sha256: str) -> Video | None:
-        """The film of that content, or None. Raises FileRefused: a place that the user named cannot be read."""
-        while self._given and sha256 not in self._open:
-            video = open_video(self._given.pop(0))
-            self._open[video.sha256] = video
+        """The film of that content, or None."""
         name = self._names.get(sha256, "")
         for place in sorted(self._left, key=lambda p: p.name != name):
             if sha256 in self._open:
@@ -56,7 +63,7 @@ class Films:
             name = self._names.get(sha256, sha256[:8])
             raise NothingFound(
                 f"The film {name} is not at hand.", why="A faceset remembers films by content, not where they lie.",
-                remedy=f"Name it: --film /path/to/{name}", where=name)
+                remedy=f"Say where it lies: --footage /path/to/{name}", where=name)
         return video
 
 

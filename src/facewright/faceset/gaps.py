@@ -128,7 +128,7 @@ class GapStep:
             stack.callback(self._forget_writer)
             self._writer.sweep()
             faceset = Faceset(self.folder)
-            films = Films(faceset.header, map(Path, self.films))
+            films = Films(faceset, map(Path, self.films))
             for number, item in enumerate(todo):
                 if work.stop.asked:
                     return

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from facewright.core.errors import NothingFound
-from facewright.faceset.choice import condition
+from facewright.faceset.choice import is_film, ranges
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
 from facewright.faceset.marks import is_parked, words_of
@@ -47,12 +47,12 @@ class Choice:
     @classmethod
     def of(cls, films: Sequence[str], person: str, flags: Sequence[str], where: Sequence[str]) -> Choice:
         """where: `yaw_deg=-30..30` (both ends included; one may be left out) or `shot=2`. Raises SettingRefused."""
-        return cls(tuple(films), person, tuple(flags), dict(map(condition, where)))
+        return cls(tuple(films), person, tuple(flags), ranges(" ".join(where)))
 
     def rows(self, faceset: Faceset) -> Iterator[Row]:
         """The faces of a set that are meant."""
         for row in faceset.rows_of(self.person, **self.query):
-            named = not self.films or any(_is_film(row, film) for film in self.films)
+            named = not self.films or any(is_film(film, row.source_file, row.source_sha256) for film in self.films)
             if named and (not self.flags or words_of(row) & set(self.flags)):
                 yield row
 
@@ -94,8 +94,3 @@ def _mistakable(chosen: Sequence[tuple[Faceset, list[str]]]) -> list[str]:
     same = sorted(name for name, sets in given.items() if sets > 1 and _NUMBERED.fullmatch(name))
     return [f"{', '.join(same)}: a name of several sets, which may be different people; `faces people` looks at them."
             ] if same else []
-
-
-def _is_film(row: Row, film: str) -> bool:
-    by_digest = len(film) >= 8 and row.source_sha256.startswith(film)
-    return by_digest or film in (row.source_file, row.source_file.rpartition(".")[0])

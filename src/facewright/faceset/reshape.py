@@ -122,7 +122,7 @@ class ResizeStep(RemakeFaces[ReshapeSettings]):
         raise Mismatch(
             f"Pixels would have to be invented: {what}.",
             why=f"{len(rows):,} faces have no frames at hand (of {', '.join(films[:3])}{' ...' if films[3:] else ''}).",
-            remedy="Name their films with --film; or --invent: borders stay black, enlarged faces soft.",
+            remedy="Say where their films lie (--footage); or --invent: borders stay black, enlarged faces soft.",
             where=self.folder,
         )
 

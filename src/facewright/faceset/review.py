@@ -15,6 +15,7 @@ import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound, SettingRefused
 from facewright.faceset import decisions
+from facewright.faceset.choice import is_film
 from facewright.faceset.decisions import Decisions, Deed
 from facewright.faceset.doubts import doubles, flag_doubts, jumps
 from facewright.faceset.faceset import Faceset
@@ -98,7 +99,7 @@ def films(faceset: Faceset, name: str = "") -> list[Film]:
     for sha256, file, frame in seen:
         names.setdefault(sha256, file)
         frames.setdefault(sha256, []).append(frame)
-    picked = [sha256 for sha256 in names if not name or names[sha256] == name or _is_digest(name, sha256)]
+    picked = [sha256 for sha256 in names if not name or is_film(name, names[sha256], sha256)]
     if not picked:
         raise NothingFound(
             f"{faceset.path.name} holds no frames of {name!r}." if name else f"{faceset.path.name} holds no film.",
@@ -227,10 +228,6 @@ def _times(faceset: Faceset, film: Film, rows: list[Row]) -> np.ndarray:
     # Stamps may begin anywhere; frame 0 is the beginning, as far as its neighbours tell.
     late = np.interp(film.looked, frames, stamps - frames / film.rate)
     return even + late - late[0] if len(late) else even
-
-
-def _is_digest(name: str, sha256: str) -> bool:
-    return len(name) >= 6 and sha256.startswith(name.lower())
 
 
 def _face(row: Row, person: str) -> dict[str, Any]:

@@ -48,18 +48,18 @@ def frame_sheets(
 
 
 def face_sheets(
-    faceset: Faceset, rows: Sequence[Row], out: Path, headline: str, *, points: bool = False, side_px: int = _FACE_PX,
-    captions: Sequence[str] = (), progress: OnTile = lambda done, total: None,
+    faceset: Faceset, rows: Sequence[Row], out: Path, headline: str, *, landmarks: bool = False,
+    side_px: int = _FACE_PX, captions: Sequence[str] = (), progress: OnTile = lambda done, total: None,
 ) -> tuple[list[Path], dict[str, str]]:
     """Write aligned faces as pages, in the order of `rows`; returns the pages and path -> why of those that could not
-    be read. points: with points, mask edge and arrow drawn in."""
+    be read. landmarks: with points, mask edge and arrow drawn in."""
     refused: dict[str, str] = {}
 
     def tiles() -> Iterator[np.ndarray | None]:
         for place, row in enumerate(rows):
             progress(place, len(rows))
             try:
-                yield _drawn(faceset, row) if points else faceset.load(row)[1]
+                yield _drawn(faceset, row) if landmarks else faceset.load(row)[1]
             except FileRefused as error:
                 refused[row.path] = error.why or error.what
                 yield None

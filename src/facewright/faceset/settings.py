@@ -394,7 +394,7 @@ class ChoiceSettings(Settings):
     """Which faces of a set are meant: those that fit all that is said."""
 
     person: str = knob("", "Only faces of this person")
-    film: str = knob("", "Only faces of this film (its file name)")
+    film: str = knob("", "Only faces of this film (its name, or the beginning of its digest)")
     flag: str = knob("", "Only faces that carry this flag, such as `profile`")
     no_flag: str = knob("", "Only faces that do not carry this flag")
-    where: str = knob("", "Only faces in these ranges, for example `yaw_deg=-30..30 sharpness=50.. side_px=512`")
+    where: str = knob("", "Only faces in these ranges: `yaw_deg=-30..30 sharpness=50.. shot=2`")

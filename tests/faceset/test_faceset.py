@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from tests.faceset.conftest import SHA, make_face, same_face
 
-from facewright.core.errors import DiskRefused, FileRefused, NothingFound
+from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
 from facewright.faces.face import Face
 from facewright.faceset import header, record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person, Source
-from facewright.faceset.store import Writer, chunk_folder
+from facewright.faceset.store import Writer, chunk_folder, refuse_place
 from facewright.faceset.trash import take_out
 
 OTHER = "fedcba9876543210" * 4
@@ -187,6 +187,27 @@ def test_not_a_faceset(tmp_path):
         (tmp_path / "faceset.json").write_text(text)
         with pytest.raises(FileRefused):
             Faceset.open(tmp_path)
+
+
+def test_places_that_are_refused(folder, tmp_path):
+    for place in (tmp_path / "new", folder, folder.parent / "beside"):
+        refuse_place(place)
+    refuse_place(tmp_path / "new", folder)
+    for place, word in ((folder, "itself"), (folder / "new", "inside"), (folder / ".." / folder.name, "itself")):
+        with pytest.raises(Mismatch, match=word):
+            refuse_place(place, folder)
+    file, holiday = tmp_path / "notes.txt", tmp_path / "holiday"
+    file.write_text("x")
+    holiday.mkdir()
+    refuse_place(holiday)
+    (holiday / "index.sqlite-wal").touch()
+    (holiday / "faceset.json.part").touch()
+    refuse_place(holiday)
+    (holiday / "beach.jpg").touch()
+    for place, why in ((file, "It is a file."), (holiday, "It holds beach.jpg.")):
+        with pytest.raises(DiskRefused, match="not an empty folder") as told:
+            refuse_place(place)
+        assert told.value.why == why
 
 
 def test_one_writer(folder):

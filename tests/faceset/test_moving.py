@@ -161,7 +161,7 @@ def test_places_that_are_no_good(tmp_path, picture):
             copy_faces(source, None, place)
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "x.jpg").write_bytes(b"x")
-    with pytest.raises(DiskRefused, match="no place"):
+    with pytest.raises(DiskRefused, match="not an empty"):
         copy_faces(source, None, tmp_path / "holiday")
 
 

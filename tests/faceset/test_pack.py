@@ -172,9 +172,10 @@ def test_there_and_back(folder, file, tmp_path):
         run(UnpackStep(str(file), str(tmp_path / "back")))
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "x.jpg").write_bytes(b"x")
-    for place in (tmp_path / "holiday", file):
-        with pytest.raises(DiskRefused, match="no place"):
-            UnpackStep(str(file), str(place)).plan()
+    with pytest.raises(DiskRefused, match="not an empty"):
+        UnpackStep(str(file), str(tmp_path / "holiday")).plan()
+    with pytest.raises(Mismatch, match="packed faceset"):
+        UnpackStep(str(file), str(file)).plan()
 
 
 def test_places_and_names_that_are_refused(folder, file, tmp_path):

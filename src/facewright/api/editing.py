@@ -11,7 +11,7 @@ from typing import Any
 
 from facewright.api.review import films_at_hand
 from facewright.api.steering import OnEvent, perform, silent, telling
-from facewright.core.errors import DiskRefused, FacewrightError, SettingRefused
+from facewright.core.errors import FacewrightError, SettingRefused
 from facewright.core.settings import check
 
 
@@ -89,12 +89,12 @@ def faces_roundtrip(
     """Give the faces to a program and take them back, in one step: `{in}` and `{out}` in its command line are folders
     of PNG pictures. How far each face drifted from whom it showed is reported. Raises SettingRefused (no such places,
     or no such program), FacewrightError (it failed)."""
-    from facewright.core.files import make_folder, write_atomic
+    from facewright.core.files import make_folder, refuse_occupied, write_atomic
     from facewright.faceset.enhance import drift
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.restore import RestoreStep
     from facewright.faceset.settings import RestoreSettings
-    from facewright.faceset.store import PRIVATE, foreign_files, is_faceset
+    from facewright.faceset.store import PRIVATE, refuse_place
     from facewright.media.stills import encode_still
 
     words = shlex.split(command)
@@ -102,8 +102,8 @@ def faces_roundtrip(
         raise SettingRefused("The command must name {in} and {out}.",
                              remedy='Such as --command "upscale --from {in} --to {out}".', where=command)
     faces = Faceset.open(faceset)
-    if is_faceset(out) or foreign_files(out):  # before the program has worked for hours
-        raise DiskRefused(f"{out.name} is not an empty folder.", remedy="Name a new one for the faces.", where=out)
+    refuse_place(out, faceset)  # before the program has worked for hours
+    refuse_occupied(out, "the faces", {PRIVATE}.__contains__)
     place = out.resolve() / PRIVATE / "outside"
     shutil.rmtree(place, ignore_errors=True)  # of a run that failed: our own copies
     given, taken = make_folder(place / "in"), make_folder(place / "out")

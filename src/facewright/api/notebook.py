@@ -15,7 +15,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from facewright.core.errors import DiskRefused, Mismatch, NothingFound
+from facewright.core.errors import Mismatch, NothingFound
 from facewright.faces.face import Face
 from facewright.faceset import faceset as room
 from facewright.faceset import header as header_file
@@ -23,7 +23,7 @@ from facewright.faceset import record
 from facewright.faceset.files import refuse_packed
 from facewright.faceset.header import Header
 from facewright.faceset.index import EQUALS, RANGES, Row
-from facewright.faceset.store import FACES, Writer, foreign_files, is_faceset
+from facewright.faceset.store import FACES, Writer, is_faceset, refuse_place
 
 _BOOLS = ("has_mask", "edited", "smoothed")
 _KINDS = {"str": np.str_, "int": np.int64, "float": np.float64}
@@ -181,10 +181,7 @@ class Faceset(Faces):
     def create(cls, path: str | Path) -> Faceset:
         """A new, empty faceset, or the one that is there. Raises DiskRefused: the folder holds other things."""
         folder = Path(path)
-        strangers = foreign_files(folder)
-        if strangers and not is_faceset(folder):
-            raise DiskRefused(f"{folder.name} is not an empty folder.", why=f"It holds {strangers[0]}.",
-                              remedy="Name a new or empty folder for the faceset.", where=folder)
+        refuse_place(folder)
         if not is_faceset(folder):
             with Writer(folder):
                 header_file.save(folder, Header())

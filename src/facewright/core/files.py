@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -97,6 +97,26 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise disk_error(error, path) from error
     return path
+
+
+def refuse_occupied(folder: Path, what: str, is_ours: Callable[[str], bool] = lambda name: False) -> None:
+    """Raise DiskRefused where `what` must not be put: on a file, or into a folder that holds anything but what is ours
+    (by name; half-written files are)."""
+    try:
+        names = [place.name for place in folder.iterdir()]
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        why = "It is a file."
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    else:
+        others = sorted(name for name in names if not is_ours(name.removesuffix(PART)))
+        if not others:
+            return
+        why = f"It holds {others[0]}."
+    raise DiskRefused(f"{folder.name} is not an empty folder.", why=why,
+                      remedy=f"Name a new or empty folder for {what}.", where=folder)
 
 
 def read_file(path: Path, *, limit_bytes: int = 1 << 30) -> bytes:

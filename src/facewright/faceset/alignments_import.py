@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facewright.core.errors import DiskRefused, Mismatch, SettingRefused
+from facewright.core.errors import Mismatch, SettingRefused
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import Detection, SourceRef
 from facewright.faces.find import FoundFace
@@ -28,7 +28,7 @@ from facewright.faceset.dfl_frames import Frames
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.settings import CHUNK_FRAMES, ExtractSettings, FacesImportSettings
-from facewright.faceset.store import Writer, chunk_folder, foreign_files, is_faceset, writing
+from facewright.faceset.store import Writer, chunk_folder, refuse_place, writing
 from facewright.media.frame import Frame
 from facewright.media.reader import frames as read_frames
 
@@ -104,12 +104,7 @@ class AlignmentsStep:
     def plan(self) -> list[Item]:
         """One item per 32 frames with faces. Raises FacewrightError."""
         stored = header_file.load(self.folder) or Header()
-        strangers = foreign_files(self.folder)
-        if strangers and not is_faceset(self.folder):
-            raise DiskRefused(
-                f"{self.folder.name} is not an empty folder.", why=f"It holds {strangers[0]}.",
-                remedy="Name a new or empty folder for the faceset.", where=self.folder,
-            )
+        refuse_place(self.folder)
         known = stored.source(self.frames.sha256)
         if known is not None and known.settings.get("import") != self._digest:
             raise Mismatch(f"Faces of {self.frames.name} are already in {self.folder.name}.", where=self.folder,

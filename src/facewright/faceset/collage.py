@@ -15,8 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facewright.core.errors import DiskRefused, FileRefused, NothingFound
-from facewright.core.files import make_folder, read_file, sha256_of, write_atomic
+from facewright.core.errors import FileRefused, NothingFound
+from facewright.core.files import make_folder, read_file, refuse_occupied, sha256_of, write_atomic
 from facewright.faceset.cut import eight_bit
 from facewright.faceset.enhance import drift
 from facewright.faceset.faceset import Faceset
@@ -73,8 +73,7 @@ def write_pages(folder: Path, out: Path, settings: CollageSettings, progress: An
     rows = list(faceset.rows())
     if not rows:
         raise NothingFound(f"The faceset {folder.name} is empty.", remedy="There is nothing to lay out.", where=folder)
-    if out.is_dir() and any(out.iterdir()):
-        raise DiskRefused(f"{out.name} is not an empty folder.", remedy="Name a new one for the pages.", where=out)
+    refuse_occupied(out, "the pages")
     make_folder(out)
     plan = lay_out(rows, settings)
     per_page = settings.columns * settings.rows

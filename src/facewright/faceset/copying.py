@@ -21,9 +21,9 @@ from facewright.faceset.choice import rows_of
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import refuse_packed
 from facewright.faceset.index import Row
-from facewright.faceset.moving import BATCH_FACES, Receiver, check_place
+from facewright.faceset.moving import BATCH_FACES, Receiver
 from facewright.faceset.settings import ChoiceSettings
-from facewright.faceset.store import Writer, writing
+from facewright.faceset.store import Writer, refuse_place, writing
 from facewright.faceset.trash import held, take_out
 from facewright.faceset.verdicts import take_over
 
@@ -63,9 +63,8 @@ class CopyStep:
     @cached_property
     def facesets(self) -> list[Faceset]:
         """Where they come from. Raises FileRefused, Mismatch."""
-        refuse_packed(self.out)
         for source in self.sources:
-            check_place(source, self.out)
+            refuse_place(self.out, source)
             if self.move:
                 refuse_packed(source)
         return [Faceset.open(source) for source in self.sources]

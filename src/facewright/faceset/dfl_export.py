@@ -30,6 +30,7 @@ from facewright.core.files import (
     RESERVED,
     disk_error,
     make_folder,
+    refuse_occupied,
     replace_files,
     safe_join,
     sync_folder,
@@ -121,13 +122,7 @@ class ExportStep:
     def plan(self) -> list[Item]:
         """One item per 64 faces. Raises FacewrightError."""
         ours = {name.partition("/")[0] for _, name in self.named} | {dfl_pak.NAME, dfl_records.NAME}
-        there = [p.name for p in self.out.iterdir()] if self.out.is_dir() else []
-        strangers = sorted(name for name in there if name.removesuffix(PART) not in ours)
-        if strangers or (self.out.exists() and not self.out.is_dir()):
-            raise DiskRefused(
-                f"{self.out.name} is not an empty folder.", why=f"It holds {strangers[0]}." if strangers else "",
-                remedy="Name a new or empty folder for the faces.", where=self.out,
-            )
+        refuse_occupied(self.out, "the faces", ours.__contains__)
         if (self.out / dfl_records.NAME).exists() and not self._parts.is_dir():
             raise DiskRefused(f"{self.out.name} holds faces that were exported before.", where=self.out,
                               remedy="Name a new folder, or move that one away.")

@@ -18,7 +18,7 @@ from typing import Any
 
 import cv2
 
-from facewright.core.errors import DiskRefused, FacewrightError, FileRefused, Mismatch
+from facewright.core.errors import FacewrightError, FileRefused, Mismatch
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import Face, SourceRef, face_id
 from facewright.faceset import header as header_file
@@ -32,7 +32,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Index
 from facewright.faceset.settings import BATCH_FACES, FacesImportSettings
-from facewright.faceset.store import Writer, chunk_folder, foreign_files, is_faceset, writing
+from facewright.faceset.store import Writer, chunk_folder, refuse_place, writing
 
 _CONFIRMED = 40
 
@@ -145,12 +145,7 @@ class ImportStep:
     def plan(self) -> list[Item]:
         """One item per batch that the faceset does not hold yet. Raises FacewrightError."""
         stored = header_file.load(self.folder)
-        strangers = foreign_files(self.folder)
-        if strangers and not is_faceset(self.folder):
-            raise DiskRefused(
-                f"{self.folder.name} is not an empty folder.", why=f"It holds {strangers[0]}.",
-                remedy="Name a new or empty folder for the faceset.", where=self.folder,
-            )
+        refuse_place(self.folder)
         self._check(stored or Header())
         items = []
         for frames, placed in self.frames:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from facewright.core.errors import DiskRefused, FileRefused, Mismatch
+from facewright.core.errors import DiskRefused, FileRefused
 from facewright.core.files import read_file
 from facewright.faces.face import Face
 from facewright.faces.face import face_id as name_of
@@ -26,7 +26,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Row, row_of
 from facewright.faceset.selection import CHUNK_FRAMES
-from facewright.faceset.store import FACES, Writer, foreign_files, is_faceset
+from facewright.faceset.store import FACES, Writer, refuse_place
 from facewright.faceset.trash import take_out
 
 BATCH_FACES = 64
@@ -67,7 +67,7 @@ def copy_faces(
     writer: one that holds `out` already. Killed anywhere, the same call goes on. Raises DiskRefused (full; no place for
     a faceset), FileRefused (a damaged faceset.json), Mismatch (`out` is the source, or a packed file).
     """
-    check_place(source.path, out)
+    refuse_place(out, source.path)
     if writer is None:
         with Writer(out) as own:
             own.sweep()
@@ -87,18 +87,6 @@ def chosen(source: Faceset, ids: Collection[str] | None) -> Iterator[Row]:
     """The rows of these faces (None: all), in the set's order."""
     wanted = None if ids is None else set(ids)
     return (row for row in source.rows() if wanted is None or row.face_id in wanted)
-
-
-def check_place(source: Path, out: Path) -> None:
-    """Raise where OUT cannot take faces of `source`: the set itself, or inside it; a folder of other things."""
-    here, there = source.resolve(), out.resolve()
-    if there == here or here in there.parents:
-        raise Mismatch(f"{out.name} is {'the faceset itself' if there == here else 'inside the faceset'}.",
-                       remedy="Name another folder.", where=out)
-    strangers = foreign_files(out)
-    if strangers and not is_faceset(out):
-        raise DiskRefused(f"{out.name} is no place for a faceset.", why=f"It holds {strangers[0]}.",
-                          remedy="Name a faceset, or a new or empty folder.", where=out)
 
 
 @dataclass(slots=True)

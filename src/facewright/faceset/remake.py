@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import cv2
 import numpy as np
 
-from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
+from facewright.core.errors import FileRefused, Mismatch, NothingFound
 from facewright.core.files import make_folder, read_file, write_atomic
 from facewright.core.settings import Settings
 from facewright.core.step import Item, Likeness, Work
@@ -30,7 +30,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
 from facewright.faceset.settings import BATCH_FACES
-from facewright.faceset.store import PRIVATE, Writer, foreign_files, is_faceset, writing
+from facewright.faceset.store import PRIVATE, Writer, is_faceset, refuse_place, writing
 from facewright.image.geometry import apply_affine
 
 S = TypeVar("S", bound=Settings)
@@ -191,13 +191,7 @@ class Remake(ABC, Generic[S]):
         return json.dumps(facts, sort_keys=True, indent=1).encode("utf-8", "surrogatepass")
 
     def _check_out(self) -> None:
-        if self.out == self.folder:
-            raise Mismatch("The new set cannot lie where the first one is.", remedy="Name another folder for it.",
-                           where=self.out)
-        strangers = foreign_files(self.out)
-        if strangers and not is_faceset(self.out):
-            raise DiskRefused(f"{self.out.name} is not an empty folder.", why=f"It holds {strangers[0]}.",
-                              remedy="Name a new or empty folder for the new set.", where=self.out)
+        refuse_place(self.out, self.folder)
         mark = self.out / PRIVATE / _MADE
         if is_faceset(self.out) and (not mark.is_file() or read_file(mark, limit_bytes=4 << 20) != self._mark()):
             raise Mismatch(

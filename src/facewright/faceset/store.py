@@ -7,7 +7,6 @@ FACESET/.facewright/ (lock, jobs, trash).
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +15,14 @@ from types import TracebackType
 
 import numpy as np
 
+from facewright.core.errors import Mismatch
 from facewright.core.files import (
     PART,
     FolderLock,
     disk_error,
     make_folder,
     read_file,
+    refuse_occupied,
     replace_files,
     replace_folder,
     sync_folder,
@@ -171,13 +172,29 @@ def is_faceset(folder: Path) -> bool:
     return is_packed(folder) or (folder / header_file.NAME).is_file() or (folder / FACES).is_dir()
 
 
+def refuse_place(out: Path, source: Path | None = None) -> None:
+    """Raise where no faceset may come to lie, or go on, at `out`.
+
+    Mismatch: it is the set `source` that is read, or inside of it; it is a packed set. DiskRefused: it is another file,
+    or a folder of other things (so that nobody extracts into a folder of holiday pictures).
+    """
+    here, there = source and source.resolve(), out.resolve()
+    if here and (here == there or here in there.parents):
+        raise Mismatch(f"{out.name} is {'the faceset itself' if here == there else 'inside the faceset'}.",
+                       remedy="Name another folder.", where=out)
+    if is_packed(out):
+        refuse_packed(out)
+    if not is_faceset(out):
+        refuse_occupied(out, "the faceset", _is_ours)
+
+
 def foreign_files(folder: Path) -> list[str]:
-    """Names in a folder that no faceset has (so that nobody extracts into a folder of holiday pictures)."""
-    ours = {FACES, DEBUG, ORDERS_FOLDER, PRIVATE, REVIEW, REVIEW + PART, header_file.NAME, header_file.NAME + PART}
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.name not in ours and not e.name.startswith("index.sqlite"))
+    """Names in a folder that no faceset has."""
+    return sorted(place.name for place in folder.iterdir() if not _is_ours(place.name)) if folder.is_dir() else []
+
+
+def _is_ours(name: str) -> bool:
+    return name in (FACES, DEBUG, ORDERS_FOLDER, PRIVATE, REVIEW, header_file.NAME) or name.startswith("index.sqlite")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from facewright.faceset.pack import spare
 from facewright.faceset.packed import PackedFiles, is_packed
 from facewright.faceset.salvage import Found, Torn, search
 from facewright.faceset.settings import UnpackSettings
-from facewright.faceset.store import Writer, foreign_files, is_faceset, writing
+from facewright.faceset.store import Writer, is_faceset, refuse_place, writing
 from facewright.faceset.stored import INDEX, NOTE
 
 BATCH_FILES = 64
@@ -84,10 +84,7 @@ class UnpackStep:
 
     def plan(self) -> list[Item]:
         """One item per 64 files. Raises FacewrightError."""
-        strangers = foreign_files(self.out)
-        if (strangers and not is_faceset(self.out)) or self.out.is_file():
-            raise DiskRefused(f"{self.out.name} is no place for a faceset.", remedy="Name a new or empty folder.",
-                              why=f"It holds {strangers[0]}." if strangers else "It is a file.", where=self.out)
+        refuse_place(self.out)
         stands = header_file.load(self.out)
         if stands is not None and (stands.consent or stands.person) and header_file.NAME not in self.found.whole:
             raise Mismatch(f"These faces would come under the record or name of {self.out.name}.", where=self.out,

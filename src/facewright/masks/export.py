@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facewright.core.errors import DiskRefused, NothingFound
-from facewright.core.files import make_folder, safe_join, write_atomic
+from facewright.core.errors import NothingFound
+from facewright.core.files import make_folder, refuse_occupied, safe_join, write_atomic
 from facewright.faceset.faceset import Faceset
 from facewright.image.warp import resize
 from facewright.masks import label
@@ -32,10 +32,7 @@ def export(
         raise NothingFound(f"No face in {folder.name} has a mask or labels.",
                            remedy="Make masks with `facewright mask apply`.", where=folder)
     ours = {f"{row.face_id}.png" for row in rows}
-    strangers = sorted(p.name for p in out.iterdir() if p.name not in ours) if out.is_dir() else []
-    if strangers:
-        raise DiskRefused(f"{out.name} is not an empty folder.", why=f"It holds {strangers[0]}.",
-                          remedy="Name a new or empty folder for the pictures.", where=out)
+    refuse_occupied(out, "the pictures", ours.__contains__)
     make_folder(out)
     drawn = 0
     for done, row in enumerate(todo):

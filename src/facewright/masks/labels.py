@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
+from facewright.core.errors import FileRefused, Mismatch, NothingFound
 from facewright.core.files import make_folder, write_atomic
 from facewright.faces.face import Face, FaceType
 from facewright.faceset import record
@@ -21,7 +21,7 @@ from facewright.faceset.files import refuse_packed
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
 from facewright.faceset.polygons import checked
-from facewright.faceset.store import Writer, foreign_files
+from facewright.faceset.store import Writer, refuse_place
 from facewright.faceset.trash import take_out
 from facewright.image.warp import resize
 from facewright.masks import dfl, label, labelfile, undo
@@ -207,12 +207,7 @@ def fetch(folder: Path, out: Path, person: str = "") -> dict[str, Any]:
     rows = [row for row in faceset.rows_of(person) if row.labels]
     if not rows:
         raise _no_labels(faceset)
-    strangers = foreign_files(out)
-    if strangers or out.resolve() == folder.resolve():
-        raise DiskRefused(
-            f"{out.name} is no place for a new faceset.", remedy="Name a new or empty folder.", where=out,
-            why=f"It holds {strangers[0]}." if strangers else "It is the faceset itself.",
-        )
+    refuse_place(out, folder)
     head, copied, renewed = faceset.header, 0, 0
     with Writer(out) as writer:
         # What comes here is the user's: an operation that was killed here and is asked again must keep it as such.

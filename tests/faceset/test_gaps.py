@@ -10,6 +10,7 @@ from tests.faceset.fake_finder import FakeFinder, found
 from tests.faceset.test_extract import make_film
 from tests.faceset.test_smoothing import SHAPE, _face, _run, _set
 
+from facewright import api
 from facewright.core.errors import NothingFound
 from facewright.core.step import Work
 from facewright.faces.face import FaceType
@@ -161,3 +162,44 @@ def test_pictures_come_from_the_film_and_smoothing_goes_along(tmp_path):
     _run(faceset.path)
     for frame, face in _new(Faceset.open(tmp_path / "set")).items():
         assert abs(face.points - made[frame].points_px).max() < 0.3
+
+
+def test_an_accepted_one_comes_into_use_and_undo_parks_it_again(tmp_path, picture):
+    folder = _holed(tmp_path / "set", picture).path
+    _fill(folder)
+    done = api.faces_accept(folder, ["4-6", "20"])
+    assert (done["faces"], done["unparked"]) == (4, 3)
+    in_use = {frame for frame, face in _new(Faceset.open(folder)).items() if "parked" not in face.flags}
+    assert in_use == {5, 6, 20}
+    path = Faceset.open(folder).file(_new(Faceset.open(folder))[5])
+    path.rename(path.with_name(f"000001-{path.name}"))  # a sort that numbers the files
+    assert api.faces_undo(folder)["undo"] == "accept"
+    assert all("parked" in face.flags for face in _new(Faceset.open(folder)).values())
+    api.faces_redo(folder)
+    assert "parked" not in _new(Faceset.open(folder))[5].flags
+    assert api.faces_accept(folder, ["5"])["unparked"] == 0
+    api.faces_undo(folder)  # of the second word: the first still stands
+    assert "parked" not in _new(Faceset.open(folder))[5].flags
+    assert len(gaps.remove(folder).paths) == 3
+
+
+def test_an_accepted_one_stays_in_use_when_its_film_comes_and_when_it_is_moved(tmp_path):
+    film = make_film(tmp_path / "film.mp4")
+
+    class Blinking(FakeFinder):
+        def faces(self, index):
+            return [] if index in (10, 11, 12) else [found(index, 60 + index * 0.25, 60, 50)]
+
+    folder = tmp_path / "set"
+    step = ExtractStep([str(film)], str(folder), ExtractSettings(resolution=128, shots=False), make_finder=Blinking)
+    records = {item.id: step.commit(item, result) for item, result in step.stream(step.plan(), Work())}
+    step.finish(records, Work())
+    _fill(folder)
+    api.faces_accept(folder, ["10"])
+    face = _new(Faceset.open(folder))[12]
+    api.faces_place(folder, 12, points=(face.points + 1).tolist(), face=face.face_id, film=str(film))
+    moved = Faceset.open(folder).face(face.face_id)
+    assert not {"parked", "interpolated", gaps.BORROWED} & set(moved.flags)
+    assert _fill(folder, films=[str(film)])["from_film"] == 2
+    made = _new(Faceset.open(folder))
+    assert {frame: "parked" in face.flags for frame, face in made.items()} == {10: False, 11: True}

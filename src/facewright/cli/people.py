@@ -239,7 +239,8 @@ def gaps(
     """Propose faces where a head was missed inside a shot, so that the old face never shows through.
 
     Landmarks go from the frames before to those behind; the picture is cut from the film. Such faces are flagged
-    "interpolated": `faces review` asks about them, merging replaces them, training leaves them out (parked).
+    "interpolated": `faces review` asks about them, merging replaces them, training leaves them out (parked) until they
+    are accepted.
     """
     from facewright import api
 

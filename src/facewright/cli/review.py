@@ -126,8 +126,8 @@ def accept(
 ) -> Shown:
     """Say that the faces of these frames are right as they are.
 
-    It holds through later extractions; only a face that comes new to a frame opens it again. `faces undo` takes it
-    back.
+    It holds through later extractions; only a face that comes new to a frame opens it again. Faces that `faces gaps`
+    proposed come into use (they were parked). `faces undo` takes it back.
     """
     from facewright import api
 
@@ -135,6 +135,8 @@ def accept(
 
     def text() -> None:
         show.result(f"Accepted: {made.count(done['frames'], 'frame')} with {made.count(done['faces'], 'face')}.")
+        if done["unparked"]:
+            show.result(f"  {made.count(done['unparked'], 'face')} put in between neighbours parked no more.")
         if done["without_face"]:
             show.result(f"  {made.count(len(done['without_face']), 'frame')} without a face left as they are.")
 
@@ -230,6 +232,8 @@ def again(
         looked = f"{made.count(done['frames'], 'frame')} of {done['film']}"
         show.result(f"{made.count(done['new'], 'new face')} in {looked}; {done['replaced']:,} replaced, "
                     f"{done['unchanged']:,} as before, {done['by_hand']:,} by hand.")
+        if done["unparked"]:
+            show.result(f"  {made.count(done['unparked'], 'face')} put in between neighbours parked no more.")
         if done["without_face"]:
             show.result(f"  {made.count(len(done['without_face']), 'frame')} still without a face.")
 

@@ -17,6 +17,7 @@ from facewright.faceset import record, trash
 from facewright.faceset.decisions import Deed
 from facewright.faceset.files import plain_name
 from facewright.faceset.index import Index
+from facewright.faceset.marks import PARKED, write_marks
 from facewright.faceset.store import FACES, PRIVATE, Writer
 
 KEPT = f"{PRIVATE}/edits"
@@ -51,6 +52,7 @@ def undo(faceset: Path, deed: Deed) -> None:
         _back(faceset, facts, "old", "taken")
     if "before" in facts:
         _swap(faceset, facts, "before", "after")
+    _parked(faceset, deed, parked=True)
     _refreshed(faceset, facts)
 
 
@@ -64,7 +66,20 @@ def redo(faceset: Path, deed: Deed) -> None:
         _back(faceset, facts, "new", "undone")
     if "before" in facts:
         _swap(faceset, facts, "after", "before")
+    _parked(faceset, deed, parked=False)
     _refreshed(faceset, facts)
+
+
+def park(writer: Writer, deed: Deed, *, parked: bool) -> None:
+    """Park the faces that a deed brought into use, or bring them into use; those that are gone stay so."""
+    there = [path for path in _faces(writer.faceset, deed.facts, "unparked") if (writer.faceset / path).is_file()]
+    write_marks(writer, [(path, (PARKED,) if parked else (), () if parked else (PARKED,)) for path in there])
+
+
+def _parked(faceset: Path, deed: Deed, *, parked: bool) -> None:
+    if "unparked" in deed.facts:
+        with Writer(faceset) as writer:
+            park(writer, deed, parked=parked)
 
 
 def _swap(faceset: Path, facts: Mapping[str, Any], take: str, leave: str) -> None:

@@ -1,7 +1,7 @@
 """Step: faces for the frames of a track in which its head was not found, proposed from the frames around them.
 
-A proposed face is flagged "interpolated" (review asks about its frame) and "parked" (training leaves it out, merging
-replaces it, so that the old face never shows through). Never beyond a shot. One item is one gap; done twice, nothing
+A proposed face is flagged "interpolated" (review asks about its frame) and "parked" (training leaves it out until it is
+accepted; merging replaces it, so that the old face never shows through). Never beyond a shot. One item is one gap; done twice, nothing
 changes. `remove` moves proposed faces to the trash.
 """
 
@@ -28,10 +28,10 @@ from facewright.faceset.cut import PROFILE_YAW_DEG, fixed_point, sharpness
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.films import Films
 from facewright.faceset.index import Row
-from facewright.faceset.marks import PARKED
+from facewright.faceset.marks import PARKED, is_parked
 from facewright.faceset.neighbours import box_of, by_hand, covered, free_ordinal
 from facewright.faceset.place import coding
-from facewright.faceset.recut import recut
+from facewright.faceset.recut import BORROWED, recut
 from facewright.faceset.review import Film
 from facewright.faceset.review import films as films_of
 from facewright.faceset.settings import GapSettings
@@ -41,8 +41,6 @@ from facewright.faceset.trash import Taken, take_out
 from facewright.media.frame import Frame, Video
 from facewright.media.reader import frames as read_frames
 
-BORROWED = "borrowed_picture"
-"""Flag of a face whose picture is its neighbour's: its film was not at hand."""
 _USUAL_RATE = 25.0
 
 
@@ -171,6 +169,9 @@ class GapStep:
                     result.from_film += 1
                 else:
                     new, image = self._borrowed(face, around)
+                there = self.folder / places[new.face_id]
+                if there.exists() and PARKED not in record.read_face(there).flags:  # somebody has accepted it
+                    new = dataclasses.replace(new, flags=tuple(word for word in new.flags if word != PARKED))
                 data = record.encode_face(new, image, None, quality)
                 result.files.append((places[new.face_id], data))
         return result
@@ -276,9 +277,10 @@ def proposed(around: Sequence[Face], gap: Gap, todo: Sequence[tuple[int, str]]) 
 
 
 def remove(folder: Path, person: str = "") -> Taken:
-    """Move all proposed faces (of one person) to the trash, but those that a person has moved. Raises NothingFound."""
+    """Move all proposed faces (of one person) to the trash, but those that a person has moved or accepted. Raises
+    NothingFound."""
     faceset = Faceset.open(folder)
-    paths = [row.path for row in faceset.rows_of(person) if _is_proposed(row)]
+    paths = [row.path for row in faceset.rows_of(person) if _is_proposed(row) and is_parked(row)]
     if not paths:
         raise NothingFound(
             f"No face of {folder.name} was put in between others.", where=folder,

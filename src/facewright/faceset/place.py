@@ -25,10 +25,12 @@ from facewright.faceset.doubts import WORDS
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.films import Films, need_frame
 from facewright.faceset.index import Row
+from facewright.faceset.marks import PARKED
 from facewright.faceset.neighbours import PLACED, follow, free_ordinal, shot_of
 from facewright.faceset.recut import kept, recut
 from facewright.faceset.review import Film, one_film
 from facewright.faceset.settings import MIN_SIDE_PX
+from facewright.faceset.smoothing import INTERPOLATED
 from facewright.faceset.store import FACES, Writer
 from facewright.image.geometry import Box
 from facewright.media.frame import Frame, Video
@@ -185,6 +187,8 @@ def _moved(old: Face, found: Landmarks) -> Face:
     yaw, pitch, roll = (float(v) for v in pose_deg(mesh))
     stored, scale = fixed_point(mesh)
     words = {word for word in old.flags if word not in WORDS} | set(_profile(yaw))
+    if INTERPOLATED in old.flags:  # parked because nobody had seen it
+        words.discard(PARKED)
     return dataclasses.replace(
         old, edited_px=found.points_px, mesh_px=stored, mesh_scale=scale, yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll,
         box_px=points_box(found.points_px), flags=tuple(sorted(words)))

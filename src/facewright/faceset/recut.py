@@ -18,7 +18,9 @@ OTHER_POINTS = "crop_of_other_points"
 """Flag: the crop was cut by other points than those that count now (its film was not at hand)."""
 INVENTED, UPSCALED = "invented_border", "upscaled"
 """Flags of a crop that was made of an older crop: black beyond that one's edge; more pixels than that one had."""
-OF_THE_CROP = frozenset((OTHER_POINTS, LEAVES_FRAME, INVENTED, UPSCALED))
+BORROWED = "borrowed_picture"
+"""Flag of a proposed face (gaps.py) whose picture is its neighbour's: its film was not at hand."""
+OF_THE_CROP = frozenset((OTHER_POINTS, LEAVES_FRAME, INVENTED, UPSCALED, BORROWED))
 """Flags that a crop cut anew from its frame has no more, or finds out anew."""
 
 _SAME_PX = 0.02

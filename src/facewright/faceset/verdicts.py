@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from facewright.core.errors import NothingFound, SettingRefused
 from facewright.faceset import decisions, edits
 from facewright.faceset.decisions import Decisions, Deed, Do
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.marks import PARKED, words_of
 from facewright.faceset.review import Film, FrameState, State, films, one_film, states
+from facewright.faceset.smoothing import INTERPOLATED
+from facewright.faceset.store import Writer
 
 MOST_FRAMES = 10_000_000
 """Of one command: a slip of the finger in a range is refused, not obeyed."""
@@ -49,7 +53,8 @@ def known_frames(film: Film, frames: Sequence[int]) -> list[int]:
 
 
 def accept(folder: Path, frames: Sequence[int], *, film: str = "", every: State | None = None) -> dict[str, Any]:
-    """The faces of these frames are right as they are; faces that come later make them doubtful again.
+    """The faces of these frames are right as they are; faces that come later make them doubtful again. Those that were
+    put in between their neighbours (gaps.py) are parked no more.
 
     every: all frames of that state instead, of all films or the named one. Frames without a face are not accepted
     (they are skipped): `without_face` lists them. Raises NothingFound, SettingRefused, DiskRefused.
@@ -62,8 +67,10 @@ def accept(folder: Path, frames: Sequence[int], *, film: str = "", every: State 
         raise NothingFound(
             f"There is no face to accept in {_named(without)}.", where=folder,
             remedy="Skip them (`faces skip`), place a face (`faces place`) or look again (`faces again`).")
-    faces = [row.face_id for one in with_face for row in one.rows]
-    return _decide(faceset, "accept", with_face, faces) | {"faces": len(faces), "without_face": without}
+    rows = [row for one in with_face for row in one.rows]
+    waiting = [row.path for row in rows if {INTERPOLATED, PARKED} <= words_of(row)]
+    done = _decide(faceset, "accept", with_face, [row.face_id for row in rows], waiting)
+    return done | {"faces": len(rows), "unparked": len(waiting), "without_face": without}
 
 
 def skip(folder: Path, frames: Sequence[int], *, film: str = "", every: State | None = None) -> dict[str, Any]:
@@ -150,13 +157,19 @@ def _chosen(faceset: Faceset, frames: Sequence[int], film: str, every: State | N
     return [state for state in states(faceset, film=one.sha256) if state.frame in wanted]
 
 
-def _decide(faceset: Faceset, do: Do, chosen: list[FrameState], faces: list[str]) -> dict[str, Any]:
+def _decide(
+    faceset: Faceset, do: Do, chosen: list[FrameState], faces: list[str], unpark: list[str] | None = None
+) -> dict[str, Any]:
+    """unpark: files of faces that come into use with it."""
     frames: dict[str, list[int]] = {}
     for one in chosen:
         frames.setdefault(one.sha256, []).append(one.frame)
     if chosen:
-        with decisions.deciding(faceset.path) as desk:
-            desk.add(do, frames, faces)
+        # The faces' lock only where it is needed: one can decide while an extraction runs.
+        with Writer(faceset.path) if unpark else nullcontext() as writer, decisions.deciding(faceset.path) as desk:
+            deed = desk.add(do, frames, faces, {"unparked": unpark} if unpark else None)
+            if writer is not None:
+                edits.park(writer, deed, parked=False)
     films = {one.sha256: one.film for one in chosen}
     return {"faceset": str(faceset.path), "did": do, "frames": len(chosen),
             "films": {films[sha256]: len(numbers) for sha256, numbers in frames.items()}}

@@ -1,8 +1,8 @@
 """Step: faces for the frames of a track in which its head was not found, proposed from the frames around them.
 
 A proposed face is flagged "interpolated" (review asks about its frame) and "parked" (training leaves it out until it is
-accepted; merging replaces it, so that the old face never shows through). Never beyond a shot. One item is one gap; done twice, nothing
-changes. `remove` moves proposed faces to the trash.
+accepted; merging replaces it, so that the old face never shows through). Never beyond a shot. One item is one gap; done
+twice, nothing changes. `remove` moves proposed faces to the trash.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -226,6 +227,19 @@ def test_one_writer(folder):
             Faceset.open(folder).set_person("x")
         other.stdin.close()
     Faceset.open(folder).set_person("x")
+
+
+def test_a_writer_lets_go_of_its_lock_with_the_outermost(folder):
+    writer = Writer(folder)
+    for _ in range(2):
+        with writer:
+            with contextlib.suppress(ValueError), writer as inner:
+                assert inner is writer
+                raise ValueError("x")
+            with pytest.raises(DiskRefused, match="in use"), Writer(folder):
+                pass
+        with Writer(folder), pytest.raises(DiskRefused, match="in use"), writer:
+            pass
 
 
 def test_a_failed_chunk_leaves_nothing(folder, monkeypatch):

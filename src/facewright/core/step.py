@@ -8,14 +8,17 @@ Killed before the journal line of an item: that item is done again under the sam
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from facewright.core.settings import Settings
+from facewright.core.ulid import new_ulid
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,20 @@ class Work:
     progress: Callable[..., None] = lambda done, total=None, note="", **facts: None
     changes: Callable[[], list[dict[str, Any]]] = list
     note: Callable[..., None] = lambda kind, **facts: None
+
+    @property
+    def job(self) -> str:
+        """Id of the job, the same in all its sessions; where there is none, a new one at each question."""
+        return self.folder.name.partition("-")[0] if self.folder is not None else new_ulid()
+
+    def until_stopped(self, todo: Iterable[T]) -> Iterator[T]:
+        """One after another, until a stop is asked for; the one in hand is ended first, unless it is to be at once."""
+        for one in todo:
+            if self.stop.at_once:
+                return
+            yield one
+            if self.stop.asked:
+                return
 
 
 class Step(Protocol):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np
 
 from facewright.core.errors import Mismatch
 from facewright.core.step import Item, Likeness, Work
-from facewright.core.ulid import new_ulid
 from facewright.faces.face import Face, SourceRef, face_id
 from facewright.faces.find import FoundFace
 from facewright.faces.settings import DetectSettings
@@ -33,7 +31,7 @@ from facewright.faceset.index import Index, Row, row_of
 from facewright.faceset.neighbours import box_of, by_hand, covered, follow, free_ordinal, shot_of
 from facewright.faceset.review import one_film
 from facewright.faceset.settings import CHUNK_FRAMES, AgainSettings, ExtractSettings
-from facewright.faceset.store import FACES, Writer, writing
+from facewright.faceset.store import FACES, Writer
 from facewright.media.frame import Frame, Video
 from facewright.media.reader import open_video
 
@@ -73,7 +71,7 @@ class AgainStep:
         self.frames = [list(run) for run in frames]
         self.settings = settings or AgainSettings()
         self._make_finder = make_finder or _house_finder
-        self._writer: Writer | None = None
+        self._writer = Writer(self.folder)
         self._run = ""
 
     def home(self) -> Path:
@@ -114,11 +112,9 @@ class AgainStep:
     def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Looked]]:
         """Results in order. Ids and replaced files that an earlier run wrote down are kept to the letter."""
         cv2.setNumThreads(1)
-        self._run = work.folder.name.partition("-")[0] if work.folder is not None else new_ulid()
+        self._run = work.job
         total, seen = sum(len(item.payload) for item in todo), 0
-        with ExitStack() as stack:
-            self._writer = stack.enter_context(Writer(self.folder))
-            stack.callback(self._forget_writer)
+        with self._writer:
             faceset = Faceset.open(self.folder)
             known = list(faceset.rows(source_sha256=self.video.sha256))
             told = decisions.read(self.folder)
@@ -127,19 +123,15 @@ class AgainStep:
             finder = self._make_finder(DetectSettings(
                 **{name: getattr(self.settings, name) for name in DetectSettings.model_fields}))
             look = _Look(faceset, self.video, self.settings, finder, known, set(told.reserved))
-            for item in todo:
-                if work.stop.at_once:
-                    return
+            for item in work.until_stopped(todo):
                 result = look(item.payload, written.get(item.id))
                 yield item, result
                 seen += len(item.payload)
                 work.progress(seen, total, faces=result.found)
-                if work.stop.asked:
-                    return
 
     def commit(self, item: Item, result: Looked) -> dict[str, Any]:
         """The deed first, then new files, then the old ones into the trash: killed anywhere, it is done again alike."""
-        with writing(self.folder, self._writer) as writer:
+        with self._writer as writer:
             if result.changed:
                 deed = result.deed
                 if deed is None:
@@ -162,9 +154,6 @@ class AgainStep:
         return {"faceset": str(self.folder), "film": Path(self.film).name, **counts,
                 "without_face": [n for row in rows for n in row["empty"]],
                 "damaged": [n for row in rows for n in row["damaged"]]}
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 class _Look:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from facewright.faceset.dfl_frames import Frames
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.settings import CHUNK_FRAMES, ExtractSettings, FacesImportSettings
-from facewright.faceset.store import Writer, chunk_folder, refuse_place, writing
+from facewright.faceset.store import Writer, chunk_folder, refuse_place
 from facewright.media.frame import Frame
 from facewright.media.reader import frames as read_frames
 
@@ -64,7 +64,7 @@ class AlignmentsStep:
         self.path, self.folder = Path(alignments).resolve(), Path(faceset).resolve()
         self.settings = settings or FacesImportSettings()
         self.film, self.person, self.consent = str(Path(frames).resolve()), person, consent
-        self._writer: Writer | None = None
+        self._writer = Writer(self.folder)
 
     def home(self) -> Path:
         """The faceset's folder."""
@@ -130,23 +130,17 @@ class AlignmentsStep:
         cv2.setNumThreads(1)
         total = len(self.read[0])
         done = total - sum(len(item.payload) for item in todo)
-        with ExitStack() as stack:
-            self._writer = stack.enter_context(Writer(self.folder))
-            stack.callback(self._forget_writer)
-            self._writer.sweep()
-            for item, found in stack.enter_context(closing(ahead(self._read(todo)))):
-                if work.stop.at_once:
-                    return
+        with self._writer as writer, closing(ahead(self._read(todo))) as read:
+            writer.sweep()
+            for item, found in work.until_stopped(read):
                 result = self._cut(item.payload, found)
                 done += len(item.payload)
                 work.progress(done, total, faces=len(result.files))
                 yield item, result
-                if work.stop.asked:
-                    return
 
     def commit(self, item: Item, result: Result) -> dict[str, Any]:
         """Put one batch's files in place together."""
-        with self._writing() as writer:
+        with self._writer as writer:
             if result.files:
                 writer.update_header(self._begun)
             writer.add_chunk(self.frames.sha256, item.payload[0][0].frame_index, result.files)
@@ -157,7 +151,7 @@ class AlignmentsStep:
         refused = [*self.read[1], *(tuple(pair) for record in records.values() for pair in record["refused"])]
         faces = sum(record["faces"] for record in records.values())
         there = bool((known := (header_file.load(self.folder) or Header()).source(self.frames.sha256)) and known.done)
-        with Writer(self.folder) as writer:
+        with self._writer as writer:
             writer.sweep()
             head = writer.update_header(lambda stored: stored if there else self._begun(stored).with_source(
                 self.frames.source({"import": self._digest}, True, {"faces": faces, "refused": len(refused)})))
@@ -220,12 +214,6 @@ class AlignmentsStep:
 
         own = sha256_of(self.path) + self.settings.model_dump_json()
         return hashlib.sha256(own.encode()).hexdigest()
-
-    def _writing(self) -> AbstractContextManager[Writer]:
-        return writing(self.folder, self._writer)
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 def _runs(indices: list[int], gap: int = 16) -> list[tuple[int, int]]:

@@ -11,7 +11,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
 from facewright.faceset.marks import BATCH_FACES, GOOD, KEEP, PARKED, TAGS, words_of, write_marks
 from facewright.faceset.settings import CleanSettings
-from facewright.faceset.store import PRIVATE, Writer, writing
+from facewright.faceset.store import PRIVATE, Writer
 
 APPLY, TAG = "apply", "tag"
 """Move and park; or only write the categories into the faces."""
@@ -45,7 +44,7 @@ class CleanStep:
     def __init__(self, faceset: str, plan: str, settings: CleanSettings | None = None) -> None:
         self.folder = Path(faceset).resolve()
         self.name, self.settings = plan, settings or CleanSettings()
-        self._writer: Writer | None = None
+        self._writer = Writer(self.folder)
         self._job = ""
 
     def home(self) -> Path:
@@ -80,16 +79,12 @@ class CleanStep:
 
     def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Any]]:
         """Batches in order."""
-        self._job = work.folder.name.partition("-")[0] if work.folder is not None else new_ulid()
+        self._job = work.job
         total = sum(len(item.payload["faces"]) for item in self.plan())
         done = total - sum(len(item.payload["faces"]) for item in todo)
-        with ExitStack() as stack:
-            self._writer = stack.enter_context(Writer(self.folder))
-            stack.callback(self._forget_writer)
-            self._writer.sweep()
-            for item in todo:
-                if work.stop.asked:
-                    return
+        with self._writer as writer:
+            writer.sweep()
+            for item in work.until_stopped(todo):
                 yield item, None
                 done += len(item.payload["faces"])
                 work.progress(done, total)
@@ -97,7 +92,7 @@ class CleanStep:
     def commit(self, item: Item, result: Any) -> dict[str, Any]:
         """Move one batch into its folder of the trash, or write the words of its faces together."""
         batch = item.payload
-        with writing(self.folder, self._writer) as writer:
+        with self._writer as writer:
             if batch["deed"] == MOVE:
                 name = trash.name_for(batch["word"], self._job) if self._job else ""
                 taken = trash.take_out(writer, [path for path, *_ in batch["faces"]], batch["word"], name)
@@ -123,9 +118,6 @@ class CleanStep:
             "tagged": dict(counts[TAG]), "left": left,
             "trash": sorted({r["trash"] for r in records.values() if r["trash"] and r["faces"]}),
         }
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 def key_of(settings: CleanSettings, *what: Any) -> str:

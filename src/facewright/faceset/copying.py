@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from facewright.faceset.files import refuse_packed
 from facewright.faceset.index import Row
 from facewright.faceset.moving import BATCH_FACES, Receiver
 from facewright.faceset.settings import ChoiceSettings
-from facewright.faceset.store import Writer, refuse_place, writing
+from facewright.faceset.store import Writer, refuse_place
 from facewright.faceset.trash import held, take_out
 from facewright.faceset.verdicts import take_over
 
@@ -40,7 +39,7 @@ class CopyStep:
         self.sources = [Path(source).resolve() for source in sources]
         self.out, self.move = Path(out).resolve(), move
         self.settings = settings or ChoiceSettings()
-        self._writer: Writer | None = None
+        self._writer = Writer(self.out)
         self._receiver: tuple[int, Receiver] | None = None
 
     def home(self) -> Path:
@@ -95,24 +94,18 @@ class CopyStep:
         """Nothing is computed: all is done where it becomes durable."""
         total = sum(map(len, self.rows))
         done = total - sum(len(item.payload[1]) for item in todo)
-        with ExitStack() as stack:
-            self._writer = stack.enter_context(Writer(self.out))
-            stack.callback(self._forget_writer)
-            self._writer.sweep()
-            for item in todo:
-                if work.stop.at_once:
-                    return
+        with self._writer as writer:
+            writer.sweep()
+            for item in work.until_stopped(todo):
                 yield item, None
                 done += len(item.payload[1])
                 work.progress(done, total)
-                if work.stop.asked:
-                    return
 
     def commit(self, item: Item, result: None) -> dict[str, Any]:
         """Copy a batch."""
         number, rows = item.payload
-        with self._writing() as writer:
-            if self._receiver is None or self._receiver[0] != number or self._receiver[1].writer is not writer:
+        with self._writer as writer:
+            if self._receiver is None or self._receiver[0] != number:
                 self._receiver = number, Receiver(writer, self.facesets[number], [r.face_id for r in self.rows[number]])
             found = self._receiver[1].take(rows)
         return {"paths": {old: [new, self._crc(new) if self.move else 0] for old, new in found.paths.items()},
@@ -159,9 +152,3 @@ class CopyStep:
 
     def _crc(self, path: str) -> int:
         return zlib.crc32(read_file(self.out / path, limit_bytes=record.MAX_FILE_BYTES))
-
-    def _writing(self) -> AbstractContextManager[Writer]:
-        return writing(self.out, self._writer)
-
-    def _forget_writer(self) -> None:
-        self._writer = None

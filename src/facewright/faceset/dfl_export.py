@@ -15,7 +15,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -140,16 +140,12 @@ class ExportStep:
         """Results in order; a thread reads ahead."""
         cv2.setNumThreads(1)
         done = len(self.named) - sum(len(item.payload) for item in todo)
-        with ExitStack() as stack:
-            for item, batch in stack.enter_context(closing(ahead(self._read(todo)))):
-                if work.stop.at_once:
-                    return
+        with closing(ahead(self._read(todo))) as read:
+            for item, batch in work.until_stopped(read):
                 result = _made(batch, self.faceset, self.settings.pak)
                 done += len(item.payload)
                 work.progress(done, len(self.named), refused=len(result.refused))
                 yield item, result
-                if work.stop.asked:
-                    return
 
     def commit(self, item: Item, result: Result) -> dict[str, Any]:
         """Put one batch in place: its files, or its share of the pak."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -32,7 +32,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Index
 from facewright.faceset.settings import BATCH_FACES, FacesImportSettings
-from facewright.faceset.store import Writer, chunk_folder, refuse_place, writing
+from facewright.faceset.store import Writer, chunk_folder, refuse_place
 
 _CONFIRMED = 40
 
@@ -102,7 +102,7 @@ class ImportStep:
         self.settings = settings or FacesImportSettings()
         self.film = str(Path(frames).resolve()) if frames else ""
         self.person, self.consent = person, consent
-        self._writer: Writer | None = None
+        self._writer = Writer(self.folder)
 
     def home(self) -> Path:
         """The faceset's folder."""
@@ -168,24 +168,18 @@ class ImportStep:
         cv2.setNumThreads(1)
         total = sum(len(placed) for _, placed in self.frames)
         done = total - sum(len(item.payload.faces) for item in todo)
-        with ExitStack() as stack:
-            self._writer = stack.enter_context(Writer(self.folder))
-            stack.callback(self._forget_writer)
-            self._writer.sweep()
-            for item, batch in stack.enter_context(closing(ahead(self._read(todo)))):
-                if work.stop.at_once:
-                    return
+        with self._writer as writer, closing(ahead(self._read(todo))) as read:
+            writer.sweep()
+            for item, batch in work.until_stopped(read):
                 result = self._made(item.payload, batch)
                 done += len(item.payload.faces)
                 work.progress(done, total, refused=len(result.refused))
                 yield item, result
-                if work.stop.asked:
-                    return
 
     def commit(self, item: Item, result: Result) -> dict[str, Any]:
         """Put one batch's files in place together."""
         batch = item.payload
-        with self._writing() as writer:
+        with self._writer as writer:
             if result.files:
                 writer.update_header(lambda stored: self._begun(stored, batch.frames, result))
             place = writer.add_chunk(batch.frames.sha256, batch.start, result.files)
@@ -210,7 +204,7 @@ class ImportStep:
             raise FileRefused(f"Nothing in {self.src.name} could be read.", where=self.src,
                               why=f"{refused[0][0]}: {refused[0][1]}" if refused else "",
                               remedy="Name DeepFaceLab's folder `aligned`, or its faceset.pak.")
-        with Writer(self.folder) as writer:
+        with self._writer as writer:
             writer.sweep()
             head = writer.update_header(lambda before: self._ended(before, records))
         counts: dict[str, int] = {}
@@ -317,12 +311,6 @@ class ImportStep:
             size = one.size if one.size >= 0 else one.path.stat().st_size
             found.update(f"{one.name}\0{size}\0{one.frame_name}\n".encode("utf-8", "surrogatepass"))
         return found.hexdigest()
-
-    def _writing(self) -> AbstractContextManager[Writer]:
-        return writing(self.folder, self._writer)
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 def _read_one(one: Placed) -> Read | str:

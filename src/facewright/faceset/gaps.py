@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,7 @@ from facewright.faceset.review import Film
 from facewright.faceset.review import films as films_of
 from facewright.faceset.settings import GapSettings
 from facewright.faceset.smoothing import INTERPOLATED
-from facewright.faceset.store import FACES, Writer, writing
+from facewright.faceset.store import FACES, Writer
 from facewright.faceset.trash import Taken, take_out
 from facewright.media.frame import Frame, Video
 from facewright.media.reader import frames as read_frames
@@ -88,7 +88,7 @@ class GapStep:
         self.folder = Path(faceset).resolve()
         self.settings, self.person = settings or GapSettings(), person
         self.films = [str(Path(place).resolve()) for place in films]
-        self._writer: Writer | None = None
+        self._writer = Writer(self.folder)
 
     def home(self) -> Path:
         """The faceset's folder."""
@@ -121,21 +121,17 @@ class GapStep:
 
     def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Result]]:
         """Results in order."""
-        with ExitStack() as stack:
-            self._writer = stack.enter_context(Writer(self.folder))
-            stack.callback(self._forget_writer)
-            self._writer.sweep()
+        with self._writer as writer:
+            writer.sweep()
             faceset = Faceset(self.folder)
             films = Films(faceset, map(Path, self.films))
-            for number, item in enumerate(todo):
-                if work.stop.asked:
-                    return
+            for done, item in enumerate(work.until_stopped(todo), 1):
                 yield item, self._fill(faceset, films, item.payload)
-                work.progress(number + 1, len(todo))
+                work.progress(done, len(todo))
 
     def commit(self, item: Item, result: Result) -> dict[str, Any]:
         """Write the faces of one gap together."""
-        with self._writing() as writer:
+        with self._writer as writer:
             writer.add_files(result.files)
         return {"paths": [path for path, _ in result.files], "from_film": result.from_film}
 
@@ -183,12 +179,6 @@ class GapStep:
         matrix = face_from_frame(face.points, near.side_px, face.face_type)
         return dataclasses.replace(face, flags=words, sharpness=sharpness(image), side_px=near.side_px,
                                    face_from_frame=matrix), image
-
-    def _writing(self) -> AbstractContextManager[Writer]:
-        return writing(self.folder, self._writer)
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 def find(faceset: Faceset, up_to: int, person: str = "") -> list[Gap]:

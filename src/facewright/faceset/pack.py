@@ -147,14 +147,10 @@ class PackStep:
         total = len(self.wanted)
         done = total - sum(len(item.payload) for item in todo)
         with self._alone(), self._part_goes(), closing(ahead(self._read(todo))) as batches:
-            for item, contents in batches:
-                if work.stop.at_once:
-                    return
+            for item, contents in work.until_stopped(batches):
                 yield item, contents
                 done += len(contents)
                 work.progress(done, total)
-                if work.stop.asked:
-                    return
 
     def _read(self, todo: list[Item]) -> Generator[tuple[Item, list[bytes]], None, None]:
         for item in todo:

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +29,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
 from facewright.faceset.settings import BATCH_FACES
-from facewright.faceset.store import PRIVATE, Writer, is_faceset, refuse_place, writing
+from facewright.faceset.store import PRIVATE, Writer, is_faceset, refuse_place
 from facewright.image.geometry import apply_affine
 
 S = TypeVar("S", bound=Settings)
@@ -76,7 +75,7 @@ class Remake(ABC, Generic[S]):
 
     def __init__(self, folder: str, out: str, settings: S) -> None:
         self.folder, self.out, self.settings = Path(folder).resolve(), Path(out).resolve(), settings
-        self._writer: Writer | None = None
+        self._writer = Writer(self.out)
 
     @abstractmethod
     def args(self) -> dict[str, Any]:
@@ -137,12 +136,9 @@ class Remake(ABC, Generic[S]):
         write_atomic(self.out / PRIVATE / _MADE, self._mark())
         total = sum(map(len, self._parts.values()))
         done = total - sum(len(item.payload) for item in todo)
-        with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(_THREADS, thread_name_prefix="encode"))
-            self._writer = stack.enter_context(Writer(self.out))
-            stack.callback(self._forget_writer)
-            self._writer.sweep()
-            for item in todo:
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="encode") as pool, self._writer as writer:
+            writer.sweep()
+            for item in work.until_stopped(todo):
                 folder, coded = Folder(), []
                 for made in self.make(item.payload):
                     done += 1
@@ -157,14 +153,12 @@ class Remake(ABC, Generic[S]):
                     folder.files.append((name, data))
                     folder.flags.update(words)
                 yield item, folder
-                if work.stop.asked:
-                    return
 
     def commit(self, item: Item, result: Folder) -> dict[str, Any]:
         """Put one item's files in place."""
         folder = item.id.rpartition("#")[0]
         files = [(f"{folder}/{name}", data) for name, data in result.files]
-        with writing(self.out, self._writer) as writer:
+        with self._writer as writer:
             writer.update_header(lambda stored: stored if stored != Header() else self.header())
             writer.add_files(files)
         return {"faces": len(files), "files": [name for name, _ in files], "refused": result.refused,
@@ -198,9 +192,6 @@ class Remake(ABC, Generic[S]):
                 f"{self.out.name} already holds other faces.", why="They were not made by this very command.",
                 remedy="Name a new folder; `facewright faces merge` joins sets.", where=self.out,
             )
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 class RemakeFaces(Remake[S]):

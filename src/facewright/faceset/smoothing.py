@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +26,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
 from facewright.faceset.recut import OTHER_POINTS
 from facewright.faceset.settings import SmoothSettings
-from facewright.faceset.store import Writer, writing
+from facewright.faceset.store import Writer
 from facewright.image.geometry import apply_affine, invert, square_corners
 
 MOST_MOVED = 0.02
@@ -55,7 +54,7 @@ class SmoothStep:
     def __init__(self, faceset: str, settings: SmoothSettings | None = None, person: str = "") -> None:
         self.folder = Path(faceset).resolve()
         self.settings, self.person = settings or SmoothSettings(), person
-        self._writer: Writer | None = None
+        self._writer = Writer(self.folder)
         self._facts: dict[str, Any] = {}
 
     def home(self) -> Path:
@@ -99,15 +98,11 @@ class SmoothStep:
 
     def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Result]]:
         """Every face is read once; the tracks are smoothed whole; then the items follow in order."""
-        with ExitStack() as stack:
-            self._writer = stack.enter_context(Writer(self.folder))
-            stack.callback(self._forget_writer)
-            self._writer.sweep()
+        with self._writer as writer:
+            writer.sweep()
             points = self._smoothed(work)
             done = len(self.rows) - sum(len(item.payload) for item in todo)
-            for item in todo:
-                if work.stop.asked:
-                    return
+            for item in work.until_stopped(todo):
                 yield item, Result([points.get(row.face_id) for row in item.payload])
                 done += len(item.payload)
                 work.progress(done, len(self.rows))
@@ -115,7 +110,7 @@ class SmoothStep:
     def commit(self, item: Item, result: Result) -> dict[str, Any]:
         """Write the batch's files together; those that stay the same are not touched."""
         refused = list[tuple[str, str]]()
-        with writing(self.folder, self._writer) as writer:
+        with self._writer as writer:
             changes = list(self._changes(item.payload, result, refused))
             changed = writer.write_faces(changes)
         return {
@@ -164,9 +159,6 @@ class SmoothStep:
                 refused.append((row.path, error.why or error.what))
                 continue
             yield path, with_smoothed(face, points), mask
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -50,26 +50,28 @@ def chunk_folder(faceset: Path, source_sha256: str, start: int, kind: str = FACE
 class Writer:
     """The only way to change a faceset; a context manager that holds the folder's lock.
 
+    A step enters its writer for its whole stream, and once more for each commit: the lock goes with the outermost.
     Raises DiskRefused on entry when another process writes to this faceset, Mismatch when it is packed.
     """
 
     def __init__(self, faceset: Path) -> None:
         self.faceset = faceset
-        self._lock: FolderLock | None = None
+        self._lock = FolderLock(faceset / PRIVATE / "writer.lock")
+        self._entered = 0
 
     def __enter__(self) -> Writer:
-        refuse_packed(self.faceset)
-        make_folder(self.faceset / PRIVATE)
-        try:
-            self._lock = FolderLock(self.faceset / PRIVATE / "writer.lock").__enter__()
-        except OSError as error:
-            raise disk_error(error, self.faceset) from error
+        if not self._entered:
+            refuse_packed(self.faceset)
+            make_folder(self.faceset / PRIVATE)
+            self._lock.__enter__()
+        self._entered += 1
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lock is not None:
+        self._entered -= 1
+        if not self._entered:
             self._lock.release()
 
     def add_chunk(self, source_sha256: str, start: int, files: Sequence[tuple[str, bytes]], kind: str = FACES) -> Path:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from facewright.faceset.pack import spare
 from facewright.faceset.packed import PackedFiles, is_packed
 from facewright.faceset.salvage import Found, Torn, search
 from facewright.faceset.settings import UnpackSettings
-from facewright.faceset.store import Writer, is_faceset, refuse_place, writing
+from facewright.faceset.store import Writer, is_faceset, refuse_place
 from facewright.faceset.stored import INDEX, NOTE
 
 BATCH_FILES = 64
@@ -37,7 +37,7 @@ class UnpackStep:
     def __init__(self, file: str, out: str, settings: UnpackSettings | None = None) -> None:
         self.file, self.out = Path(file).resolve(), Path(out).resolve()
         self.settings = settings or UnpackSettings()
-        self._writer: Writer | None = None
+        self._writer = Writer(self.out)
 
     def home(self) -> Path:
         """The new faceset."""
@@ -106,19 +106,12 @@ class UnpackStep:
         """(path in OUT, content) of each batch, all checked."""
         done = sum(name not in (NOTE, INDEX) for name in self.found.whole) - sum(len(item.payload) for item in todo)
         total = done + sum(len(item.payload) for item in todo)
-        with ExitStack() as stack:
-            self._writer = stack.enter_context(Writer(self.out))
-            stack.callback(self._forget_writer)
-            self._writer.sweep()
-            torn = stack.enter_context(closing(Torn(self.file)))
-            for item in todo:
-                if work.stop.at_once:
-                    return
+        with self._writer as writer, closing(Torn(self.file)) as torn:
+            writer.sweep()
+            for item in work.until_stopped(todo):
                 yield item, [pair for name in item.payload if (pair := self._file(torn, name)) is not None]
                 done += len(item.payload)
                 work.progress(done, total)
-                if work.stop.asked:
-                    return
 
     def _file(self, torn: Torn, name: str) -> tuple[str, bytes] | None:
         """None for one that is there already. Raises FileRefused (altered), DiskRefused (there in another state)."""
@@ -139,7 +132,7 @@ class UnpackStep:
 
     def commit(self, item: Item, result: list[tuple[str, bytes]]) -> dict[str, Any]:
         """Write a batch's files together."""
-        with self._writing() as writer:
+        with self._writer as writer:
             writer.add_files(result)
         return {"paths": list(item.payload)}
 
@@ -148,12 +141,6 @@ class UnpackStep:
         faceset = Faceset.open(self.out)
         return {"file": str(self.file), "faceset": str(self.out), "faces": len(faceset),
                 "damaged": sorted([name, why] for name, why in self.found.damaged.items())}
-
-    def _writing(self) -> AbstractContextManager[Writer]:
-        return writing(self.out, self._writer)
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 def digests_of(index: bytes, file: Path) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import count, islice
@@ -31,7 +31,7 @@ from facewright.faceset import record
 from facewright.faceset.ahead import ahead
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import refuse_packed
-from facewright.faceset.store import Writer, writing
+from facewright.faceset.store import Writer
 from facewright.masks import label, undo
 from facewright.masks.doubt import measure, reasons
 from facewright.masks.maskers import Masker, masker
@@ -81,7 +81,7 @@ class ApplyStep:
         self.name = str(Path(masker).resolve()) if Path(masker).exists() and not _is_name(masker) else masker
         self.settings, self.person = settings or MaskSettings(), person
         self._undo_name = ""
-        self._writer: Writer | None = None
+        self._writer = Writer(self.folder)
 
     def home(self) -> Path:
         """The faceset's folder."""
@@ -145,17 +145,13 @@ class ApplyStep:
     def stream(self, todo: list[Item], work: Work) -> Iterator[tuple[Item, Result]]:
         """Results in order; a thread reads and decodes ahead."""
         cv2.setNumThreads(1)
-        job = work.folder.name.partition("-")[0] if work.folder is not None else new_ulid()
-        self._undo_name = undo.name_for(self.folder, job)
+        self._undo_name = undo.name_for(self.folder, work.job)
         done = len(self.faces) - sum(len(item.payload) for item in todo)
-        with ExitStack() as stack:
-            self._writer = stack.enter_context(Writer(self.folder))
-            stack.callback(self._forget_writer)
-            self._writer.sweep()
+        with self._writer as writer, closing(ahead(self._read(todo))) as pieces:
+            writer.sweep()
             if self.settings.cluster:
                 yield from self._spread(todo, work, done)
                 return
-            pieces = stack.enter_context(closing(ahead(self._read(todo))))
             result = Result()
             for item, piece, ends in pieces:
                 if work.stop.at_once:
@@ -191,7 +187,7 @@ class ApplyStep:
         before = [undo.Before(one.face.face_id, one.mask, one.face.mask_by) for one in result.loaded]
         if before:
             undo.save_masks(undo.folder_of(self.folder, self._undo_name, undo.MASKS), item.id, before)
-        with self._writing() as writer:
+        with self._writer as writer:
             changed = writer.write_faces(
                 (one.path, dataclasses.replace(one.face, mask_by=by), mask)
                 for one, mask, by in zip(result.loaded, result.masks, result.by))
@@ -258,12 +254,6 @@ class ApplyStep:
         if self.settings.hard:
             made = [None if m is None else (m >= 0.5).astype(np.float32) for m in made]
         return made, by
-
-    def _writing(self) -> AbstractContextManager[Writer]:
-        return writing(self.folder, self._writer)
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 def masked(piece: tuple[str, str, list[tuple[str, str]]]) -> Result:

@@ -16,13 +16,13 @@ from facewright.faces.face import Face, SourceRef
 from facewright.faces.posed import posed
 from facewright.faceset import record
 from facewright.faceset.cut import fixed_point, sharpness_of
-from facewright.faceset.dfl_facts import ID_KEY, PROGRAM, Facts, kept, mask_digest, scaled, understood
+from facewright.faceset.dfl_facts import ID_KEY, PROGRAM, Facts, kept, mask_digest, moved_box, scaled, understood
 from facewright.faceset.dfl_file import Opened, opened
 from facewright.faceset.dfl_places import Entry, facts_in
 from facewright.faceset.segments import MAX_SIDE_PX
 from facewright.faceset.settings import MAX_SIDE_PX as LARGEST_CROP_PX
 from facewright.faceset.settings import MIN_SIDE_PX as SMALLEST_CROP_PX
-from facewright.image.geometry import scale_of
+from facewright.image.geometry import apply_affine, invert, scale_of
 
 _SAME = 1e-6
 NO_FACTS = "it carries no data of DeepFaceLab"
@@ -31,7 +31,8 @@ NO_FACTS = "it carries no data of DeepFaceLab"
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
     """One file as read. stated: its dict; picture: its file's bytes without it; grey (S, S) uint8, its own size;
-    counts: words for the summary; known: the face, and the digest of its mask, as they left here."""
+    counts: words for the summary; known: the face, and the digest of its mask, as they left here; upright: see
+    dfl_frames.Frames.upright."""
 
     facts: Facts
     stated: dict[str, Any]
@@ -40,6 +41,19 @@ class Read:
     original: bytes
     counts: tuple[str, ...] = ()
     known: tuple[Face, str] | None = None
+    upright: np.ndarray | None = None
+
+    @property
+    def points_px(self) -> np.ndarray:
+        """(68, 2) float32 in the upright frame."""
+        points = self.facts.points_px
+        return points if self.upright is None else apply_affine(self.upright, points).astype(np.float32)
+
+    @property
+    def face_from_frame(self) -> np.ndarray:
+        """3x3 of the picture, from the upright frame."""
+        matrix = self.facts.face_from_frame
+        return matrix if self.upright is None else matrix @ invert(self.upright)
 
 
 def read(entry: Entry) -> Read:
@@ -86,7 +100,7 @@ def made(
     be one of ours. Meshes and poses of all at once."""
     if not rows:
         return []
-    meshes, poses = posed(np.stack([answer.facts.points_px for answer, *_ in rows]))
+    meshes, poses = posed(np.stack([answer.points_px for answer, *_ in rows]))
     found: list[tuple[Face, bytes, str] | str] = []
     for (answer, source, name_id, name, person, consent), mesh, pose in zip(rows, meshes, poses):
         try:
@@ -108,18 +122,23 @@ def _one(
     if facts.whole_frame:
         side, matrix, coded, grey = _cut_out(facts, answer.picture.picture)
         suffix = ".jpg"
+    box = facts.box_px
+    if answer.upright is not None:
+        if np.linalg.det(answer.upright) < 0:
+            raise ValueError("its frame is stored as in a mirror")
+        matrix, box = matrix @ invert(answer.upright), moved_box(answer.upright, box)
     yaw, pitch, roll = (float(v) for v in pose_deg)
     flags = tuple(sorted({*facts.flags, "mesh_from_points"}))
     face = Face(
-        face_id=name_id, source=source, box_px=facts.box_px, score=1.0, presence_01=1.0, mesh_px=mesh,
-        mesh_scale=mesh_scale, points_px=facts.points_px, face_type=facts.kind, side_px=side, face_from_frame=matrix,
+        face_id=name_id, source=source, box_px=box, score=1.0, presence_01=1.0, mesh_px=mesh,
+        mesh_scale=mesh_scale, points_px=answer.points_px, face_type=facts.kind, side_px=side, face_from_frame=matrix,
         yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll, sharpness=sharpness_of(grey), flags=flags, person=person,
         polygons=facts.polygons, detector=PROGRAM, consent=consent,
         mask_by=PROGRAM if facts.mask_png is not None else "",
     )
     if answer.known is not None:
         face = _come_back(face, *answer.known, facts, answer.stated)
-    foreign = kept({k: v for k, v in answer.stated.items() if k != ID_KEY}, face, facts.mask_png, name)
+    foreign = kept({k: v for k, v in answer.stated.items() if k != ID_KEY}, face, facts.mask_png, name, answer.upright)
     if answer.known is None or foreign["kept"] or foreign["absent"]:
         face = replace(face, foreign=foreign)
     data = record.dress(coded, face, facts.mask_png, answer.original or None)

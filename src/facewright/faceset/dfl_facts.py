@@ -20,7 +20,7 @@ from facewright.faces.align import face_from_frame, landmark_box
 from facewright.faces.face import Face, FaceType
 from facewright.faceset import foreign
 from facewright.faceset.polygons import checked
-from facewright.image.geometry import apply_affine, scaling, umeyama
+from facewright.image.geometry import Box, apply_affine, bounding_box, invert, scaling, to33, umeyama
 
 PROGRAM = "DeepFaceLab"
 MARK_ONLY = "mark_only"
@@ -113,13 +113,17 @@ def scaled(facts: Mapping[str, Any], factor: float) -> dict[str, Any]:
     return new
 
 
-def kept(facts: Mapping[str, Any], face: Face, mask_png: bytes | None, name: str) -> dict[str, Any]:
-    """`Face.foreign` of a face that was made of these facts. name: of its file, a person's folder before it.
-    TypeError, ValueError: values that have no place in a face file."""
+def kept(
+    facts: Mapping[str, Any], face: Face, mask_png: bytes | None, name: str, upright: np.ndarray | None = None
+) -> dict[str, Any]:
+    """`Face.foreign` of a face that was made of these facts. name: of its file, a person's folder before it. upright:
+    3x3, our frame from the picture that they speak of. TypeError, ValueError: values that have no place in a face
+    file."""
     stated = {key: value for key, value in facts.items() if value is not None}
-    ours = plain(face, mask_png)
+    ours = plain(face, mask_png, upright)
+    turned = {} if upright is None else {"upright": upright[:2].tolist()}
     return {
-        "program": PROGRAM, "name": name,
+        "program": PROGRAM, "name": name, **turned,
         "kept": {str(key): foreign.pack(value) for key, value in stated.items()
                  if key not in ours or not foreign.same(ours[key], value)},
         "absent": [key for key in ours if key not in stated], "of": digests(face, mask_png),
@@ -132,7 +136,8 @@ def facts_of(face: Face, mask_png: bytes | None) -> dict[str, Any]:
     ValueError, LookupError, TypeError when `foreign` is damaged.
     """
     there = face.foreign if face.foreign is not None and face.foreign.get("program") == PROGRAM else None
-    ours = plain(face, mask_png)
+    turn = there.get("upright") if there is not None else None
+    ours = plain(face, mask_png, None if turn is None else to33(np.array(turn, np.float64).reshape(2, 3)))
     if there is None:
         return shrunk(ours) | {ID_KEY: face.face_id}
     now, then = digests(face, mask_png), dict(there["of"])
@@ -143,20 +148,29 @@ def facts_of(face: Face, mask_png: bytes | None) -> dict[str, Any]:
     return shrunk(ours | {key: foreign.unpack(value) for key, value in true.items()})
 
 
-def plain(face: Face, mask_png: bytes | None) -> dict[str, Any]:
-    """The same from our own facts alone; a large mask still as the PNG that it is."""
-    inside = apply_affine(face.face_from_frame, face.points)
-    box = np.array([int(np.clip(round(v), -_FAR, _FAR)) for v in face.box_px], np.int64)
+def plain(face: Face, mask_png: bytes | None, upright: np.ndarray | None = None) -> dict[str, Any]:
+    """The same from our own facts alone; a large mask still as the PNG that it is. upright: as in `kept`."""
+    inside, outside = apply_affine(face.face_from_frame, face.points), face.points
+    matrix, box_px = face.face_from_frame, face.box_px
+    if upright is not None:
+        back = invert(upright)
+        outside, matrix, box_px = apply_affine(back, outside), matrix @ upright, moved_box(back, box_px)
+    box = np.array([int(np.clip(round(v), -_FAR, _FAR)) for v in box_px], np.int64)
     found: dict[str, Any] = {
         "face_type": str(face.face_type), "landmarks": inside.tolist(), "source_filename": frame_name(face),
-        "source_rect": box, "source_landmarks": face.points.astype(np.float64).tolist(),
-        "image_to_face_mat": np.array(face.face_from_frame[:2], np.float64),
+        "source_rect": box, "source_landmarks": outside.astype(np.float64).tolist(),
+        "image_to_face_mat": np.array(matrix[:2], np.float64),
     }
     if face.polygons:
         found["seg_ie_polys"] = _stored(face.polygons)
     if mask_png is not None:
         found["xseg_mask"] = np.frombuffer(mask_png, np.uint8)
     return found
+
+
+def moved_box(target_from_source: np.ndarray, box_px: Box) -> Box:
+    """A box after quarter turns."""
+    return bounding_box(apply_affine(target_from_source, np.reshape(box_px, (2, 2))))
 
 
 def shrunk(facts: dict[str, Any], limit_bytes: int = LIKE_MASK_BYTES) -> dict[str, Any]:

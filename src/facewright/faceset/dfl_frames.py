@@ -19,6 +19,7 @@ from facewright.image.warp import resize, warp
 from facewright.media.frame import Video
 from facewright.media.reader import count_frames, frame_times, open_video
 from facewright.media.reader import frames as read_frames
+from facewright.media.stills import upright_from_stored
 
 _NUMBER = re.compile(r"(\d{1,11})$")
 _LOOKED_AT, _SIDE_PX, _ALIKE = 5, 64, 0.8
@@ -51,6 +52,15 @@ class Frames:
             return None
         name = f"{self.name}/{self.film.stills[index]}" if self.film.stills else self.name
         return SourceRef(name, self.sha256, index, int(self._pts[index]), self.film.time_base)
+
+    def upright(self, index: int) -> np.ndarray | None:
+        """3x3: upright frame, as it is read here, from the picture as DeepFaceLab reads it, which does not look at what
+        a camera noted about the way up (EXIF). None: the same. Raises FileRefused."""
+        if self.film is None or not self.film.stills:
+            return None
+        folder = self.film.path if self.film.path.is_dir() else self.film.path.parent
+        turn = upright_from_stored(folder / self.film.stills[index])
+        return None if np.array_equal(turn, np.eye(3)) else turn
 
     def source(self, settings: dict[str, object], done: bool, facts: dict[str, object]) -> Source:
         """What faceset.json says about it."""

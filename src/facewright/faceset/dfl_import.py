@@ -237,7 +237,8 @@ class ImportStep:
         for (one, _), source in zip(good, sources):
             if source is None:
                 result.refused.append((one.entry.name, f"Its frame {one.frame_name!r} is not in {batch.frames.name}"))
-        whole = [(one, answer, source) for (one, answer), source in zip(good, sources) if source is not None]
+        whole = [(one, _upright(answer, batch.frames, source) if one.source is None else answer, source)
+                 for (one, answer), source in zip(good, sources) if source is not None]
         outcomes = made([(answer, source, one.id_in(source), one.entry.name, one.entry.person or self.person,
                           self.consent) for one, answer, source in whole])
         for (one, answer, _), outcome in zip(whole, outcomes):
@@ -261,12 +262,12 @@ class ImportStep:
         for one in placed[::step]:
             source, answer = frames.place(one.frame_name), _read_one(one)
             if source is not None and isinstance(answer, Read) and "no_frame" not in answer.facts.flags:
-                looked.append((source.frame_index, answer))
+                looked.append((source.frame_index, _upright(answer, frames, source)))
         if placed and not looked and not any(frames.place(one.frame_name) for one in placed):
             raise Mismatch(f"No face in {self.src.name} is of a frame of {frames.name}.",
                            why=f"Their frames are called {placed[0].frame_name!r} and so on.",
                            remedy="Give the film or the folder of frames that they were taken from.", where=self.film)
-        shown = [(index, answer.facts.face_from_frame, picture_of(answer)) for index, answer in looked]
+        shown = [(index, answer.face_from_frame, picture_of(answer)) for index, answer in looked]
         frames.confirm([(i, m, p) for i, m, p in shown if p is not None])
 
     def _check(self, stored: Header) -> None:
@@ -323,6 +324,11 @@ def _read_one(one: Placed) -> Read | str:
         text = str(error)[:200] or type(error).__name__
         return text[:1].upper() + text[1:]
     return answer
+
+
+def _upright(answer: Read, frames: Frames, source: SourceRef) -> Read:
+    turn = frames.upright(source.frame_index)
+    return answer if turn is None else dataclasses.replace(answer, upright=turn)
 
 
 def _frame_name(entry: Entry) -> str:

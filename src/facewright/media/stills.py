@@ -52,7 +52,7 @@ def read_still(path: Path) -> np.ndarray:
     header, before decoding).
     """
     data = read_file(path)
-    turn = _checked_turn(path, data)
+    turn, _ = _checked(path, data)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -65,8 +65,16 @@ def read_still(path: Path) -> np.ndarray:
     return turned(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), turn)
 
 
-def _checked_turn(path: Path, data: bytes) -> tuple[int, int, int, int]:
-    """Check the header against the limits; returns how to turn the pixels upright."""
+def upright_from_stored(path: Path) -> np.ndarray:
+    """3x3: where a pixel of the file as it is stored lies in what `read_still` gives. Raises FileRefused."""
+    (a, b, c, d), (width, height) = _checked(path, read_file(path))
+    # What lands on the negative side is shifted back: pixel centres lie at integers.
+    return np.array([[a, c, max(0, -a) * (width - 1) + max(0, -c) * (height - 1)],
+                     [b, d, max(0, -b) * (width - 1) + max(0, -d) * (height - 1)], [0, 0, 1]], np.float64)
+
+
+def _checked(path: Path, data: bytes) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+    """Check the header against the limits; returns how to turn the pixels upright, and their (width, height)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -79,7 +87,7 @@ def _checked_turn(path: Path, data: bytes) -> tuple[int, int, int, int]:
         raise _damaged(path, "Its header is not that of a picture.") from error
     if max(width, height) > MAX_SIDE_PX or width * height > MAX_PIXELS:
         raise _too_large(path, f"It is {width}x{height}")
-    return turn
+    return turn, (width, height)
 
 
 def _too_large(path: Path, what: str) -> FileRefused:

@@ -19,9 +19,9 @@ from facewright.faces.smooth import jitter, smoothed
 from facewright.faceset import persons
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Person
-from facewright.faceset.recut import OTHER_POINTS
+from facewright.faceset.recut import MOST_MOVED, OTHER_POINTS, crop_shift, kept
 from facewright.faceset.settings import SmoothSettings
-from facewright.faceset.smoothing import MOST_MOVED, SmoothStep, crop_shift, with_smoothed
+from facewright.faceset.smoothing import SmoothStep, with_smoothed
 from facewright.media.reader import frames, open_video
 
 SHAPE = template_3d()[:, :2].astype(np.float64) * 0.6
@@ -115,7 +115,9 @@ def test_what_is_put_in_between_follows_its_neighbours(tmp_path, picture):
 def test_a_crop_that_would_lie_elsewhere_says_so():
     face = _face(5)
     near, far = face.points_px + np.float32(0.5), face.points_px + np.float32(12)
-    assert crop_shift(face, near) < MOST_MOVED < crop_shift(face, far)
+    assert crop_shift(face) < 1e-6
+    assert crop_shift(dataclasses.replace(face, smoothed_px=near)) < MOST_MOVED
+    assert crop_shift(dataclasses.replace(face, smoothed_px=far)) > MOST_MOVED
     flagged = with_smoothed(face, far)
     assert flagged.flags == (OTHER_POINTS,)
     assert with_smoothed(flagged, near).flags == ()
@@ -123,6 +125,10 @@ def test_a_crop_that_would_lie_elsewhere_says_so():
     edited = dataclasses.replace(flagged, edited_px=far)
     assert with_smoothed(edited, near).flags == (OTHER_POINTS,)
     assert with_smoothed(edited, near).smoothed_px is None
+    assert kept(dataclasses.replace(face, edited_px=near)).flags == (), "a hair's breadth, whoever moved it"
+    of_smoothed = dataclasses.replace(face, face_from_frame=face_from_frame(far, 64, FaceType.WHOLE))
+    assert with_smoothed(of_smoothed, far).flags == ()
+    assert with_smoothed(of_smoothed, None).flags == (OTHER_POINTS,)
 
 
 def test_stopped_it_goes_on_and_damaged_files_are_named(tmp_path, picture):

@@ -23,7 +23,8 @@ BORROWED = "borrowed_picture"
 OF_THE_CROP = frozenset((OTHER_POINTS, LEAVES_FRAME, INVENTED, UPSCALED, BORROWED))
 """Flags that a crop cut anew from its frame has no more, or finds out anew."""
 
-_SAME_PX = 0.02
+MOST_MOVED = 0.02
+"""A crop that would lie elsewhere by more than this share of its side, cut by the points that count, is flagged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +58,17 @@ def recut(face: Face, frame: np.ndarray, mask: np.ndarray | None = None, interpo
 
 def kept(face: Face) -> Face:
     """The face whose points changed while its crop stays: flagged where the crop would be another one by now."""
+    words = set(face.flags) - {OTHER_POINTS}
+    if not crop_shift(face) <= MOST_MOVED:  # points that span no crop give NaN
+        words.add(OTHER_POINTS)
+    return face if words == set(face.flags) else dataclasses.replace(face, flags=tuple(sorted(words)))
+
+
+def crop_shift(face: Face) -> float:
+    """How far a corner of the crop moves when it is cut anew by the points that count, over the crop's side."""
     matrix = face_from_frame(face.points, face.side_px, face.face_type)
     corners = square_corners(face.side_px)
-    off = np.abs(apply_affine(matrix @ invert(face.face_from_frame), corners) - corners).max()
-    words = set(face.flags) - {OTHER_POINTS}
-    return dataclasses.replace(face, flags=tuple(sorted(words | ({OTHER_POINTS} if not off <= _SAME_PX else set()))))
+    return float(np.abs(apply_affine(matrix @ invert(face.face_from_frame), corners) - corners).max() / face.side_px)
 
 
 def moved_mask(mask: np.ndarray | None, new_from_old: np.ndarray, old_px: int, new_px: int) -> np.ndarray | None:

@@ -18,19 +18,15 @@ import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.core.step import Item, Likeness, Work
-from facewright.faces.align import face_from_frame
 from facewright.faces.face import Face
 from facewright.faces.smooth import jitter, smoothed
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
-from facewright.faceset.recut import OTHER_POINTS
+from facewright.faceset.recut import kept
 from facewright.faceset.settings import SmoothSettings
 from facewright.faceset.store import Writer
-from facewright.image.geometry import apply_affine, invert, square_corners
 
-MOST_MOVED = 0.02
-"""A crop that would lie elsewhere by more than this share of its side, cut with the points of today, is flagged."""
 BATCH_FACES = 128
 INTERPOLATED = "interpolated"
 """Flag of a face that nobody saw: put in between its neighbours (gaps.py)."""
@@ -214,21 +210,8 @@ def _weight(face: Face) -> float:
 
 
 def with_smoothed(face: Face, points_px: np.ndarray | None) -> Face:
-    """The face with these smoothed points, or none; flagged where its crop would lie elsewhere now."""
-    new = dataclasses.replace(face, smoothed_px=points_px)
-    if face.edited_px is not None:
-        return dataclasses.replace(face, smoothed_px=None)
-    words = set(face.flags) - {OTHER_POINTS}
-    if points_px is not None and crop_shift(face, points_px) > MOST_MOVED:
-        words.add(OTHER_POINTS)
-    return new if words == set(face.flags) else dataclasses.replace(new, flags=tuple(sorted(words)))
-
-
-def crop_shift(face: Face, points_px: np.ndarray) -> float:
-    """How far a corner of the crop moves when it is cut with these points instead of the raw ones, over its side."""
-    raw, new = face_from_frame(np.stack([face.points_px, points_px]), face.side_px, face.face_type)
-    corners = square_corners(face.side_px)
-    return float(np.abs(apply_affine(new @ invert(raw), corners) - corners).max() / face.side_px)
+    """The face with these smoothed points, or none (those of a person count before them)."""
+    return kept(dataclasses.replace(face, smoothed_px=points_px if face.edited_px is None else None))
 
 
 def _middle(values: list[np.ndarray]) -> float | None:

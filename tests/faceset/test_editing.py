@@ -28,7 +28,7 @@ from facewright.faceset.dfl_import import ImportStep
 from facewright.faceset.enhance import EnhanceStep, OwnNet
 from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.prints import TURNS, Prints, compare, print_of, turned, turned_back
+from facewright.faceset.fingerprints import TURNS, Prints, compare, print_of, turned, turned_back
 from facewright.faceset.reshape import ResizeStep
 from facewright.faceset.restore import RestoreStep
 from facewright.faceset.settings import (

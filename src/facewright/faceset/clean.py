@@ -18,9 +18,9 @@ from facewright.faceset.faults import Columns, faults, needed, quality
 from facewright.faceset.index import Row
 from facewright.faceset.marks import GOOD, KEEP, is_parked, words_of
 from facewright.faceset.measures import measures
+from facewright.faceset.near_duplicates import near_duplicates
 from facewright.faceset.settings import FAULTS, CleanSettings
 from facewright.faceset.strangers import VectorsOf, likeness
-from facewright.faceset.twins import twins
 
 MOVE, PARK, STAY = "move", "park", "stay"
 """What becomes of a face: into the trash; left where it is but out of training; nothing (somebody said it is good, or
@@ -146,7 +146,7 @@ def _judge(columns: Columns, settings: CleanSettings) -> _Judged:
     if settings.duplicates >= 0:
         stay = np.flatnonzero(~gone)
         prized = worth[stay] + trusted[stay] * (1 + worth.max(initial=0))
-        step, same = twins(columns.found["small"][stay], np.stack([views.yaw_deg, views.pitch_deg], 1)[stay],
+        step, same = near_duplicates(columns.found["small"][stay], np.stack([views.yaw_deg, views.pitch_deg], 1)[stay],
                            views.expression[stay], prized, settings.duplicates)
         for place in np.flatnonzero(step >= 0).tolist():
             at, other = int(stay[place]), columns.rows[int(stay[same[place]])].face_id

@@ -24,9 +24,9 @@ from facewright.faces.face import Face
 from facewright.faceset import facejson, record
 from facewright.faceset import header as header_file
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.fingerprints import PRINT_PX, print_of
 from facewright.faceset.header import Header
 from facewright.faceset.measures import measures
-from facewright.faceset.prints import PRINT_PX, print_of
 
 FORMAT = "facewright.metadata/1"
 _LINE_BYTES = 8 << 20

@@ -17,8 +17,8 @@ import numpy as np
 
 from facewright.faceset.best import best as best_faces
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.identity_groups import grouped
 from facewright.faceset.index import Row
-from facewright.faceset.kin import grouped
 from facewright.faceset.looks import MEASURES
 from facewright.faceset.measures import Progress, measures
 from facewright.faceset.quality import LANDMARK_NEEDS, QUALITY_NEEDS, box_areas
@@ -188,7 +188,7 @@ def best_fast(
 
 
 def identity(faceset: Faceset, *, progress: Progress = silent, refused: dict[str, str] | None = None) -> Ranking:
-    """By person, the one with most faces first; see faceset/kin.py."""
+    """By person, the one with most faces first; see faceset/identity_groups.py."""
     rows = list(faceset.rows())
     groups = grouped(faceset, rows, progress, refused)
     order = [place for group in groups for place in group.places]

@@ -20,9 +20,9 @@ from facewright.core.files import read_file, sha256_of
 from facewright.faceset import metadata, record
 from facewright.faceset.cut import eight_bit
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.fingerprints import TURNS, Prints, Verdict, compare, print_of, turned_back
 from facewright.faceset.header import Header
 from facewright.faceset.metadata import Known
-from facewright.faceset.prints import TURNS, Prints, Verdict, compare, print_of, turned_back
 from facewright.faceset.recut import moved_mask
 from facewright.faceset.remake import Made, Remake, moved
 from facewright.faceset.settings import RestoreSettings

@@ -17,7 +17,7 @@ _ROUNDS, _AT_ONCE = 3, 256
 
 
 @dataclass(frozen=True, slots=True)
-class Kin:
+class Group:
     """One group: its name ("" = nobody named it), places in the rows, and each one's cosine to the group's mean
     (None without vectors), the most typical first."""
 
@@ -29,7 +29,7 @@ class Kin:
 def grouped(
     faceset: Faceset, rows: Sequence[Row], progress: Callable[[int, int], None] = lambda done, total: None,
     refused: dict[str, str] | None = None,
-) -> list[Kin]:
+) -> list[Group]:
     """Every row in one group, large groups first.
 
     A face is its person's (a name of its own or its track's), else its track's. With vectors: groups of one person's
@@ -46,11 +46,11 @@ def grouped(
                 "These faces have neither names nor tracks, and the identity net is not here.",
                 remedy="Fetch it with `facewright weights fetch mobileface_v2`.", where=faceset.path,
             )
-        return _largest_first([Kin(_name(key), tuple(places), (None,) * len(places)) for key, places in _by(keys)])
+        return _largest_first([Group(_name(key), tuple(places), (None,) * len(places)) for key, places in _by(keys)])
     groups = [(key, np.array(places)) for key, places in _by(keys) if key[1]]
     loose = np.array([place for place, (_, word) in enumerate(keys) if not word], int)
     groups = _moved(_joined(groups, vectors), loose, vectors)
-    return _largest_first([_kin(_name(key), places, vectors) for key, places in groups if len(places)])
+    return _largest_first([_group(_name(key), places, vectors) for key, places in groups if len(places)])
 
 
 def _vectors(
@@ -145,12 +145,12 @@ def _moved(groups: list[_Group], loose: np.ndarray, vectors: np.ndarray) -> list
     return [(key, np.flatnonzero(home == at)) for at, key in enumerate(keys)]
 
 
-def _kin(name: str, places: np.ndarray, vectors: np.ndarray) -> Kin:
+def _group(name: str, places: np.ndarray, vectors: np.ndarray) -> Group:
     likeness = vectors[places] @ mean_vector(vectors[places])
     order = np.argsort(-likeness, kind="stable")
     known = (vectors[places] != 0).any(axis=1).tolist()
-    return Kin(name, tuple(places[order].tolist()), tuple(float(likeness[i]) if known[i] else None for i in order))
+    return Group(name, tuple(places[order].tolist()), tuple(float(likeness[i]) if known[i] else None for i in order))
 
 
-def _largest_first(groups: list[Kin]) -> list[Kin]:
+def _largest_first(groups: list[Group]) -> list[Group]:
     return sorted(groups, key=lambda group: -len(group.places))

@@ -1,4 +1,4 @@
-"""Small prints of face pictures, by which a picture is known again after an editor had it: whether it was turned,
+"""Small fingerprints of face pictures, by which a picture is known again after an editor had it: whether it was turned,
 mirrored or cropped, and which face it shows when its name is lost too. Pure.
 """
 

@@ -9,7 +9,7 @@ from tests.faceset.golden_set import write_set
 
 from facewright.core.errors import FileRefused, WeightsMissing
 from facewright.faceset.faceset import Faceset, Vectors
-from facewright.faceset.kin import grouped
+from facewright.faceset.identity_groups import grouped
 from facewright.faceset.sort import ranked
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facewright.faceset import twins as room
-from facewright.faceset.twins import twins
+from facewright.faceset import near_duplicates as room
+from facewright.faceset.near_duplicates import near_duplicates
 
 
 def pictures(count, seed=0):
@@ -20,7 +20,8 @@ def run(small, strength, *, yaw=None, mouth=None, quality=None):
     count = len(small)
     pose = np.stack([np.zeros(count) if yaw is None else np.asarray(yaw, float), np.zeros(count)], 1)
     look = np.stack([np.zeros(count) if mouth is None else np.asarray(mouth, float), np.full(count, 0.3)], 1)
-    return twins(small, pose, look, np.arange(count, 0, -1.0) if quality is None else np.asarray(quality), strength)
+    worth = np.arange(count, 0, -1.0) if quality is None else np.asarray(quality)
+    return near_duplicates(small, pose, look, worth, strength)
 
 
 def shifted(small, levels):

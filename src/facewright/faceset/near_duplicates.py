@@ -17,7 +17,7 @@ eyes. They count together: at most 1 as the length of their quotients."""
 _SIDE_PX, _BLOCK = 32, 512
 
 
-def twins(
+def near_duplicates(
     small: np.ndarray, pose_deg: np.ndarray, expression: np.ndarray, quality: np.ndarray, strength: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which faces repeat another, and which one that is.

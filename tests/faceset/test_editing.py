@@ -29,7 +29,7 @@ from facewright.faceset.enhance import EnhanceStep, OwnNet
 from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.fingerprints import TURNS, Prints, compare, print_of, turned, turned_back
-from facewright.faceset.reshape import ResizeStep
+from facewright.faceset.resize import ResizeStep
 from facewright.faceset.restore import RestoreStep
 from facewright.faceset.settings import (
     CollageSettings,

@@ -24,15 +24,15 @@ from tests.faceset.packing import ONE, contents, files_of, make, run
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound, SettingRefused
 from facewright.core.places import cache_folder
 from facewright.faceset import pack as packing
-from facewright.faceset import record, salvage, stored
+from facewright.faceset import pack_format, record, salvage
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.integrity import check
 from facewright.faceset.moving import copy_faces
 from facewright.faceset.pack import PackStep
+from facewright.faceset.pack_format import Member
 from facewright.faceset.packed import is_packed
 from facewright.faceset.settings import PackSettings, UnpackSettings
-from facewright.faceset.soundness import check
 from facewright.faceset.store import Writer, is_faceset
-from facewright.faceset.stored import Member
 from facewright.faceset.unpack import UnpackStep
 
 
@@ -152,7 +152,7 @@ def test_names_that_other_systems_do_not_take(tmp_path, picture):
     run(PackStep(str(place), str(tmp_path / "set.faces")))
     packed = Faceset.open(tmp_path / "set.faces")
     assert [f.face_id for f in packed] == [make_face(i).face_id for i in range(len(names))]
-    assert all(stored.safe_name(row.path) for row in packed.rows())
+    assert all(pack_format.safe_name(row.path) for row in packed.rows())
     assert len({row.path.casefold() for row in packed.rows()}) == len(names)
     run(UnpackStep(str(tmp_path / "set.faces"), str(tmp_path / "back")))
     assert sorted(contents(Faceset.open(tmp_path / "back")).values()) == sorted(contents(Faceset.open(place)).values())
@@ -202,7 +202,7 @@ def test_damaged_faces_are_left_out_and_named(folder, tmp_path):
 def hostile(place: Path, *, extra: list[tuple[zipfile.ZipInfo, bytes]], method: int = 0, note: bool = True) -> Path:
     with zipfile.ZipFile(place, "w") as archive:
         if note:
-            archive.writestr("pack.json", json.dumps({"format": stored.FORMAT}))
+            archive.writestr("pack.json", json.dumps({"format": pack_format.FORMAT}))
         for info, data in extra:
             info.compress_type = method
             archive.writestr(info, data)
@@ -313,7 +313,7 @@ def test_what_was_cut_off_costs_only_what_lay_there(folder, file, tmp_path, shar
     with pytest.raises(FileRefused):
         Faceset.open(file)
     done = run(UnpackStep(str(file), str(tmp_path / "out"), UnpackSettings(salvage=True)))
-    wanted = {m.name for m in members.values() if m.end <= keep and stored.is_face(m.name)}
+    wanted = {m.name for m in members.values() if m.end <= keep and pack_format.is_face(m.name)}
     assert {row.path for row in Faceset.open(tmp_path / "out").rows()} == wanted
     assert done["faces"] == len(wanted)
 
@@ -435,11 +435,11 @@ def test_a_full_disk_leaves_no_file(folder, tmp_path, monkeypatch):
 
 def test_zip64_places_and_counts(tmp_path):
     """A directory of more than 65,535 members, one of them beyond 4 GiB (a hole in the file)."""
-    members = list(stored.layout((f"faces/{i}.jpg", 1) for i in range(66_000)))
+    members = list(pack_format.layout((f"faces/{i}.jpg", 1) for i in range(66_000)))
     far = Member("faces/far.jpg", (4 << 30) + 77, 5, 0x3610A686)
     place = tmp_path / "large.zip"
-    stored.put(place, far.at, [stored.local_header(far), b"hello"])
-    stored.put(place, far.end, stored.directory([*members, far], far.end), end=True)
+    pack_format.put(place, far.at, [pack_format.local_header(far), b"hello"])
+    pack_format.put(place, far.end, pack_format.directory([*members, far], far.end), end=True)
     with zipfile.ZipFile(place) as archive:
         assert len(archive.filelist) == 66_001
         assert archive.filelist[-1].header_offset == far.at

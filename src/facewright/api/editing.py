@@ -20,7 +20,7 @@ def faces_resize(
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """The faces at another size or of another type in the new set `out`: cut from frames where films are at hand."""
-    from facewright.faceset.reshape import ResizeStep
+    from facewright.faceset.resize import ResizeStep
     from facewright.faceset.settings import ReshapeSettings
 
     places = films_at_hand(faceset, footage).places()

@@ -35,7 +35,7 @@ def faces_unpack(
 
 def faces_check(faceset: Path, *, on_event: OnEvent = silent) -> dict[str, Any]:
     """Read every face of a faceset, a folder or packed, to its end. `damaged`: [path, why]."""
-    from facewright.faceset.soundness import check
+    from facewright.faceset.integrity import check
 
     return check(faceset, telling(on_event))
 

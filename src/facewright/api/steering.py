@@ -23,7 +23,7 @@ STEPS: dict[str, str] = {
     "import_alignments": "facewright.faceset.alignments_import:AlignmentsStep",
     "export_faces": "facewright.faceset.dfl_export:ExportStep",
     "apply_masks": "facewright.masks.apply:ApplyStep",
-    "resize": "facewright.faceset.reshape:ResizeStep",
+    "resize": "facewright.faceset.resize:ResizeStep",
     "enhance": "facewright.faceset.enhance:EnhanceStep",
     "collage": "facewright.faceset.collage:CollageInStep",
     "restore": "facewright.faceset.restore:RestoreStep",

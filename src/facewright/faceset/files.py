@@ -18,7 +18,7 @@ from facewright.core.errors import Mismatch
 from facewright.core.files import PART, read_file
 from facewright.faces.face import Face
 from facewright.faceset import header as header_file
-from facewright.faceset import record, stored
+from facewright.faceset import pack_format, record
 from facewright.faceset.header import Header
 from facewright.faceset.packed import PackedFiles
 
@@ -89,7 +89,8 @@ class FolderFiles:
     def small(self, name: str) -> bytes | None:
         """See Files."""
         path = self.path / name
-        return read_file(path, limit_bytes=stored.LIMITS.get(name, stored.ORDER_BYTES)) if path.exists() else None
+        limit = pack_format.LIMITS.get(name, pack_format.ORDER_BYTES)
+        return read_file(path, limit_bytes=limit) if path.exists() else None
 
 
 def files_at(path: Path) -> Files:

@@ -1,4 +1,4 @@
-"""Step: a faceset -> one file, a plain zip (stored.py). Nothing is taken out of the faceset.
+"""Step: a faceset -> one file, a plain zip (pack_format.py). Nothing is taken out of the faceset.
 
 Every member's place follows from names and sizes alone, so a batch is written where it belongs, whatever was done
 before it: a killed run goes on after the last batch that reads back as it was written. The file gets its name last.
@@ -25,14 +25,14 @@ from facewright.core.files import PART, FolderLock, disk_error, free_bytes, make
 from facewright.core.places import cache_folder
 from facewright.core.step import Item, Likeness, Work
 from facewright.faceset import header as header_file
-from facewright.faceset import stored
+from facewright.faceset import pack_format
 from facewright.faceset.ahead import ahead
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import FACES, refuse_packed
 from facewright.faceset.index import Row
+from facewright.faceset.pack_format import INDEX, NOTE, ORDERS, Member
 from facewright.faceset.packed import PackedFiles, is_packed
 from facewright.faceset.settings import PackSettings
-from facewright.faceset.stored import INDEX, NOTE, ORDERS, Member
 
 BATCH_FACES = 64
 SUFFIXES = (".faces", ".zip")
@@ -92,9 +92,9 @@ class PackStep:
         """faceset.json, the user's decisions, and the orders of sorts."""
         found = {header_file.NAME: header_file.encode(self.faceset.header)}
         orders = sorted(p.relative_to(self.folder).as_posix() for p in (self.folder / ORDERS).glob("*.json*"))
-        for name in (*stored.LIMITS, *orders):
+        for name in (*pack_format.LIMITS, *orders):
             data = None if name in (NOTE, INDEX, header_file.NAME) else self.faceset.files.small(name)
-            if data is not None and stored.allowed(name, len(data)):
+            if data is not None and pack_format.allowed(name, len(data)):
                 found[name] = data
         return found
 
@@ -107,11 +107,11 @@ class PackStep:
         if not faces:
             raise NothingFound(f"There are no faces in {self.folder.name}.",
                                remedy="`facewright extract` fills it.", where=self.folder)
-        note = {"format": stored.FORMAT, "facewright": __version__, "faces": len(faces), "inputs": self._inputs,
+        note = {"format": pack_format.FORMAT, "facewright": __version__, "faces": len(faces), "inputs": self._inputs,
                 "folders": self.settings.folders}
         small = {NOTE: json.dumps(note, indent=1).encode() + b"\n", **self._beside}
         todo = [*((name, len(data), data) for name, data in small.items()), *faces]
-        places = stored.layout((name, length) for name, length, _ in todo)
+        places = pack_format.layout((name, length) for name, length, _ in todo)
         return [_Wanted(place, source) for place, (_, _, source) in zip(places, todo)]
 
     def plan(self) -> list[Item]:
@@ -168,8 +168,8 @@ class PackStep:
         make_folder(self.file.parent)
         crc = [zlib.crc32(data) for data in result]
         pieces = [piece for one, data, number in zip(item.payload, result, crc)
-                  for piece in (stored.local_header(_with(one.member, number)), data)]
-        stored.put(self._part, item.payload[0].member.at, pieces)
+                  for piece in (pack_format.local_header(_with(one.member, number)), data)]
+        pack_format.put(self._part, item.payload[0].member.at, pieces)
         return {"crc": crc, "sha256": [hashlib.sha256(data).hexdigest() for data in result]}
 
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
@@ -188,8 +188,8 @@ class PackStep:
         members = [_with(one.member, number) for one, number in zip(self.wanted, crc)]
         index = b"".join(map(index_line, members, digests))
         last = Member(INDEX, members[-1].end, len(index), zlib.crc32(index))
-        stored.put(self._part, last.at, [stored.local_header(last), index])
-        stored.put(self._part, last.end, stored.directory([*members, last], last.end), end=True)
+        pack_format.put(self._part, last.at, [pack_format.local_header(last), index])
+        pack_format.put(self._part, last.end, pack_format.directory([*members, last], last.end), end=True)
         try:
             with open(self._part, "rb+") as file:
                 os.fsync(file.fileno())
@@ -265,7 +265,7 @@ class _Names:
             folder = self.who(row) or "nobody" if self.folders == "person" else PurePosixPath(row.source_file).stem
             path = PurePosixPath(FACES, _plain(folder), row.face_id + path.suffix)
         name = unicodedata.normalize("NFC", str(path))
-        if not stored.allowed(name, 0):
+        if not pack_format.allowed(name, 0):
             name = f"{FACES}/{row.source_sha256[:8]}/{row.frame_index:07d}/{_plain(row.face_id)}{path.suffix}"
         stem, end, number = name[: -len(path.suffix)], path.suffix, 1
         while name.casefold() in self._taken:  # some systems do not tell a from A
@@ -279,4 +279,4 @@ def _plain(text: str) -> str:
     """A name of any person or film as the name of a folder."""
     whole = unicodedata.normalize("NFC", text)[:80]
     kept = "".join(c if c.isalnum() or c in " -_." else "_" for c in whole).strip(" .")
-    return kept if kept and stored.safe_name(kept) else f"_{kept.replace('.', '_')}"
+    return kept if kept and pack_format.safe_name(kept) else f"_{kept.replace('.', '_')}"

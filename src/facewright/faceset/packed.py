@@ -12,11 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 from facewright.core.errors import FileRefused
-from facewright.faceset import stored
+from facewright.faceset import pack_format
+from facewright.faceset.pack_format import LOCAL, NOTE, Member
 from facewright.faceset.record import HEAD_BYTES
-from facewright.faceset.stored import LOCAL, NOTE, Member
 
-_SNIFF = stored.LOCAL_MAGIC, NOTE.encode()
+_SNIFF = pack_format.LOCAL_MAGIC, NOTE.encode()
 
 
 def is_packed(file: Path) -> bool:
@@ -40,7 +40,7 @@ class PackedFiles:
 
     def read(self, path: str) -> bytes:
         """A whole file. Raises FileRefused: not in it, cut short, altered."""
-        member, data = self._content(path, stored.MAX_FILE_BYTES)
+        member, data = self._content(path, pack_format.MAX_FILE_BYTES)
         if zlib.crc32(data) != member.crc:
             raise self._altered(path)
         return data
@@ -53,7 +53,7 @@ class PackedFiles:
         """Folder -> its faces, each with (checksum, size): what tells whether it is the same."""
         folders: dict[str, list[tuple[str, tuple[int, int]]]] = {}
         for member in self.members.values():
-            if stored.is_face(member.name):
+            if pack_format.is_face(member.name):
                 folder = folders.setdefault(member.name.rpartition("/")[0], [])
                 folder.append((member.name, (member.crc, member.size)))
         yield from sorted(folders.items())
@@ -66,12 +66,12 @@ class PackedFiles:
         """What pack.json says. Raises FileRefused: damaged, or of another version."""
         try:
             found = json.loads(self.read(NOTE))
-            if found["format"] != stored.FORMAT:
+            if found["format"] != pack_format.FORMAT:
                 raise FileRefused(
                     f"{self.path.name} was packed by another version of facewright ({str(found['format'])[:60]}).",
-                    why=f"This one reads {stored.FORMAT}.", remedy="Update facewright.", where=self.path)
+                    why=f"This one reads {pack_format.FORMAT}.", remedy="Update facewright.", where=self.path)
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise stored.refused(self.path, "its pack.json is damaged") from error
+            raise pack_format.refused(self.path, "its pack.json is damaged") from error
         return dict(found)
 
     @property
@@ -89,7 +89,7 @@ class PackedFiles:
         if member is None:
             raise FileRefused(f"There is no {path} in {self.path.name}.", remedy="`facewright faces info` lists it.",
                               where=self.path / path)
-        head = stored.local_header(member)
+        head = pack_format.local_header(member)
         wanted = min(member.size, most)
         try:
             with open(self.path, "rb", buffering=0) as file:
@@ -113,4 +113,4 @@ class PackedFiles:
 
 @lru_cache(maxsize=8)
 def _members(file: Path, size: int, mtime_ns: int) -> MappingProxyType[str, Member]:
-    return MappingProxyType({member.name: member for member in stored.members_of(file)})
+    return MappingProxyType({member.name: member for member in pack_format.members_of(file)})

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from facewright.core.errors import FileRefused
-from facewright.faceset import stored
-from facewright.faceset.stored import INDEX, LOCAL, LOCAL_MAGIC, Member
+from facewright.faceset import pack_format
+from facewright.faceset.pack_format import INDEX, LOCAL, LOCAL_MAGIC, Member
 
 _WINDOW, _BLOCK, _LINE_BYTES = 4 << 20, 4096, 16 << 10
 
@@ -106,7 +106,7 @@ def _member_at(torn: Torn, at: int) -> Member | None:
         name = torn.read(at + LOCAL.size, length).decode()
     except UnicodeDecodeError:
         return None
-    return Member(name, at, size, crc) if stored.allowed(name, size) and len(name.encode()) == length else None
+    return Member(name, at, size, crc) if pack_format.allowed(name, size) and len(name.encode()) == length else None
 
 
 def _compare(torn: Torn, line: dict[str, Any], found: Found, by_place: dict[int, str]) -> None:
@@ -115,7 +115,7 @@ def _compare(torn: Torn, line: dict[str, Any], found: Found, by_place: dict[int,
         name, place, size, crc = str(line["path"]), int(line["at"]), int(line["bytes"]), int(str(line["crc32"]), 16)
     except (ValueError, TypeError, LookupError):
         return
-    if not stored.allowed(name, size) or place < 0:
+    if not pack_format.allowed(name, size) or place < 0:
         return
     if by_place.get(place, name) != name:  # its name was hit, not its content
         wrong = by_place.pop(place)

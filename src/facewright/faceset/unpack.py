@@ -16,14 +16,14 @@ from facewright.core.errors import DiskRefused, FileRefused, Mismatch
 from facewright.core.files import free_bytes, read_file
 from facewright.core.step import Item, Likeness, Work
 from facewright.faceset import header as header_file
-from facewright.faceset import stored
+from facewright.faceset import pack_format
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.pack import spare
+from facewright.faceset.pack_format import INDEX, NOTE
 from facewright.faceset.packed import PackedFiles, is_packed
 from facewright.faceset.salvage import Found, Torn, search
 from facewright.faceset.settings import UnpackSettings
 from facewright.faceset.store import Writer, is_faceset, refuse_place
-from facewright.faceset.stored import INDEX, NOTE
 
 BATCH_FILES = 64
 
@@ -79,7 +79,7 @@ class UnpackStep:
             return {}
         data = PackedFiles(self.file).small(INDEX)
         if data is None:
-            raise stored.refused(self.file, "it has no index")
+            raise pack_format.refused(self.file, "it has no index")
         return dict(digests_of(data, self.file))
 
     def plan(self) -> list[Item]:
@@ -91,7 +91,7 @@ class UnpackStep:
                            why="What their own set said of them is lost.", remedy="Name a new or empty folder.")
         names = [name for name in self.found.whole if name not in (NOTE, INDEX)]
         if not self.settings.salvage and set(names) - set(self.digests):
-            raise stored.refused(self.file, "parts and index differ")
+            raise pack_format.refused(self.file, "parts and index differ")
         size = sum(self.found.whole[name][1] for name in names)
         if not is_faceset(self.out) and free_bytes(self.out) < size + spare(size):
             raise DiskRefused(f"There is no room to unpack {self.file.name}.", why=f"It needs {size / 1e9:.1f} GB.",
@@ -121,7 +121,7 @@ class UnpackStep:
         else:
             data = PackedFiles(self.file).read(name)
             if hashlib.sha256(data).hexdigest() != self.digests[name]:
-                raise stored.refused(self.file, f"{name} was altered")
+                raise pack_format.refused(self.file, f"{name} was altered")
         target = self.out / name
         if not target.exists():
             return name, data
@@ -153,4 +153,4 @@ def digests_of(index: bytes, file: Path) -> Iterator[tuple[str, str]]:
             facts = json.loads(body)
             yield str(facts["path"]), str(facts["sha256"])
         except (ValueError, TypeError, LookupError, RecursionError) as error:
-            raise stored.refused(file, "its index is damaged") from error
+            raise pack_format.refused(file, "its index is damaged") from error

@@ -12,8 +12,8 @@ from typing import Any
 from facewright.core.errors import FileRefused
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import load
+from facewright.faceset.pack_format import INDEX
 from facewright.faceset.packed import PackedFiles
-from facewright.faceset.stored import INDEX
 from facewright.faceset.unpack import digests_of
 
 _AT_ONCE, _THREADS = 64, 2

@@ -23,9 +23,9 @@ from facewright.faceset.clean_step import APPLY, TAG, CleanStep, key_of, pending
 from facewright.faceset.faceset import Faceset, Vectors
 from facewright.faceset.header import Person
 from facewright.faceset.main_person import likeness, main_person
-from facewright.faceset.marks import mark, words_of
 from facewright.faceset.settings import CleanSettings
 from facewright.faceset.store import Writer
+from facewright.faceset.tags import mark, words_of
 from facewright.faceset.trash import bring_back, held
 from facewright.jobs.job import list_jobs
 from facewright.jobs.run import run_job

@@ -16,11 +16,11 @@ from tests.faceset.test_cells import views
 from facewright.core.errors import NothingFound
 from facewright.faceset import coverage
 from facewright.faceset.advice import advise
-from facewright.faceset.cells import Views
 from facewright.faceset.coverage import REACH_DEG, compare, facts, portrait, within_reach
+from facewright.faceset.coverage_cells import Views
 from facewright.faceset.coverage_map import draw
 from facewright.faceset.faceset import Vectors
-from facewright.faceset.marks import mark
+from facewright.faceset.tags import mark
 
 
 def turned(frame, yaw_deg, pitch_deg=0.0, **changes):

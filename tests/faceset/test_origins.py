@@ -10,8 +10,8 @@ from tests.faceset.conftest import SHA
 
 from facewright.core.errors import NothingFound, SettingRefused
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.marks import mark
 from facewright.faceset.origins import Choice, compile_set, origins
+from facewright.faceset.tags import mark
 
 OTHER = "f" * 64
 

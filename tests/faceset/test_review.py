@@ -19,7 +19,7 @@ from tests.faceset.review_world import EMPTY, FRAMES, TWO, SureFinder, extract, 
 
 from facewright import api
 from facewright.core.errors import FacewrightError, FileRefused, Mismatch, NothingFound, SettingRefused
-from facewright.faceset import decisions, doubts, header, record, review, trash, verdicts
+from facewright.faceset import decisions, header, record, review, review_actions, review_reasons, trash
 from facewright.faceset import sheet as sheets
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import row_of
@@ -152,10 +152,10 @@ def test_damaged_frames_and_chosen_ranges_are_listed(folder, world, tmp_path):
 
 
 def test_frames_are_named_in_words():
-    assert verdicts.parse_frames(["7", "3-5", "10-20/5", "1,2"]) == [1, 2, 3, 4, 5, 7, 10, 15, 20]
+    assert review_actions.parse_frames(["7", "3-5", "10-20/5", "1,2"]) == [1, 2, 3, 4, 5, 7, 10, 15, 20]
     for bad in ("x", "5-3", "1-", "-3", "0-9/0", "0-999999999999"):
         with pytest.raises(SettingRefused):
-            verdicts.parse_frames([bad])
+            review_actions.parse_frames([bad])
 
 
 def test_jumps_against_the_track_are_seen():
@@ -166,13 +166,13 @@ def test_jumps_against_the_track_are_seen():
         return row_of(f"{frame}.jpg", one, False)
 
     steady = [face(n) for n in range(20)]
-    assert doubts.jumps(steady) == set()
+    assert review_reasons.jumps(steady) == set()
     for odd in (face(8, dx=25), face(8, grow=1.4), face(8, roll=40)):
-        assert doubts.jumps([*steady[:8], odd, *steady[9:]]) == {odd.face_id}
+        assert review_reasons.jumps([*steady[:8], odd, *steady[9:]]) == {odd.face_id}
     turning = [face(n, roll=9.0 * n) for n in range(20)]  # fast, but no jump
-    assert doubts.jumps(turning) == set()
+    assert review_reasons.jumps(turning) == set()
     twice = [face(1), dataclasses.replace(face(1), face_id="b")]
-    assert doubts.doubles(twice) == {twice[0].face_id, "b"}
+    assert review_reasons.doubles(twice) == {twice[0].face_id, "b"}
 
 
 def test_a_damaged_review_file_gives_its_sound_lines(folder):
@@ -261,8 +261,8 @@ def test_decisions_go_along_into_other_sets_and_never_over_those_there(world, fo
     api.faces_accept(second, ["20", "0-2"])
     api.faces_skip(second, ["3", "10"])
     api.faces_skip(folder, ["0"])
-    assert verdicts.take_over(folder, second) == {"accepted": 3, "skipped": 2}
-    assert verdicts.take_over(folder, second) == {"accepted": 0, "skipped": 0}
+    assert review_actions.take_over(folder, second) == {"accepted": 3, "skipped": 2}
+    assert review_actions.take_over(folder, second) == {"accepted": 0, "skipped": 0}
     found = states_of(folder)
     assert [found[n] for n in (0, 1, 2, 3, 10, 20, 17)] == ["skipped", "accepted", "accepted", "skipped", "skipped",
                                                           "accepted", "no_face"]

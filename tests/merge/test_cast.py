@@ -6,7 +6,7 @@ import pytest
 
 from facewright.core.errors import Mismatch, NothingFound
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.marks import PARKED, mark
+from facewright.faceset.tags import PARKED, mark
 from facewright.merge.cast import cast
 
 

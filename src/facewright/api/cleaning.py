@@ -20,7 +20,7 @@ def faces_park(
 
     Raises SettingRefused (neither is given), NothingFound.
     """
-    from facewright.faceset.marks import PARKED
+    from facewright.faceset.tags import PARKED
 
     return _marked(faceset, faces, flags, person, add=(PARKED,))
 
@@ -29,7 +29,7 @@ def faces_unpark(
     faceset: Path, faces: Sequence[str] = (), *, flags: Sequence[str] = (), person: str = ""
 ) -> dict[str, Any]:
     """Training sees these faces again; without names and flags all of them. Raises NothingFound."""
-    from facewright.faceset.marks import PARKED
+    from facewright.faceset.tags import PARKED
 
     return _marked(faceset, faces, flags or (() if faces else (PARKED,)), person, remove=(PARKED,))
 
@@ -40,7 +40,7 @@ def faces_tag(
 ) -> dict[str, Any]:
     """Give a category of cleaning to faces, or take it away. Raises SettingRefused (no such word), NothingFound."""
     from facewright.core.errors import SettingRefused
-    from facewright.faceset.marks import TAGS
+    from facewright.faceset.tags import TAGS
 
     name = word.replace("-", "_")
     if name not in TAGS:
@@ -177,7 +177,7 @@ def _marked(
 ) -> dict[str, Any]:
     from facewright.core.errors import SettingRefused
     from facewright.faceset.faceset import Faceset
-    from facewright.faceset.marks import chosen, mark
+    from facewright.faceset.tags import chosen, mark
 
     if not faces and not flags:
         raise SettingRefused(

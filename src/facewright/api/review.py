@@ -52,7 +52,7 @@ def faces_accept(
     faceset: Path, frames: Sequence[str] = (), *, film: str = "", all_doubtful: bool = False, all_several: bool = False
 ) -> dict[str, Any]:
     """The faces of these frames (7, 120-130) are right. `faces_undo` takes it back."""
-    from facewright.faceset.verdicts import accept, parse_frames
+    from facewright.faceset.review_actions import accept, parse_frames
 
     every = "doubtful" if all_doubtful else "several" if all_several else None
     return accept(faceset, parse_frames(frames), film=film, every=every)
@@ -62,21 +62,21 @@ def faces_skip(
     faceset: Path, frames: Sequence[str] = (), *, film: str = "", all_no_face: bool = False
 ) -> dict[str, Any]:
     """These frames are asked about no more; their faces stay and are used as ever. `faces_undo` takes it back."""
-    from facewright.faceset.verdicts import parse_frames, skip
+    from facewright.faceset.review_actions import parse_frames, skip
 
     return skip(faceset, parse_frames(frames), film=film, every="no_face" if all_no_face else None)
 
 
 def faces_undo(faceset: Path) -> dict[str, Any]:
     """Take the latest decision or edit of the review back. Raises NothingFound."""
-    from facewright.faceset.verdicts import undo
+    from facewright.faceset.review_actions import undo
 
     return undo(faceset)
 
 
 def faces_redo(faceset: Path) -> dict[str, Any]:
     """What was undone last holds again. Raises NothingFound."""
-    from facewright.faceset.verdicts import redo
+    from facewright.faceset.review_actions import redo
 
     return redo(faceset)
 
@@ -113,8 +113,8 @@ def faces_again(
     from facewright.faceset.again import AgainStep
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.review import one_film, states, wanted_states
+    from facewright.faceset.review_actions import known_frames, parse_frames
     from facewright.faceset.settings import AgainSettings
-    from facewright.faceset.verdicts import known_frames, parse_frames
 
     faces = Faceset.open(faceset)
     one = one_film(faces, film)

@@ -77,7 +77,7 @@ class Face:
     passes of the mesh disagree), "position_jump", "size_jump" (it leaps out of its track); on the frame: "cut_off" (the
     face reaches out of it), "crop_leaves_frame" (only the crop does), "obstructed" (a hand or thing before it; only
     where extraction was asked to look). Of edits: "placed" (a person added it), "crop_of_other_points" (the crop was
-    cut by other points than those that count now). Of people and of cleaning (faceset/marks.py): "parked" (training
+    cut by other points than those that count now). Of people and of cleaning (faceset/tags.py): "parked" (training
     leaves it out), "good", "keep", "blurry" and so on. Of faces that another program found:
     "mesh_from_points" (the mesh and the pose follow from the 68 points), "no_frame" (where it lies in its frame is not
     known: its picture counts as the frame), "points_disagree" (its points in picture and frame do not fit).

@@ -12,15 +12,15 @@ import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.faceset import sheet as sheets
-from facewright.faceset.cells import Views, best, rescued
+from facewright.faceset.coverage_cells import Views, best, rescued
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.faults import Columns, faults, needed, quality
 from facewright.faceset.index import Row
 from facewright.faceset.main_person import VectorsOf, likeness
-from facewright.faceset.marks import GOOD, KEEP, is_parked, words_of
 from facewright.faceset.measures import measures
 from facewright.faceset.near_duplicates import near_duplicates
 from facewright.faceset.settings import FAULTS, CleanSettings
+from facewright.faceset.tags import GOOD, KEEP, is_parked, words_of
 
 MOVE, PARK, STAY = "move", "park", "stay"
 """What becomes of a face: into the trash; left where it is but out of training; nothing (somebody said it is good, or

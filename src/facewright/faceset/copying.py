@@ -16,15 +16,15 @@ from facewright.core.errors import DiskRefused, Mismatch, NothingFound
 from facewright.core.files import read_file
 from facewright.core.step import Item, Likeness, Work
 from facewright.faceset import record
-from facewright.faceset.choice import rows_of
+from facewright.faceset.face_choice import rows_of
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import refuse_packed
 from facewright.faceset.index import Row
 from facewright.faceset.moving import BATCH_FACES, Receiver
+from facewright.faceset.review_actions import take_over
 from facewright.faceset.settings import ChoiceSettings
 from facewright.faceset.store import Writer, refuse_place
 from facewright.faceset.trash import held, take_out
-from facewright.faceset.verdicts import take_over
 
 
 class CopyStep:

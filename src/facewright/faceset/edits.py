@@ -17,8 +17,8 @@ from facewright.faceset import record, trash
 from facewright.faceset.decisions import Deed
 from facewright.faceset.files import plain_name
 from facewright.faceset.index import Index
-from facewright.faceset.marks import PARKED, write_marks
 from facewright.faceset.store import FACES, PRIVATE, Writer
+from facewright.faceset.tags import PARKED, write_marks
 
 KEPT = f"{PRIVATE}/edits"
 LOOKED_AGAIN = "looked again"

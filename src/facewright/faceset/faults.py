@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from facewright.faceset.doubts import WORDS, flag_doubts
 from facewright.faceset.index import Row
+from facewright.faceset.review_reasons import WORDS, flag_doubts
 from facewright.faceset.settings import CleanSettings
 
 MEASURES = {

@@ -28,7 +28,6 @@ from facewright.faceset.cut import PROFILE_YAW_DEG, fixed_point, sharpness
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.films import Films
 from facewright.faceset.index import Row
-from facewright.faceset.marks import PARKED, is_parked
 from facewright.faceset.neighbours import box_of, by_hand, covered, free_ordinal
 from facewright.faceset.place import coding
 from facewright.faceset.recut import BORROWED, recut
@@ -37,6 +36,7 @@ from facewright.faceset.review import films as films_of
 from facewright.faceset.settings import GapSettings
 from facewright.faceset.smoothing import INTERPOLATED
 from facewright.faceset.store import FACES, Writer
+from facewright.faceset.tags import PARKED, is_parked
 from facewright.faceset.trash import Taken, take_out
 from facewright.media.frame import Frame, Video
 from facewright.media.reader import frames as read_frames

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from facewright.core.errors import NothingFound
-from facewright.faceset.choice import is_film, ranges
+from facewright.faceset.face_choice import is_film, ranges
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
-from facewright.faceset.marks import is_parked, words_of
 from facewright.faceset.moving import Copied, copy_faces
+from facewright.faceset.tags import is_parked, words_of
 
 _NUMBERED = re.compile(r"person-\d+")
 

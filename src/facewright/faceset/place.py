@@ -21,17 +21,17 @@ from facewright.faces.landmark import Landmarker, Landmarks
 from facewright.faces.placing import from_points, look_in, moved_mesh, neutral_in, points_box
 from facewright.faceset import decisions, edits, record
 from facewright.faceset.cut import PROFILE_YAW_DEG, fixed_point
-from facewright.faceset.doubts import WORDS
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.films import Films, need_frame
 from facewright.faceset.index import Row
-from facewright.faceset.marks import PARKED
 from facewright.faceset.neighbours import PLACED, follow, free_ordinal, shot_of
 from facewright.faceset.recut import kept, recut
 from facewright.faceset.review import Film, one_film
+from facewright.faceset.review_reasons import WORDS
 from facewright.faceset.settings import MIN_SIDE_PX
 from facewright.faceset.smoothing import INTERPOLATED
 from facewright.faceset.store import FACES, Writer
+from facewright.faceset.tags import PARKED
 from facewright.image.geometry import Box
 from facewright.media.frame import Frame, Video
 

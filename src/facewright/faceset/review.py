@@ -15,14 +15,14 @@ import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound, SettingRefused
 from facewright.faceset import decisions
-from facewright.faceset.choice import is_film
 from facewright.faceset.decisions import Decisions, Deed
-from facewright.faceset.doubts import doubles, flag_doubts, jumps
+from facewright.faceset.face_choice import is_film
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import read_head
 from facewright.faceset.header import Source
 from facewright.faceset.index import Row
 from facewright.faceset.neighbours import by_hand
+from facewright.faceset.review_reasons import doubles, flag_doubts, jumps
 
 State = Literal["no_face", "doubtful", "several", "accepted", "skipped", "damaged"]
 STATES: tuple[State, ...] = ("no_face", "doubtful", "several", "accepted", "skipped", "damaged")

@@ -9,13 +9,13 @@ import numpy as np
 
 from facewright.core.errors import FileRefused
 from facewright.faces.face import Face
-from facewright.faceset.doubts import WORDS, flag_doubts
 from facewright.faceset.drawing import crop_picture, frame_picture, with_inset
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import read_head
 from facewright.faceset.films import Films
 from facewright.faceset.index import Row
 from facewright.faceset.review import FrameState, State
+from facewright.faceset.review_reasons import WORDS, flag_doubts
 from facewright.faceset.sheet import AMBER, BLUE, GREEN, GREY, RED, Colour, pages, save
 from facewright.media.frame import Frame
 

@@ -16,7 +16,7 @@ from facewright.core.step import Likeness
 from facewright.faces.face import FaceType
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
-from facewright.faceset.marks import is_parked
+from facewright.faceset.tags import is_parked
 
 _REACH_DEG = 5.0
 """A target that turns further than the source by this much is shown poses that were never learned."""

@@ -14,10 +14,10 @@ from facewright.core.errors import NothingFound, SettingRefused
 from facewright.faceset import decisions, edits
 from facewright.faceset.decisions import Decisions, Deed, Do
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.marks import PARKED, words_of
 from facewright.faceset.review import Film, FrameState, State, films, one_film, states
 from facewright.faceset.smoothing import INTERPOLATED
 from facewright.faceset.store import Writer
+from facewright.faceset.tags import PARKED, words_of
 
 MOST_FRAMES = 10_000_000
 """Of one command: a slip of the finger in a range is refused, not obeyed."""

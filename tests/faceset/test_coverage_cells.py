@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewright.faceset.cells import COLUMNS, ROWS, Views, best, binned, grid, rescued, shares
+from facewright.faceset.coverage_cells import COLUMNS, ROWS, Views, best, binned, grid, rescued, shares
 
 
 def views(yaw, pitch=None, mouth=None, right=None):

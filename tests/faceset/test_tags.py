@@ -7,8 +7,8 @@ from tests.faceset.conftest import SHA, make_face, same_face
 from facewright.core.errors import NothingFound
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.marks import PARKED, chosen, is_parked, mark
 from facewright.faceset.store import Writer
+from facewright.faceset.tags import PARKED, chosen, is_parked, mark
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facewright.api.steering import OnEvent, perform, silent
+from facewright.api.trust import reference_at, standing
 from facewright.core.settings import check
 
 
@@ -17,6 +18,7 @@ def faces_import(
     """DeepFaceLab's faces (a folder, a faceset.pak, a meta.dat) or faceswap's alignments (.fsa) -> the faceset DST.
 
     footage: the film or folder of pictures that the faces were cut from; needed for alignments, and for merging.
+    `record`: the consent record that covers the set, None where there is none.
     """
     from facewright.faceset.alignments import SUFFIX
     from facewright.faceset.alignments_import import AlignmentsStep
@@ -24,13 +26,12 @@ def faces_import(
     from facewright.faceset.settings import FacesImportSettings
 
     if consent:
-        from facewright.api.trust import reference_at
-
         consent = reference_at(dst, consent)
     chosen = check(FacesImportSettings, dict(settings or {}))
     make = AlignmentsStep if src.suffix.lower() == SUFFIX else ImportStep
     step = make(str(src), str(dst), chosen, str(footage) if footage is not None else "", person, consent)
-    return perform(step, background=background, on_event=on_event)
+    done = perform(step, background=background, on_event=on_event)
+    return done if background else done | {"record": standing(dst)}
 
 
 def faces_export(

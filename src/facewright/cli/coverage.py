@@ -151,5 +151,6 @@ def compile_set(
             show.result(f"  {note}")
         for path, why in done["refused"][:10]:
             show.result(f"  passed over: {path}: {why}")
+        made.following(f"facewright faces people {made.quoted(out)}")
 
     return Shown(done, text, show.EXIT_EXPECTED if done["refused"] else show.EXIT_DONE)

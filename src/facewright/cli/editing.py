@@ -199,6 +199,8 @@ def _made(done: Mapping[str, Any], more: Any = lambda: None) -> Shown:
             show.result(f"  passed over: {name}: {why}")
         if len(done["refused"]) > 10:
             show.result(f"  and {len(done['refused']) - 10:,} more (--json lists them)")
+        if done["faces"]:
+            made.following(made.look_at(done["faceset"]))
 
     return Shown(done, text, show.EXIT_EXPECTED if done.get("refused") else show.EXIT_DONE)
 

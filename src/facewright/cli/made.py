@@ -73,6 +73,11 @@ def following(*commands: str) -> None:
         show.result(("Next:  " if not place else "       ") + command)
 
 
+def look_at(faceset: Any) -> str:
+    """The command that draws some of a set's faces on one sheet."""
+    return f"facewright faces sheet {quoted(faceset)} {shlex.quote(Path(str(faceset)).name + '.png')} -n 120"
+
+
 def options(given: Mapping[str, Any], **others: Any) -> str:
     """Options as one types them, each with a blank before it: for a hint that is to do the same as this command did.
 
@@ -141,7 +146,12 @@ def extracted(data: Mapping[str, Any]) -> str:
         _kept(data["person"])
     if len(people) > 1:
         show.result(f"  people: {', '.join(people)}; name the one to use with --src-person, --dst-person or --person.")
-    record = data.get("record")
+    return onward(data)
+
+
+def onward(data: Mapping[str, Any]) -> str:
+    """Print whose consent covers a set that was filled; returns the command that goes on with it."""
+    faceset, people, record = data["faceset"], data.get("people") or (), data.get("record")
     if record is None:
         role = "target_performer" if Path(str(faceset)).name == "dst" else "source_likeness"
         show.result("Consent: none yet; training and merging refuse without a record.")

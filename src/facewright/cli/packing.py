@@ -53,6 +53,7 @@ def pack(
         held = "was there already" if done["already there"] else "is made"
         show.result(f"{show.name_of(file)} {held}: {made.count(done['faces'], 'face')}, {done['bytes'] / 1e6:,.1f} MB")
         _listed("left out, it is damaged", done["left out"])
+        made.following(f"facewright faces check {made.quoted(file)}")
 
     return Shown(done, text, _status(done, "left out"))
 
@@ -77,6 +78,7 @@ def unpack(
         if not _begun(done):
             show.result(f"{made.count(done['faces'], 'face')} in {show.name_of(out)}.")
             _listed("lost", done["damaged"])
+            made.following(f"facewright faces info {made.quoted(out)}")
 
     return Shown(done, text, _status(done, "damaged"))
 
@@ -165,6 +167,9 @@ def _carried(done: Mapping[str, Any]) -> None:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in done["face_types"].items())
         show.result(f"  It holds several face types now ({kinds}): a net is trained on one.")
     _listed("passed over", done["refused"])
+    back = [f"facewright faces trash restore {made.quoted(done['from'][0])}"] if done["moved"] else []
+    several = len(done["from"]) > 1
+    made.following(f"facewright faces {'people' if several else 'info'} {made.quoted(done['faceset'])}", *back)
 
 
 def _begun(done: Mapping[str, Any]) -> bool:

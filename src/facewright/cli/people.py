@@ -175,6 +175,8 @@ def move_out(
         show.result(f"{made.count(done['faces'], 'face')} of {name} moved to {show.name_of(out)}.")
         for path, why in done["refused"]:
             show.result(f"  stayed here: {path}: {why}")
+        made.following(f"facewright faces info {made.quoted(out)}",
+                       f"facewright faces trash restore {made.quoted(faceset)}")
 
     return Shown(done, text, show.EXIT_EXPECTED if done["refused"] else show.EXIT_DONE)
 
@@ -225,6 +227,9 @@ def _smoothed(done: Mapping[str, Any]) -> None:
                     f"{done['jitter_after']:.2f} % of the distance of the eyes{wrong}")
     for path, why in done["refused"][:10]:
         show.result(f"  passed over: {path}: {why}")
+    if done["smoothed"]:
+        made.following(f"facewright faces gaps {made.quoted(done['faceset'])} --dry-run",
+                       f"{made.look_at(done['faceset'])} --landmarks")
 
 
 def gaps(

@@ -18,7 +18,7 @@ from tests.faceset.clean_set import FAULTY, blurred, good, mixed, write
 from tests.jobs.fake_step import OpenGate
 
 from facewright.core.errors import FileRefused, NothingFound
-from facewright.faceset.clean import MOVE, PARK, STAY, draw, find
+from facewright.faceset.clean import MOVE, PARK, STAY, _caption, draw, find
 from facewright.faceset.clean_step import APPLY, TAG, CleanStep, key_of, pending, write_plan
 from facewright.faceset.faceset import Faceset, Vectors
 from facewright.faceset.header import Person
@@ -95,7 +95,8 @@ def test_a_face_grown_in_its_track(tmp_path):
         face, points_px=(face.points_px - centre) * np.float32(1.5) + centre, face_from_frame=wide), image
     found = find(write(tmp_path / "set", faces), settings(filters="misaligned"))
     assert [f.face_id for f in found.findings] == [face.face_id]
-    assert "1.50 times the size" in found.findings[0].why
+    assert "1.50 times the size of the faces around it (--grown 0.3)" in found.findings[0].why
+    assert _caption(found.findings[0]).startswith(f"{found.findings[0].origin}\n1.50 times")
 
 
 def test_faces_of_other_tracks_and_times_are_no_neighbours(tmp_path):

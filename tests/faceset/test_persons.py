@@ -207,6 +207,7 @@ def test_sheets(faceset, tmp_path):
     assert read_still(page).shape[0] > 2 * 128
     (page,) = persons.people_sheet(faceset.path, tmp_path / "tracks.png", "person-1", across=4)
     assert read_still(page).shape[1] == 4 * 136 + 8
+    assert persons._shelves([8, 8, 5, 1, 1, 1, 3], 8) == [[0], [1], [2, 3, 4, 5], [6]], "small groups share a row"
 
 
 def test_old_files_say_nothing_of_tracks(faceset):

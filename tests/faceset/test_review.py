@@ -328,6 +328,8 @@ def test_a_folder_of_pictures_is_reviewed_and_edited(tmp_path, monkeypatch):
     found = {one.frame: one for one in review.states(Faceset.open(folder))}
     assert [found[n].state for n in range(6)] == ["several", "accepted", "accepted", "no_face", "damaged", "accepted"]
     assert found[0].as_dict()["time_s"] is None
+    assert [found[n].picture for n in range(6)] == [f"p{n}.png" for n in range(6)], "also where there is no face"
+    assert [row.origin for row in found[1].rows] == ["photos/p1.png"]
     points = fake_finder.found(3, 60, 60, 50).landmarks.points_px.tolist()
     placed = api.faces_place(folder, 3, points=points, footage=[photos])["face_id"]
     assert Faceset.open(folder).face(placed).source.file == "photos/p3.png"

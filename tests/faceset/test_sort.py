@@ -18,7 +18,7 @@ from facewright.faceset.files import FolderFiles
 from facewright.faceset.measures import measures
 from facewright.faceset.orders import Ranking
 from facewright.faceset.settings import ORDERS, SortSettings
-from facewright.faceset.sort import ALIASES, ranked, read_order, sort, unnumbered
+from facewright.faceset.sort import ALIASES, ranked, read_order, readable, sort, unnumbered
 from facewright.faceset.store import Writer
 
 
@@ -297,3 +297,17 @@ def test_groups_shrink_with_a_person():
     assert made[1:3] == ("b", "c")
     assert "c" in made
     assert "z" not in made
+
+
+@pytest.mark.parametrize(("score", "lowest", "highest", "text"), [
+    (15249.2, 6887.0, 17600.5, "15,249"), (0.39131, 0.3913, 0.5176, "0.391"), (-0.0001, -9.7, 19.8, "0.0"),
+    (2.0, 1.0, 3.0, "2"), (0.5, 0.5, 0.5, "0.500"), (1751, 0, 2408, "1,751"), (None, 0.0, 1.0, ""),
+])  # fmt: skip
+def test_scores_are_rounded_to_what_tells_faces_apart(score, lowest, highest, text):
+    assert readable(score, lowest, highest) == text
+
+
+def test_a_ranking_says_which_end_comes_first():
+    assert Ranking(("a", "b", "c"), (3.0, 1.0, None)).direction == "highest first"
+    assert Ranking(("a", "b"), (1.0, 2.0)).direction == "lowest first"
+    assert Ranking(("a", "b"), (1.0, 1.0)).direction == Ranking(("a", "b")).direction == ""

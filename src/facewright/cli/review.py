@@ -71,13 +71,15 @@ def review(
             words = ", ".join(f"{word.replace('_', ' ')} {n:,}" for word, n in counts.items())
             show.result(f"{name}: {made.count(sum(counts.values()), 'frame')}: {words}")
         runs = list(_runs(done["rows"]))
-        several = len(done["films"]) > 1
+        several, photos = len(done["films"]) > 1, any(r["picture"] for r, _ in runs)
         if runs:
             show.table(
-                [[*([r["film"]] if several else []), f"{r['frame']}-{last}" if last > r["frame"] else r["frame"],
+                [[*([r["film"]] if several else []), *([r["picture"] or "-"] if photos else []),
+                  f"{r['frame']}-{last}" if last > r["frame"] else r["frame"],
                   "-" if r["time_s"] is None else f"{r['time_s']:.2f}", r["state"].replace("_", " "), len(r["faces"]),
                   ", ".join(WORDS.get(w, w) for w in r["reasons"])] for r, last in runs[:_ROWS]],
-                [*(["film"] if several else []), "frame", "seconds", "state", "faces", "why"])
+                [*(["film"] if several else []), *(["picture"] if photos else []), "frame", "seconds", "state", "faces",
+                 "why"])
         if len(runs) > _ROWS:
             left = sum(last - r["frame"] + 1 for r, last in runs[_ROWS:])
             show.result(f"and {made.count(left, 'frame')} more (--json lists them)")
@@ -94,7 +96,7 @@ def review(
 def _runs(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], int]]:
     """Frames that follow each other and are alike in all but their number: the first of them, and the last's number."""
     def like(row: Mapping[str, Any], at: int) -> tuple[Any, ...]:
-        return row["film"], row["state"], row["reasons"], len(row["faces"]), row["frame"] - at
+        return row["film"], row["picture"], row["state"], row["reasons"], len(row["faces"]), row["frame"] - at
 
     for _, group_ in groupby(enumerate(rows), key=lambda pair: like(pair[1], pair[0])):
         alike = [row for _, row in group_]

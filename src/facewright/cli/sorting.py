@@ -49,14 +49,18 @@ def sort(
 
 
 def _sorted(done: Mapping[str, Any]) -> None:
+    from facewright.faceset.sort import readable
+
     way = " (reversed)" if done["reverse"] else ""
     place = f": {show.name_of(done['file'])}" if done["file"] else ""
     whose = f"{made.count(done['faces'], 'face')} of {show.name_of(done['faceset'])}"
     show.result(f"{whose} by {done['order']}{way}{place}")
-    if done["score"]:
-        show.result(f"  score: {done['score']}")
+    span = (done["scores"].get("0", 0.0), done["scores"].get("1", 0.0))
     if done["scores"]:
-        show.result("  " + ", ".join(f"{float(q):.0%} up to {v:.4g}" for q, v in done["scores"].items()))
+        show.result(f"  score: {done['score']}" + (f"; {done['direction']}" if done["direction"] else ""))
+        ends = {"0": "lowest", "1": "highest"}
+        show.table([["  score up to", *(readable(value, *span) for value in done["scores"].values())]],
+                   ["  share of the faces", *(ends.get(q, f"{float(q):.0%}") for q in done["scores"])])
     if done["groups"]:
         sizes = [f"{name or 'nobody named'} {n:,}" for name, n in done["groups"][:8]]
         more = f" and {len(done['groups']) - 8:,} more" if len(done["groups"]) > 8 else ""
@@ -65,8 +69,8 @@ def _sorted(done: Mapping[str, Any]) -> None:
         show.result(f"  the last {done['rest']:,} are set aside by this order")
     for word in ("first", "last"):
         one = done[word][0 if word == "first" else -1]
-        score = "" if one["score"] is None else f"  ({one['score']:.4g})"
-        show.result(f"  {word}: {one['path']}{score}")
+        score = readable(one["score"], *span)
+        show.result(f"  {word}: {one['path']}" + (f"  ({score})" if score else ""))
     if done["renamed"]:
         show.result(f"  {made.count(done['renamed'], 'file')} numbered; "
                     f"`facewright faces restore-names {made.quoted(done['faceset'])}` takes that back.")

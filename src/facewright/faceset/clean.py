@@ -37,15 +37,22 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One face that something is wrong with. words: its categories, the gravest first; deed: MOVE, PARK or STAY;
-    like: the face that a duplicate repeats, else ""."""
+    """One face that something is wrong with. words: its categories, the gravest first; reasons: why for each, with the
+    value and the limit that it is beyond; deed: MOVE, PARK or STAY; like: the face that a duplicate repeats, else "";
+    origin: what it was cut from."""
 
     face_id: str
     path: str
     words: tuple[str, ...]
-    why: str
+    reasons: tuple[str, ...]
     deed: str
-    like: str = ""
+    like: str
+    origin: str
+
+    @property
+    def why(self) -> str:
+        """All of it in one line."""
+        return "; ".join(f"{word.replace('_', ' ')}: {reason}" for word, reason in zip(self.words, self.reasons))
 
     @property
     def folder(self) -> str:
@@ -149,9 +156,10 @@ def _judge(columns: Columns, settings: CleanSettings) -> _Judged:
         step, same = near_duplicates(columns.found["small"][stay], np.stack([views.yaw_deg, views.pitch_deg], 1)[stay],
                            views.expression[stay], prized, settings.duplicates)
         for place in np.flatnonzero(step >= 0).tolist():
-            at, other = int(stay[place]), columns.rows[int(stay[same[place]])].face_id
-            words.setdefault(at, {})[f"duplicate-{step[place]}"] = f"step {step[place]}, like {other}"
-            like[at] = other
+            at, other = int(stay[place]), columns.rows[int(stay[same[place]])]
+            words.setdefault(at, {})[f"duplicate-{step[place]}"] = (
+                f"like {other.origin}, step {step[place]} (--duplicates {settings.duplicates})")
+            like[at] = other.face_id
             gone[at] |= not trusted[at]
     least = min(settings.rare, -(-count // 100))
     mild = np.array([gone[at] and {w.partition("-")[0] for w in words[at]} - {"obstructed"} <= SPARED
@@ -164,7 +172,7 @@ def _judge(columns: Columns, settings: CleanSettings) -> _Judged:
         stay = np.flatnonzero(~gone | spared)
         prized = worth[stay] + trusted[stay] * (1 + worth.max(initial=0))
         for at in stay[~best(views.of(stay), prized, settings.best)].tolist():
-            words.setdefault(at, {})[SURPLUS] = f"not among the best {settings.best:,}"
+            words.setdefault(at, {})[SURPLUS] = f"not among the best (--best {settings.best})"
             spared[at] = False
     return _Judged(words, spared, trusted, like)
 
@@ -173,12 +181,12 @@ def _findings(columns: Columns, judged: _Judged, park: bool) -> Iterator[Finding
     for at, found in sorted(judged.words.items()):
         row = columns.rows[at]
         words = tuple(sorted(found, key=_rank))
-        why = "; ".join(f"{word.replace('_', ' ')}: {found[word]}" for word in words)
         covered = "obstructed" in words and not {"no_face", "other_person"} & set(words)
         deed = PARK if park or covered else MOVE
         if judged.trusted[at] or (judged.rescued[at] and not covered):
             deed = STAY
-        yield Finding(row.face_id, row.path, words, why, deed, judged.like.get(at, ""))
+        reasons = tuple(found[word] for word in words)
+        yield Finding(row.face_id, row.path, words, reasons, deed, judged.like.get(at, ""), row.origin)
 
 
 def _rank(word: str) -> tuple[int, str]:
@@ -206,15 +214,18 @@ def draw(faceset: Faceset, found: Found, folder: Path) -> dict[str, list[str]]:
             f" ({len(some)} of them)" if len(some) < total else "") + "  red: to the trash, amber: parked, green: stays"
         wide = bool(some[0].like)
         pages = sheets.pages(
-            _pictures(faceset, some), [_caption(f) for f in some], 6 if wide else 10, 216 if wide else 128,
+            _pictures(faceset, some), [_caption(f) for f in some], 5 if wide else 8, 264 if wide else 160,
             headline=head, tall=0.5 if wide else 1.0, edges=[edges[f.deed] for f in some])
         files[word] = [str(path) for path in sheets.save(pages, folder / f"{word}.png")]
     return files
 
 
 def _caption(finding: Finding) -> str:
-    own = finding.why.split("; ")[0].partition(": ")[2].replace(finding.face_id.partition("_")[0] + "_", "")
-    return f"{finding.face_id.partition('_')[2]}\n{own}"
+    """Where it is from, the rule that took it with value and limit, and what else is wrong with it."""
+    found = dict(zip(finding.words, finding.reasons))
+    reason = found.pop(finding.folder)
+    others = f"\nalso {', '.join(found).replace('_', ' ')}" if found else ""
+    return f"{finding.origin}\n{reason}{others}"
 
 
 def _pictures(faceset: Faceset, some: Sequence[Finding]) -> Iterator[np.ndarray | None]:

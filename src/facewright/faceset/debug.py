@@ -55,7 +55,7 @@ def _faces(faceset: Faceset, rows: Sequence[Row], refused: dict[str, str]) -> It
             continue
         picture = crop_picture(image, face, mask, max(image.shape[0], LEAST_SIDE_PX))
         flags = ", ".join(face.flags).replace("_", " ")
-        words = f"{face.source.file}  frame {row.frame_index}  {name(row)}\nyaw {face.yaw_deg:z.0f}  pitch " \
+        words = f"{row.origin}  {name(row)}\nyaw {face.yaw_deg:z.0f}  pitch " \
                 f"{face.pitch_deg:z.0f}  roll {face.roll_deg:z.0f}  presence {face.presence_01:.3f}  sharpness " \
                 f"{face.sharpness:.0f}" + (f"\n{flags}" if flags else "")
         yield f"{row.face_id}.jpg", sheet([picture], [words], 1, picture.shape[1])
@@ -69,7 +69,7 @@ def _frames(
         by_frame.setdefault((row.source_sha256, row.frame_index), []).append(row)
     for ((sha256, frame), here), picture in zip(by_frame.items(), films.walk(by_frame)):
         if picture is None:
-            refused[f"{here[0].source_file} {frame}"] = "The frame is not at hand."
+            refused[here[0].origin] = "The frame is not at hand."
             continue
         try:
             faces = [read_head(faceset.files, row.path)[0] for row in here]

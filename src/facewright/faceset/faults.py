@@ -70,15 +70,14 @@ def blurry(columns: Columns, settings: CleanSettings) -> Reasons:
     """Sharpness far below the film's middle, or below an absolute one."""
     found: Reasons = {}
     films = columns.of("source_sha256")
-    for name, least, word in (
-        ("laplacian", settings.blur, "sharpness"), ("motion_blur", settings.motion, "motion blur"),
-    ):
-        if least and name in columns.found:
+    for name, rule, word in (("laplacian", "blur", "sharpness"), ("motion_blur", "motion", "motion blur")):
+        if (least := getattr(settings, rule)) and name in columns.found:
             share = columns.found[name] / _middle(columns.found[name], films)
-            _add(found, share < least, lambda i, s=share, w=word: f"{w}: {100 * s[i]:.0f} % of its film's middle")
+            _add(found, share < least, lambda i, s=share, w=word: f"{w} {s[i]:.2f} of its film's middle", settings,
+                 rule)
     if settings.cpbd and "blur" in columns.found:
         value = columns.found["blur"]
-        _add(found, value < settings.cpbd, lambda i: f"CPBD sharpness {value[i]:.2f}")
+        _add(found, value < settings.cpbd, lambda i: f"CPBD sharpness {value[i]:.2f}", settings, "cpbd")
     return found
 
 
@@ -87,20 +86,23 @@ def bad_exposure(columns: Columns, settings: CleanSettings) -> Reasons:
     found: Reasons = {}
     dark, bright = columns.found["exposure"].T
     dark = dark - columns.found["void"]  # a black border is another fault
-    _add(found, dark > settings.dark, lambda i: f"{100 * dark[i]:.0f} % of the face is black")
-    _add(found, bright > settings.bright, lambda i: f"{100 * bright[i]:.0f} % of the face is burnt out")
+    _add(found, dark > settings.dark, lambda i: f"{dark[i]:.2f} of the face is black", settings, "dark")
+    _add(found, bright > settings.bright, lambda i: f"{bright[i]:.2f} of the face is burnt out", settings, "bright")
     lightness, a, b, chroma = columns.found["colour"].T
     if settings.grey:  # what is nearly black or white has no colour either
         drawn = (lightness > _LIGHTNESS[0]) & (lightness < _LIGHTNESS[1])
-        _add(found, drawn & (chroma < settings.grey), lambda i: "black and white")
+        colourless = drawn & (chroma < settings.grey)
+        _add(found, colourless, lambda i: f"black and white: chroma {chroma[i]:.1f}", settings, "grey")
     if settings.tint:
         coloured = chroma >= max(settings.grey, 1e-9)
         middle = (np.nanmedian(a[coloured]), np.nanmedian(b[coloured])) if coloured.any() else (np.nan, np.nan)
         far = np.hypot(a - middle[0], b - middle[1])
         hue = np.degrees(np.arctan2(b, a))
         strange = (chroma > 2 * settings.grey) & ((hue < SKIN_HUES_DEG[0]) | (hue > SKIN_HUES_DEG[1]))
-        _add(found, coloured & (far > settings.tint), lambda i: f"tinted: {far[i]:.0f} from the set's middle colour")
-        _add(found, coloured & strange, lambda i: "tinted: not a colour of skin in white light")
+        _add(found, coloured & (far > settings.tint), lambda i: f"tinted: {far[i]:.0f} from the set's middle colour",
+             settings, "tint")
+        _add(found, coloured & strange, lambda i: f"tinted: hue {hue[i]:.0f} degrees is no skin's in white light",
+             settings, "tint")
     return found
 
 
@@ -111,9 +113,9 @@ def cut_off(columns: Columns, settings: CleanSettings) -> Reasons:
     width, height = columns.frame_px.T
     beyond = np.fmax.reduce([-x0, -y0, x1 - (width - 1), y1 - (height - 1), np.zeros(len(x0))])
     share = beyond / np.maximum(np.maximum(x1 - x0, y1 - y0), 1e-6)
-    _add(found, share > settings.cut, lambda i: f"{100 * share[i]:.0f} % of the face leaves the frame")
+    _add(found, share > settings.cut, lambda i: f"{share[i]:.2f} of the face leaves the frame", settings, "cut")
     black = columns.found["void"]
-    _add(found, black > settings.cut, lambda i: f"{100 * black[i]:.0f} % of the face is a black border")
+    _add(found, black > settings.cut, lambda i: f"{black[i]:.2f} of the face is a black border", settings, "cut")
     return found
 
 
@@ -124,14 +126,16 @@ def misaligned(columns: Columns, settings: CleanSettings) -> Reasons:
     places = _neighbours(columns)
     if settings.turned:
         off = np.abs(_around((angle[places] - angle[:, None] + 180) % 360 - 180, places))
-        _add(found, off > settings.turned, lambda i: f"turned {off[i]:.0f} degrees from the faces around it")
+        _add(found, off > settings.turned, lambda i: f"turned {off[i]:.0f} degrees from the faces around it",
+             settings, "turned")
     if settings.grown:
         ratio = side / _around(side[places], places)
         grown = np.maximum(ratio, 1 / ratio) - 1
-        _add(found, grown > settings.grown, lambda i: f"{ratio[i]:.2f} times the size of the faces around it")
+        _add(found, grown > settings.grown, lambda i: f"{ratio[i]:.2f} times the size of the faces around it",
+             settings, "grown")
     if settings.misfit:
         misfit = columns.found["misfit"]
-        _add(found, misfit > settings.misfit, lambda i: f"points do not fit a head ({misfit[i]:.2f})")
+        _add(found, misfit > settings.misfit, lambda i: f"points are {misfit[i]:.2f} off a head's", settings, "misfit")
     doubts = [sorted(_OUT_OF_LINE & set(flag_doubts(row))) for row in columns.rows]
     _add(found, np.array([bool(words) for words in doubts], bool), lambda i: ", ".join(WORDS[w] for w in doubts[i]))
     return found
@@ -141,7 +145,7 @@ def small(columns: Columns, settings: CleanSettings) -> Reasons:
     """Fewer pixels of the frame than asked for."""
     side = columns.found["crop"][:, 0]
     found: Reasons = {}
-    _add(found, side < settings.smallest, lambda i: f"{side[i]:.0f} px of its frame")
+    _add(found, side < settings.smallest, lambda i: f"{side[i]:.0f} px of its frame", settings, "smallest")
     return found
 
 
@@ -151,7 +155,8 @@ def obstructed(columns: Columns, settings: CleanSettings) -> Reasons:
     made_by = columns.of("mask_by")
     seen = np.array([name not in OUTLINES for name in made_by], bool)
     share = columns.found["covered"]
-    _add(found, seen & (share > settings.covered), lambda i: f"{100 * share[i]:.0f} % of the face is covered")
+    _add(found, seen & (share > settings.covered), lambda i: f"{share[i]:.2f} of the face is covered", settings,
+         "covered")
     return found
 
 
@@ -160,7 +165,7 @@ def other_person(columns: Columns, settings: CleanSettings) -> Reasons:
     found: Reasons = {}
     if settings.same:
         value = columns.cosine
-        _add(found, value < settings.same, lambda i: f"likeness {value[i]:.2f}")
+        _add(found, value < settings.same, lambda i: f"likeness {value[i]:.2f}", settings, "same")
     return found
 
 
@@ -168,7 +173,7 @@ def no_face(columns: Columns, settings: CleanSettings) -> Reasons:
     """The landmark net saw none."""
     found: Reasons = {}
     value = columns.of("presence_01")
-    _add(found, value < settings.presence, lambda i: f"presence {value[i]:.2f}, score {columns.rows[i].score:.2f}")
+    _add(found, value < settings.presence, lambda i: f"presence {value[i]:.2f}", settings, "presence")
     return found
 
 
@@ -177,9 +182,14 @@ def quality(columns: Columns, sharpness: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(np.nan_to_num(sharpness), 0)) * np.minimum(columns.of("presence_01"), 1)
 
 
-def _add(found: Reasons, which: np.ndarray, why: Callable[[int], str]) -> None:
+def _add(
+    found: Reasons, which: np.ndarray, why: Callable[[int], str], settings: CleanSettings | None = None, rule: str = ""
+) -> None:
+    """Note why for each that is meant; behind it stands the rule, as the option that one would change."""
+    limit = f" (--{rule} {getattr(settings, rule):g})" if rule else ""
     for at in np.flatnonzero(which).tolist():
-        found[at] = f"{found[at]}; {why(at)}" if at in found else why(at)
+        reason = f"{why(at)}{limit}"
+        found[at] = f"{found[at]}; {reason}" if at in found else reason
 
 
 def _middle(values: np.ndarray, groups: np.ndarray) -> np.ndarray:

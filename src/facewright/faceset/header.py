@@ -21,7 +21,8 @@ class Source:
     """One film or folder of pictures. `file` is a name, never a path; `rate` a fraction as text.
 
     settings: what decides the faces (a source is extracted with one set of them). done: every chunk is there.
-    facts: counts of frames, faces, frames without a face and why, damaged frames.
+    facts: counts of frames, faces, frames without a face and why, damaged frames, names of these in a
+    folder of pictures.
     """
 
     file: str

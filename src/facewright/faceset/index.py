@@ -22,10 +22,10 @@ from facewright.faces.face import Face
 from facewright.faceset.files import Files, files_at, read_head
 
 NAME = "index.sqlite"
-VERSION = 3
+VERSION = 4
 RANGES = ("yaw_deg", "pitch_deg", "roll_deg", "sharpness", "score", "presence_01", "frame_index", "side_px")
 """Columns that `where` takes as (low, high), both inclusive."""
-EQUALS = ("source_sha256", "source_file", "face_type", "track", "person", "face_id", "mask_by", "shot")
+EQUALS = ("source_sha256", "source_file", "face_type", "track", "person", "face_id", "mask_by", "shot", "picture")
 """Columns that `where` takes as one value."""
 
 _ORDER = "ORDER BY source_file, source_sha256, frame_index, ordinal, path"
@@ -33,7 +33,8 @@ _ORDER = "ORDER BY source_file, source_sha256, frame_index, ordinal, path"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One face as the index holds it: everything that is small. `path` is relative to the faceset, with `/`."""
+    """One face as the index holds it: everything that is small. `path` is relative to the faceset, with `/`; `picture`
+    is the file's name where the film is a folder of pictures, else ""."""
 
     path: str
     face_id: str
@@ -64,6 +65,12 @@ class Row:
     shot: int
     edited: int
     smoothed: int
+    picture: str
+
+    @property
+    def origin(self) -> str:
+        """What it was cut from, for people: `film.mp4 12`, or `photos/ada.jpg`."""
+        return f"{self.source_file}/{self.picture}" if self.picture else f"{self.source_file} {self.frame_index}"
 
 
 _COLUMNS = tuple(f.name for f in fields(Row))
@@ -246,7 +253,7 @@ def row_of(path: str, face: Face, has_mask: bool) -> Row:
     """What the index keeps of a face."""
     tail = face.face_id.rpartition("_")[2]
     x0, y0, x1, y1 = face.box_px
-    film = face.source.file.partition("/")[0]  # a picture of a folder is named folder/picture
+    film, _, picture = face.source.file.partition("/")  # a picture of a folder is named folder/picture
     return Row(
         path=path, face_id=face.face_id, source_sha256=face.source.sha256, source_file=film,
         frame_index=face.source.frame_index, ordinal=int(tail) if tail.isascii() and tail.isdigit() else 0,
@@ -255,7 +262,7 @@ def row_of(path: str, face: Face, has_mask: bool) -> Row:
         presence_01=face.presence_01, x0_px=x0, y0_px=y0, x1_px=x1, y1_px=y1, flags=" ".join(face.flags),
         track=face.track, person=face.person, consent=face.consent, labels=len(face.polygons), has_mask=int(has_mask),
         mask_by=face.mask_by if has_mask else "", shot=face.source.shot, edited=int(face.edited_px is not None),
-        smoothed=int(face.smoothed_px is not None),
+        smoothed=int(face.smoothed_px is not None), picture=picture,
     )
 
 

@@ -61,6 +61,19 @@ class Ranking(Sequence[str]):
     def __contains__(self, face_id: object) -> bool:
         return face_id in self.face_ids
 
+    @property
+    def known(self) -> list[float]:
+        """The scores that there are, in order."""
+        return [score for score in self.scores if score is not None]
+
+    @property
+    def direction(self) -> str:
+        """Which end of the scores comes first, in words; "" where they do not run one way."""
+        known = self.known
+        if self.groups:
+            return "highest first in each group" if known else ""
+        return "" if not known or known[0] == known[-1] else f"{'highest' if known[0] > known[-1] else 'lowest'} first"
+
 
 @dataclass(frozen=True, slots=True)
 class ByScore:
@@ -109,22 +122,26 @@ def _measure(name: str, part: int | None = None, *, high_first: bool = True, mea
 blur = _measure("blur")
 sharpness = _measure("laplacian")
 motion_blur = _measure("motion_blur")
-yaw = _measure("pose", 0, high_first=False, meaning="yaw by the 68 points in degrees, > 0 = nose to image right")
-pitch = _measure("pose", 1, high_first=False, meaning="pitch by the 68 points in degrees, > 0 = looks down")
-size = ByScore(lambda rows, values: box_areas(rows), "area of the face's box in its frame, px^2")
+yaw = _measure("pose", 0, high_first=False, meaning="turn by the 68 points: degrees, > 0 = nose to image right")
+pitch = _measure("pose", 1, high_first=False, meaning="nod by the 68 points: degrees, > 0 = looks down")
+size = ByScore(lambda rows, values: box_areas(rows), "area of the face's box in its frame, square pixels")
 brightness = _measure("brightness")
 hue = _measure("hue")
 black = _measure("black", high_first=False)
-origname = ByScore(lambda rows, values: np.arange(len(rows)), "place in the films", high_first=False)
-mouth = _measure("expression", 0, meaning="openness of the mouth: height of the inner lips over their width")
-eyes = _measure("expression", 1, meaning="openness of the eyes: height over width, mean of both")
+mouth = _measure("expression", 0, meaning="openness of the mouth: height of the inner lips over their width, 0 = shut")
+eyes = _measure("expression", 1, meaning="openness of the eyes: height over width, mean of both, 0 = shut")
 light = _measure("light", 0, high_first=False, meaning="light from image left (< 0) or right: -1..1, 0 = even")
 light_height = _measure("light", 1, meaning="light from above (> 0) or below: -1..1, 0 = even")
-landmarks = ByScore(_landmark_quality, "how sure the landmarks are, 0..1", LANDMARK_NEEDS)
-quality = ByScore(_quality, "sharpness, size, exposure and landmarks in one, 0..1", QUALITY_NEEDS)
+landmarks = ByScore(_landmark_quality, "how sure the landmarks are: 0..1, 1 = surest", LANDMARK_NEEDS)
+quality = ByScore(_quality, "sharpness, size, exposure and landmarks in one: 0..1, 1 = best", QUALITY_NEEDS)
 hist_dissim = ByScore(
     lambda rows, values: strangeness(roots_of(values["inside_counts"])).round(9),
-    "sum of the Bhattacharyya distances of its brightness to all others'", ("inside_counts",))
+    "sum of the Bhattacharyya distances of its brightness to all others'; larger = stranger", ("inside_counts",))
+
+
+def origname(faceset: Faceset) -> Ranking:
+    """As the faces stand in the films: the order of every set."""
+    return Ranking(tuple(row.face_id for row in faceset.rows()))
 
 
 def oneface(faceset: Faceset) -> Ranking:
@@ -194,6 +211,7 @@ def identity(faceset: Faceset, *, progress: Progress = silent, refused: dict[str
     order = [place for group in groups for place in group.places]
     scores = [score for group in groups for score in group.likeness]
     return Ranking(
-        tuple(rows[place].face_id for place in order), tuple(scores), "cosine to the mean of its group",
+        tuple(rows[place].face_id for place in order), tuple(scores),
+        "likeness to the mean of its group: cosine, 1 = the most typical",
         groups=tuple((group.name, len(group.places)) for group in groups),
     )

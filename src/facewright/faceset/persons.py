@@ -24,7 +24,7 @@ from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Row
 from facewright.faceset.moving import copy_faces
 from facewright.faceset.people import CLEAR_PRESENCE, Linked, VectorsOf, link
-from facewright.faceset.sheet import PAPER, pages, save
+from facewright.faceset.sheet import AMBER, BLUE, PAPER, Colour, pages, save
 from facewright.faceset.store import Writer
 from facewright.faceset.trash import take_out
 
@@ -68,7 +68,7 @@ def listed(folder: Path) -> dict[str, Any]:
     rows = [
         {"name": who, "settled": who in settled, "faces": one.faces, "tracks": len(one.tracks), "films": one.films,
          "share": round(one.faces / total, 4), "sample": one.best[1]}
-        for who, one in sorted(seen.items(), key=lambda pair: (-pair[1].faces, pair[0]))
+        for who, one in sorted(seen.items(), key=lambda pair: (-pair[1].faces, len(pair[0]), pair[0]))
     ]
     return {"faceset": str(folder), "faces": total if seen else 0, "people": rows}
 
@@ -199,6 +199,7 @@ def move_out(folder: Path, name: str, out: Path, progress: Progress = lambda don
 
 def people_sheet(folder: Path, out: Path, person: str = "", across: int = 8) -> list[Path]:
     """A row of faces for everybody, spread over their tracks; or, for one `person`, a row for each of their tracks.
+    Those with few faces share a row, framed in turns.
 
     Returns the written pages. Raises NothingFound, DiskRefused.
     """
@@ -207,23 +208,42 @@ def people_sheet(folder: Path, out: Path, person: str = "", across: int = 8) -> 
     groups: dict[str, list[Row]] = {}
     for row in _rows(faceset, person) if person else faceset.rows():
         groups.setdefault(wholes.get(row.track, row.track) if person else name(row), []).append(row)
-    ordered = sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[0])) if not person else list(groups.items())
+    ordered = list(groups.items())
+    if not person:
+        ordered.sort(key=lambda pair: (-len(pair[1]), len(pair[0]), pair[0]))
     chosen = [_spread(rows, across) for _, rows in ordered]
-    captions = [text for (who, rows), some in zip(ordered, chosen)
-                for text in _captions(who.replace("_", "_\n", 1) if person else who or "nobody", rows, some, across)]
-    tiles = (None if row is None else faceset.image(row) for some in chosen
-             for row in [*some, *[None] * (across - len(some))])
+    cells: list[tuple[Row | None, str, Colour | None]] = []
+    for shelf in _shelves([len(some) for some in chosen], across):
+        for nth, at in enumerate(shelf):
+            who, rows = ordered[at]
+            words = _captions(who.replace("_", "_\n", 1) if person else who or "nobody", rows, chosen[at])
+            edge = (BLUE, AMBER)[nth % 2] if len(shelf) > 1 else None
+            cells += [(row, text, edge) for row, text in zip(chosen[at], words)]
+        cells += [(None, "", None)] * (-len(cells) % across)
     blank = np.full((1, 1, 3), PAPER, np.uint8)
+    filled = (blank if row is None else faceset.image(row) for row, _, _ in cells)
     what = f"{person}, tracks: {len(ordered)}" if person else f"people: {len(ordered)}"
     head = f"{folder.name}, {what}, faces: {sum(len(rows) for _, rows in ordered):,}"
-    filled = (blank if tile is None else tile for tile in tiles)
-    return save(pages(filled, captions, across, 128, headline=head, per_page=across * 15), out)
+    edges = [edge for _, _, edge in cells]
+    return save(pages(filled, [text for _, text, _ in cells], across, 128, headline=head, edges=edges,
+                      per_page=across * 15), out)
 
 
-def _captions(who: str, rows: Sequence[Row], some: Sequence[Row], across: int) -> list[str]:
-    count = f"{len(rows):,} face" + "s" * (len(rows) != 1)
-    told = [f"{who}\n{count}", *(f"{row.source_file} {row.frame_index}" for row in some[1:])]
-    return [*told, *[""] * (across - len(told))]
+def _shelves(sizes: Sequence[int], across: int) -> list[list[int]]:
+    """Groups, by their numbers, in rows of `across` places: in their order, none broken over two rows."""
+    shelves, room = list[list[int]](), 0
+    for at, size in enumerate(sizes):
+        if size > room:
+            shelves.append([])
+            room = across
+        shelves[-1].append(at)
+        room -= size
+    return shelves
+
+
+def _captions(who: str, rows: Sequence[Row], some: Sequence[Row]) -> list[str]:
+    first = [who, *([f"{len(rows):,} faces"] if len(rows) > 1 else []), some[0].origin]
+    return ["\n".join(first), *(row.origin for row in some[1:])]
 
 
 def _spread(rows: Sequence[Row], count: int) -> list[Row]:

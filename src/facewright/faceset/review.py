@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -40,7 +40,8 @@ _UNTOLD = "no face"
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameState:
     """One frame. reasons: words of doubts.WORDS, or why there is no face, or what is damaged. by: "user" where a person
-    decided (or placed its faces). time_s: from the film's beginning, NaN for pictures. people: name of each face."""
+    decided (or placed its faces). time_s: from the film's beginning, NaN for pictures. people: name of each face.
+    picture: the file's name, where the film is a folder of pictures."""
 
     sha256: str
     film: str
@@ -51,11 +52,12 @@ class FrameState:
     by: str
     rows: tuple[Row, ...]
     people: tuple[str, ...] = ()
+    picture: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return {
-            "film": self.film, "sha256": self.sha256, "frame": self.frame,
+            "film": self.film, "sha256": self.sha256, "frame": self.frame, "picture": self.picture,
             "time_s": None if np.isnan(self.time_s) else round(self.time_s, 3), "state": self.state,
             "reasons": list(self.reasons), "by": self.by,
             "faces": [_face(row, name) for row, name in zip(self.rows, self.people)],
@@ -64,7 +66,8 @@ class FrameState:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """One film of a faceset, as far as review knows it: frames that were looked at (ascending), what was noted."""
+    """One film of a faceset, as far as review knows it: frames that were looked at (ascending), what was noted.
+    pictures: of a folder, number -> file of those that have no face."""
 
     sha256: str
     name: str
@@ -72,6 +75,7 @@ class Film:
     missed: dict[int, str]
     damaged: dict[int, str]
     rate: float
+    pictures: dict[str, str] = field(default_factory=dict)
 
 
 def wanted_states(word: str) -> tuple[State, ...]:
@@ -140,7 +144,8 @@ def states(
             known = right.get(deed.number, frozenset()) if deed is not None else frozenset()
             fresh = deed is not None and any(row.face_id not in known and not by_hand(row) for row in here)
             state = _state(one, frame, here, deed, odd, fresh=fresh)
-            yield FrameState(one.sha256, one.name, frame, time_s, *state, here, tuple(map(name, here)))
+            picture = here[0].picture if here else one.pictures.get(str(frame), "")
+            yield FrameState(one.sha256, one.name, frame, time_s, *state, here, tuple(map(name, here)), picture)
 
 
 def counted(found: Iterator[FrameState], wanted: Sequence[State]) -> tuple[list[FrameState], dict[str, dict[str, int]]]:
@@ -178,7 +183,9 @@ def _film(sha256: str, name: str, source: Source | None, with_face: list[int]) -
     facts = source.facts if source is not None else {}
     missed, damaged = _noted(facts.get("no_face")), _noted(facts.get("damaged"))
     known = {*with_face, *missed, *damaged, *_looked(source)}
-    return Film(sha256, name, np.array(sorted(known), np.int64), missed, damaged, _rate(source))
+    named = facts.get("pictures")
+    pictures = {str(at): str(file) for at, file in named.items()} if isinstance(named, dict) else {}
+    return Film(sha256, name, np.array(sorted(known), np.int64), missed, damaged, _rate(source), pictures)
 
 
 def _looked(source: Source | None) -> Iterator[int]:

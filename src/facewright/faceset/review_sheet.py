@@ -33,7 +33,7 @@ def frame_sheets(
 ) -> list[Path]:
     """Write the frames as pages: from the film where it is at hand, else their first face's crop; what is seen of them
     drawn in. The frame around each picture has its state's colour."""
-    captions = [f"{one.film}  frame {one.frame}{_clock(one.time_s)}\n{said(one)}" for one in found]
+    captions = [f"{_origin(one)}\n{said(one)}" for one in found]
     wide = any(films.find(sha256) is not None for sha256 in dict.fromkeys(one.sha256 for one in found))
 
     def tiles() -> Iterator[np.ndarray | None]:
@@ -65,7 +65,7 @@ def face_sheets(
                 yield None
 
     flags = [", ".join(row.flags.split()).replace("_", " ") for row in rows]
-    words = captions or [f"{row.source_file}  {row.frame_index}\n{has}".strip() for row, has in zip(rows, flags)]
+    words = captions or [f"{row.origin}\n{has}".strip() for row, has in zip(rows, flags)]
     return save(pages(tiles(), words, 0, side_px, headline=headline), out), refused
 
 
@@ -76,8 +76,12 @@ def said(one: FrameState) -> str:
     return state + (f": {reasons}" if reasons else "") + (" (by hand)" if one.by and one.state == "accepted" else "")
 
 
-def _clock(time_s: float) -> str:
-    return "" if np.isnan(time_s) else f"  {int(time_s // 60)}:{time_s % 60:05.2f}"
+def _origin(one: FrameState) -> str:
+    """Film, frame and time; of a picture its name, and the number that `faces accept` and the others take."""
+    if one.picture:
+        return f"{one.film}/{one.picture}  frame {one.frame}"
+    clock = "" if np.isnan(one.time_s) else f"  {int(one.time_s // 60)}:{one.time_s % 60:05.2f}"
+    return f"{one.film}  frame {one.frame}{clock}"
 
 
 def _frame_tile(faceset: Faceset, one: FrameState, frame: Frame | None) -> np.ndarray | None:

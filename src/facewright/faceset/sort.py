@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def sort(
     answer: dict[str, Any] = {
         "faceset": str(folder), "order": name, "reverse": reverse, "person": person, "faces": len(made),
         "rest": made.rest, "groups": [list(group) for group in made.groups], "score": made.meaning,
-        "scores": _quantiles(made), "file": place, "renamed": renamed,
+        "direction": made.direction, "scores": _quantiles(made), "file": place, "renamed": renamed,
         "first": _ends(faceset, made, slice(0, 10)), "last": _ends(faceset, made, slice(-min(10, len(made)), None)),
         "refused": [list(pair) for pair in refused.items()],
     }
@@ -125,8 +126,16 @@ def _reversed(made: Ranking) -> Ranking:
 
 def _quantiles(made: Ranking) -> dict[str, float]:
     """Share of faces -> the score that so many do not exceed: for choosing a threshold."""
-    known = [score for score in made.scores if score is not None]
-    return {f"{q:g}": float(np.quantile(known, q)) for q in _QUANTILES} if known else {}
+    return {f"{q:g}": float(np.quantile(made.known, q)) for q in _QUANTILES} if made.known else {}
+
+
+def readable(score: float | None, lowest: float, highest: float) -> str:
+    """A score as people read it: with as many decimals as tell apart what lies a hundredth of the range apart."""
+    if score is None:
+        return ""
+    step = abs(highest - lowest) or abs(score) or 1.0
+    whole = all(float(value).is_integer() for value in (score, lowest, highest))
+    return f"{score:z,.{0 if whole else min(max(2 - math.floor(math.log10(step)), 0), 4)}f}"
 
 
 def _ends(faceset: Faceset, made: Ranking, part: slice) -> list[dict[str, Any]]:
@@ -220,12 +229,15 @@ def _renamed(writer: Writer, faceset: Faceset, names: dict[str, str]) -> int:
 def show(faceset: Faceset, name: str, made: Ranking, path: Path) -> list[Path]:
     """A contact sheet of at most 120 faces, evenly out of the order; framed red what is set aside."""
     places = np.unique(np.linspace(0, len(made) - 1, min(_SHOWN, len(made))).round().astype(int)).tolist()
+    origins = {row.face_id: row.origin for row in faceset.rows()}
     groups = np.repeat(np.arange(len(made.groups)), [n for _, n in made.groups]) if made.groups else None
 
     def words(place: int) -> str:
         score = made.scores[place] if made.scores else None
+        value = readable(score, min(made.known), max(made.known)) if made.known else ""
         group = "" if groups is None else f"{made.groups[groups[place]][0] or 'group'} ({groups[place] + 1})"
-        return "\n".join(w for w in (f"{place + 1:,}", "" if score is None else f"{score:.4g}", group) if w)
+        number = f"no. {place + 1:,}" + (f": {value}" if value else "")
+        return "\n".join(w for w in (number, origins[made[place]], group) if w)
 
     def tiles() -> Iterator[np.ndarray | None]:
         for place in places:
@@ -235,6 +247,7 @@ def show(faceset: Faceset, name: str, made: Ranking, path: Path) -> list[Path]:
                 yield None
 
     aside = len(made) - made.rest
-    head = f"{faceset.path.name} by {name}: {len(places)} of {len(made):,} faces"
+    head = f"{faceset.path.name} by {name}: {len(places)} of {len(made):,} faces" + (
+        f"; under each: {made.meaning}" if made.known else "") + (f" ({made.direction})" if made.direction else "")
     edges = [sheet.RED if place >= aside else None for place in places] if made.rest else []
     return sheet.save(sheet.pages(tiles(), [words(p) for p in places], headline=head, edges=edges, side_px=128), path)

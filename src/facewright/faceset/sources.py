@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -41,8 +42,11 @@ class Footage:
         return SourceRef(name, self.sha256, frame.index, frame.pts, frame.time_base, shot)
 
     def source(self, settings: ExtractSettings, done: bool, facts: dict[str, object]) -> Source:
-        """What faceset.json says about it."""
+        """What faceset.json says about it. pictures: names of those that no face names."""
         video = self.video
+        noted = [index for key in ("no_face", "damaged") for index, _ in cast(list[list[Any]], facts.get(key, []))]
+        if video.stills and noted:
+            facts = {**facts, "pictures": {str(index): video.stills[index] for index in sorted(noted)}}
         return Source(
             file=self.name, sha256=self.sha256, rate=str(video.rate), size_px=video.size_px,
             frame_count=int(video.frame_count or 0), settings=settings.deciding(), done=done, facts=facts,

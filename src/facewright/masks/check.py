@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ MISSING, JUMP = "missing", "jump"
 @dataclass(frozen=True, slots=True)
 class Doubtful:
     """One face whose mask needs a look. words: missing, empty, holes, pieces, blur, small, large, jump; facts None when
-    there is no mask; jump: 0..1, see doubt.jumps."""
+    there is no mask; origin: Row.origin; jump: 0..1, see doubt.jumps."""
 
     face_id: str
     path: str
@@ -32,6 +33,7 @@ class Doubtful:
     frame_index: int
     words: tuple[str, ...]
     facts: Facts | None
+    origin: str
     jump: float = 0.0
 
     @property
@@ -82,7 +84,7 @@ def doubtful(
             facts = None if mask is None else measure(mask, face)
             words = [MISSING] if facts is None else reasons(facts, settings)
             found[row.face_id] = Doubtful(
-                row.face_id, row.path, row.source_file, row.frame_index, tuple(words), facts)
+                row.face_id, row.path, row.source_file, row.frame_index, tuple(words), facts, row.origin)
             if mask is not None:
                 who = name(row)
                 yield f"{row.source_sha256} {who or row.track}", row.face_id, mask
@@ -90,7 +92,7 @@ def doubtful(
     for face_id, jump in jumps(masks()):
         one = found[face_id]
         words = (*one.words, JUMP) if 100 * jump > settings.jump else one.words
-        found[face_id] = Doubtful(one.face_id, one.path, one.film, one.frame_index, words, one.facts, jump)
+        found[face_id] = dataclasses.replace(one, words=words, jump=jump)
     worst = sorted((one for one in found.values() if one.words), key=lambda one: (-one.weight, one.path))
     words = Counter(word for one in worst for word in one.words)
     answer: dict[str, Any] = {
@@ -114,4 +116,4 @@ def _tiles(faceset: Faceset, rows: list[Doubtful], refused: dict[str, str]) -> I
         except FileRefused as error:
             refused[one.path] = error.why or error.what
             continue
-        yield picture, mask, (f"{', '.join(one.words)}", f"{one.film} {one.frame_index}")
+        yield picture, mask, (f"{', '.join(one.words)}", one.origin)

@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 from tests.faceset import fake_finder
 from tests.faceset.conftest import make_face
-from tests.faceset.review_world import EMPTY, FRAMES, TWO, SureFinder, extract, film_at
+from tests.faceset.review_world import EMPTY, FRAMES, TWO, SureFinder, extract, film_at, run
 
 from facewright import api
 from facewright.core.errors import FacewrightError, FileRefused, Mismatch, NothingFound, SettingRefused
 from facewright.faceset import decisions, header, record, review, review_actions, review_reasons, trash
 from facewright.faceset import sheet as sheets
+from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import row_of
+from facewright.faceset.settings import ExtractSettings
 from facewright.faceset.store import Writer
 
 
@@ -173,6 +175,27 @@ def test_jumps_against_the_track_are_seen():
     assert review_reasons.jumps(turning) == set()
     twice = [face(1), dataclasses.replace(face(1), face_id="b")]
     assert review_reasons.doubles(twice) == {twice[0].face_id, "b"}
+
+
+def test_turns_at_which_the_net_gets_unsure_are_doubtful():
+    def words(yaw=-47.0, logit=13.0, **more):
+        face = make_face(yaw_deg=yaw, presence_01=1 / (1 + np.exp(-logit)), **more)
+        return doubts.flag_doubts(row_of("f.jpg", face, False))
+
+    assert words() == ["far_turn"]
+    assert words(flags=("low_score",)) == ["low_score", "far_turn"]
+    assert words(logit=16.7) == words(yaw=30.0) == words(flags=("placed",)) == []
+    assert words(flags=("profile",)) == ["profile"]
+    assert words(logit=1.0, flags=("low_presence",)) == ["low_presence"]
+    assert words(logit=-50.0) == [], "no net has judged it"
+
+
+@pytest.mark.shared
+def test_a_real_turn_of_a_head_is_asked_about(shared, weights, tmp_path):
+    film = shared / "footage" / "woman_profile_turn.mp4"
+    run(ExtractStep([str(film)], str(tmp_path / "set"), ExtractSettings(resolution=128, shots=False, workers=1)))
+    asked = {one.frame for one in review.states(Faceset.open(tmp_path / "set")) if one.state == "doubtful"}
+    assert {0, 1, 2, 3} <= asked <= set(range(6))
 
 
 def test_a_damaged_review_file_gives_its_sound_lines(folder):

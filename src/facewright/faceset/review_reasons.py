@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from facewright.faces.candidates import GOOD_PRESENCE
 from facewright.faceset.index import Row
 from facewright.faceset.neighbours import by_hand
 from facewright.image.geometry import iou
@@ -15,6 +16,7 @@ WORDS = {
     "five_points": "placed by five points alone",
     "profile_unaligned": "turned too far to be aligned",
     "profile": "turned beyond 60 degrees",
+    "far_turn": "turned far, and the landmark net less sure than usual",
     "second_look": "found on the second look only",
     "other_detector": "found by another detector only",
     "passes_disagree": "two looks at its points disagree",
@@ -31,6 +33,12 @@ WORDS = {
     "interpolated": "put in between its neighbours",
 }
 """Reason -> what a person reads. The keys that are flags of a face make its frame doubtful."""
+FAR_TURN_DEG, SURE_OF_TURN = 40.0, float(1 / (1 + np.exp(-14.8)))
+"""A face turned by so much and of a lower presence than this may be turned farther than its mesh says: its far side,
+nose and mouth have slid inward. Set on woman_profile_turn, the one real clip of such a turn: of its six frames with the
+nose's bridge on the cheek, five have logits of 10.9 to 14.7 and one 15.0; the others have 16.7 and more. Of 250 frames
+of rendered heads it names 13, all turned by 50 degrees or more, with points 2.7 times as far off as frontal ones; of ten
+other clips none."""
 ROLLS_DEG, TURNS_DEG, MOVES, GROWS = 12.0, 25.0, 0.22, 0.20
 """A face jumps when it differs by this from the middle of its two neighbours: roll, yaw or pitch (degrees), place and
 size (shares of its size)."""
@@ -42,8 +50,15 @@ _REACH = 7
 
 
 def flag_doubts(row: Row) -> list[str]:
-    """The flags of a face that ask for a look. What a person placed or moved is in no doubt."""
-    return [] if by_hand(row) else [word for word in row.flags.split() if word in WORDS]
+    """What of a face asks for a look by itself: words of its flags, "far_turn". What a person placed or moved is in no
+    doubt."""
+    if by_hand(row):
+        return []
+    words = [word for word in row.flags.split() if word in WORDS]
+    # A lower presence, or a profile, is said by a flag; presence 0: no net has judged it.
+    if abs(row.yaw_deg) >= FAR_TURN_DEG and GOOD_PRESENCE <= row.presence_01 < SURE_OF_TURN and "profile" not in words:
+        words.append("far_turn")
+    return words
 
 
 def jumps(rows: Iterable[Row]) -> set[str]:

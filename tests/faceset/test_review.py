@@ -180,7 +180,7 @@ def test_jumps_against_the_track_are_seen():
 def test_turns_at_which_the_net_gets_unsure_are_doubtful():
     def words(yaw=-47.0, logit=13.0, **more):
         face = make_face(yaw_deg=yaw, presence_01=1 / (1 + np.exp(-logit)), **more)
-        return doubts.flag_doubts(row_of("f.jpg", face, False))
+        return review_reasons.flag_doubts(row_of("f.jpg", face, False))
 
     assert words() == ["far_turn"]
     assert words(flags=("low_score",)) == ["low_score", "far_turn"]

@@ -37,8 +37,8 @@ FAR_TURN_DEG, SURE_OF_TURN = 40.0, float(1 / (1 + np.exp(-14.8)))
 """A face turned by so much and of a lower presence than this may be turned farther than its mesh says: its far side,
 nose and mouth have slid inward. Set on woman_profile_turn, the one real clip of such a turn: of its six frames with the
 nose's bridge on the cheek, five have logits of 10.9 to 14.7 and one 15.0; the others have 16.7 and more. Of 250 frames
-of rendered heads it names 13, all turned by 50 degrees or more, with points 2.7 times as far off as frontal ones; of ten
-other clips none."""
+of rendered heads it names 13, all turned by 50 degrees or more, points 2.7 times as far off as frontal ones; none of
+ten other clips."""
 ROLLS_DEG, TURNS_DEG, MOVES, GROWS = 12.0, 25.0, 0.22, 0.20
 """A face jumps when it differs by this from the middle of its two neighbours: roll, yaw or pitch (degrees), place and
 size (shares of its size)."""

@@ -8,7 +8,8 @@ import pytest
 
 from facewright.core.errors import SettingRefused
 from facewright.core.settings import check, options
-from facewright.faceset.settings import ExtractSettings, seconds
+from facewright.faceset.settings import ExtractSettings
+from facewright.media.settings import seconds
 
 
 @pytest.mark.parametrize(("text", "value"), [
@@ -23,6 +24,11 @@ def test_times(text, value):
 def test_no_times(text):
     with pytest.raises(SettingRefused, match="--start"):
         check(ExtractSettings, {"start": text})
+
+
+def test_an_end_before_the_start():
+    with pytest.raises(SettingRefused, match="before"):
+        check(ExtractSettings, {"start": "5", "end": "2"})
 
 
 def test_defaults_and_ranges():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import field_validator
@@ -10,7 +9,7 @@ from pydantic import field_validator
 from facewright.core.registry import Plug, Registry
 from facewright.core.settings import Settings, Unfit, knob
 from facewright.faces.settings import BOTH_SPELLINGS, DetectSettings, FaceTypeName
-from facewright.media.settings import seconds
+from facewright.media.settings import SpanSettings
 
 CLUSTER = "Spread the work over a dask cluster: address of its scheduler (tcp://HOST:8786), or its scheduler file"
 """Help of the knob `cluster`, wherever there is one."""
@@ -33,7 +32,7 @@ OBSTRUCTIONS.add(Plug(
 ))
 
 
-class ExtractSettings(DetectSettings):
+class ExtractSettings(DetectSettings, SpanSettings):
     """How films become a faceset."""
 
     face_type: FaceTypeName = knob(
@@ -48,8 +47,6 @@ class ExtractSettings(DetectSettings):
         0.0, "Look at so many frames of each second; 0 = every frame (right for the film that gets the new face)",
         low=0.0, high=240.0, unit="1/s",
     )
-    start: str = knob("", "Begin here: seconds, or hh:mm:ss.mmm; empty = from the beginning")
-    end: str = knob("", "End here: seconds, or hh:mm:ss.mmm; empty = to the end")
     jpeg_quality: int = knob(95, "Quality of the face files; 0 = lossless PNG", low=0, high=100)
     crop: Literal["cubic", "lanczos4", "linear"] = knob(
         "cubic", "How crops are resampled; crops that shrink more than 2x are averaged first"
@@ -84,23 +81,6 @@ class ExtractSettings(DetectSettings):
                 remedy="Give such a number, auto (each face at its own size), or 0 (estimate one side for all).",
             )
         return side
-
-    @field_validator("start", "end")
-    @classmethod
-    def _a_time(cls, value: str) -> str:
-        seconds(value)
-        return value
-
-    @property
-    def start_s(self) -> float:
-        """First moment in seconds, 0 when not given."""
-        return seconds(self.start) or 0.0
-
-    @property
-    def end_s(self) -> float:
-        """Last moment in seconds, infinity when not given."""
-        found = seconds(self.end)
-        return math.inf if found is None else found
 
     def detection(self) -> DetectSettings:
         """The part that the finder of faces understands."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.faceset.conftest import SHA
 from tests.faceset.packing import run
 from tests.masks.conftest import head, make_set
 from tests.merge.test_dfm import mirror
 from tests.tiny_run import make
 
+import facewright
 from facewright import api
 from facewright.api import trust
 from facewright.core.errors import ConsentRefused, SettingRefused, TraceBroken
@@ -199,3 +202,54 @@ def test_faces_under_a_revoked_record_leave_no_more(project, monkeypatch):
     assert not (project / "after.faces").exists()
     assert not (project / "aligned").exists()
     assert api.faces_pack(dst, project / "dst.faces", settings={})["faces"] == 3, "no record is named: as before"
+
+
+def into_a_notebook_s(source: Path, out: Path) -> int:
+    return facewright.Faceset.create(out).add_from(facewright.Faceset(source))
+
+
+CARRYING: dict[str, Callable[[Path, Path], Any]] = {
+    "copy": lambda source, out: api.faces_copy(source, out, settings={}),
+    "move": lambda source, out: api.faces_move(source, out, settings={}),
+    "merge": lambda source, out: api.faces_merge(out, [source.parent / "dst", source], settings={}),
+    "compile": lambda source, out: api.faces_compile(out, [source]),
+    "move-out": lambda source, out: api.faces_people_move_out(source, "", out),
+    "notebook": into_a_notebook_s,
+}
+
+
+@pytest.mark.parametrize("door", CARRYING)
+def test_faces_under_a_revoked_record_are_carried_nowhere(project, monkeypatch, door):
+    record, src = agreed(project, monkeypatch), project / "facesets" / "src"
+    mine = next(iter(Faceset.open(src)))
+    with Writer(src) as writer:
+        writer.write_face(Faceset.open(src).file(mine), dataclasses.replace(mine, person="Ada"), None)
+    api.consent_revoke(record, "withdrawn")
+    with pytest.raises(ConsentRefused, match="revoked"):
+        CARRYING[door](src, project / "out")
+    assert not (project / "out").exists() or len(Faceset.open(project / "out")) == 0
+    assert len(Faceset.open(src)) == 3
+    assert not (src / ".facewright" / "trash").exists()
+    with Writer(src) as writer:
+        writer.update_header(lambda head: dataclasses.replace(head, consent=""))
+        writer.write_face(Faceset.open(src).file(mine), dataclasses.replace(mine, consent=record, person="Ada"), None)
+    with pytest.raises(ConsentRefused, match="revoked"):
+        api.faces_copy(src, project / "out", settings={"person": "Ada"})
+    assert CARRYING["copy"](project / "facesets" / "dst", project / "other")["copied"] == 3
+
+
+@pytest.mark.parametrize("door", [name for name in CARRYING if name != "merge"])
+def test_each_face_keeps_its_own_record_through_every_door(project, door):
+    one, two = ("sha256:" + digit * 64 for digit in "12")
+    src, dst, out = (project / "facesets" / name for name in ("src", "dst", "all"))
+    Faceset.open(src).set_consent(one)
+    Faceset.open(dst).set_consent(two)
+    with Writer(dst) as writer:  # other films, so that no face is there twice
+        for face in Faceset.open(dst):
+            source = dataclasses.replace(face.source, sha256="d" * 64)
+            other = dataclasses.replace(face, source=source, face_id="d" * 8 + face.face_id[8:])
+            writer.write_face(dst / "faces" / SHA[:8] / "0000000" / f"{face.face_id}.jpg", other, None)
+    for source in (src, dst):
+        CARRYING[door](source, out)
+    merged = Faceset.open(out)
+    assert sorted(face.consent or merged.consent for face in merged) == [one] * 3 + [two] * 3

@@ -7,10 +7,11 @@ import dataclasses
 import pytest
 from tests.faceset.clean_set import good, write
 from tests.faceset.conftest import SHA
+from tests.faceset.packing import run
 
 from facewright.core.errors import NothingFound, SettingRefused
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.origins import Choice, compile_set, origins
+from facewright.faceset.origins import Choice, compiling, origins
 from facewright.faceset.tags import mark
 
 OTHER = "f" * 64
@@ -20,6 +21,10 @@ def face(frame, sha256=SHA, file="film.mp4", shot=0, **changes):
     one, image = good(frame, **changes)
     source = dataclasses.replace(one.source, file=file, sha256=sha256, shot=shot)
     return dataclasses.replace(one, source=source, face_id=f"{sha256[:8]}_{frame:07d}_0"), image
+
+
+def compiled(out, facesets, choice):
+    return run(compiling(out, [one.path for one in facesets], choice))
 
 
 @pytest.fixture
@@ -47,38 +52,29 @@ def test_where_faces_come_from(sets):
     ((), "Bea", (), ("yaw_deg=:0",), 1), ((), "", (), ("yaw_deg=10..20",), 3),
 ])
 def test_chosen_by_film_person_and_facts(sets, tmp_path, films, person, flags, where, count):
-    done = compile_set(tmp_path / "out", sets, Choice.of(films, person, flags, where))
-    assert (done["chosen"], done["new"], done["faces"]) == (count, count, count)
+    done = compiled(tmp_path / "out", sets, Choice.of(films, person, flags, where))
+    assert (sum(one["chosen"] for one in done["sets"]), done["copied"], done["faces"]) == (count, count, count)
     before = {f.face_id: (one, f) for one in sets for f in one}
     out = Faceset.open(tmp_path / "out")
     for row in out.rows():
         home, old = before[row.face_id]
         assert (row.consent or out.consent) == (old.consent or home.consent)
         assert (out.image(row.face_id) == home.image(row.face_id)).all()
-    again = compile_set(tmp_path / "out", sets, Choice.of(films, person, flags, where))
-    assert (again["new"], again["faces"]) == (0, count)
+    again = compiled(tmp_path / "out", sets, Choice.of(films, person, flags, where))
+    assert (again["copied"], again["faces"]) == (0, count)
     assert [len(one) for one in sets] == [10, 8], "nothing is taken away"
 
 
 def test_chosen_by_flag(sets, tmp_path):
     mark(sets[0], list(sets[0].rows(frame_index=(2, 3))), add=["good"])
-    assert compile_set(tmp_path / "out", sets, Choice.of((), "", ("good",), ()))["faces"] == 2
+    assert compiled(tmp_path / "out", sets, Choice.of((), "", ("good",), ()))["faces"] == 2
 
 
 def test_what_chooses_nothing_is_refused(sets, tmp_path):
     with pytest.raises(NothingFound) as caught:
-        compile_set(tmp_path / "out", sets, Choice.of(("nowhere.mp4",), "", (), ()))
+        compiled(tmp_path / "out", sets, Choice.of(("nowhere.mp4",), "", (), ()))
     assert "film.mp4, photos" in caught.value.why
     assert not (tmp_path / "out").exists()
     for wrong in ("beauty=1:2", "yaw_deg=left:right", "shot=x", "yaw_deg", "person="):
         with pytest.raises(SettingRefused):
             Choice.of((), "", (), (wrong,))
-
-
-def test_numbered_names_of_several_sets_are_told(tmp_path):
-    a = write(tmp_path / "a", [face(0, person="person-1")])
-    b = write(tmp_path / "b", [face(n, OTHER, "b.mp4", person=name) for n, name in enumerate(("person-1", "Ada"))])
-    done = compile_set(tmp_path / "out", [a, b], Choice.of((), "", (), ()))
-    assert len(done["notes"]) == 1
-    assert done["notes"][0].startswith("person-1:")
-    assert compile_set(tmp_path / "one", [a], Choice.of((), "", (), ()))["notes"] == []

@@ -25,9 +25,9 @@ from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFo
 from facewright.core.places import cache_folder
 from facewright.faceset import pack as packing
 from facewright.faceset import pack_format, record, salvage
+from facewright.faceset.copying import CopyStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.integrity import check
-from facewright.faceset.moving import copy_faces
 from facewright.faceset.pack import PackStep
 from facewright.faceset.pack_format import Member
 from facewright.faceset.packed import is_packed
@@ -118,7 +118,7 @@ def test_what_changes_a_set_says_to_unpack_it_first(folder, file):
     faceset = Faceset.open(file)
     for change in (lambda: faceset.set_person("Ada"), lambda: faceset.set_consent(ONE, "Ada"),
                    lambda: Writer(file).__enter__(), lambda: faceset.file(next(iter(faceset))),
-                   lambda: copy_faces(Faceset.open(folder), None, file), lambda: run(PackStep(str(file), "x.faces"))):
+                   lambda: run(CopyStep([str(folder)], str(file))), lambda: run(PackStep(str(file), "x.faces"))):
         with pytest.raises(Mismatch, match="packed") as error:
             change()
         assert "facewright faces unpack" in error.value.remedy

@@ -8,6 +8,7 @@ import pytest
 from tests.faceset.conftest import SHA, make_face
 from tests.faceset.test_moving import contents, head_of, make_set
 
+from facewright import api
 from facewright.core.errors import Mismatch, NothingFound
 from facewright.faceset import people, persons, record
 from facewright.faceset.faceset import Faceset, Vectors
@@ -173,15 +174,15 @@ def test_names_that_faces_carry_themselves(tmp_path, picture):
 def test_a_person_gets_a_set_of_their_own_and_can_come_back(faceset, tmp_path):
     persons.rename(faceset.path, "person-2", "Bea")
     before = contents(faceset)
-    done = persons.move_out(faceset.path, "Bea", tmp_path / "bea")
-    assert done["faces"] == 24
+    done = api.faces_people_move_out(faceset.path, "Bea", tmp_path / "bea")
+    assert (done["moved"], len(done["trash"])) == (24, 1)
     assert Faceset.open(tmp_path / "bea").people().keys() == {"Bea"}
     assert len(Faceset.open(tmp_path / "bea")) == 24
     left = Faceset.open(faceset.path)
     assert left.people().keys() == {"person-1"}
     assert {**contents(left), **contents(Faceset.open(tmp_path / "bea"))} == before
     persons.tell_apart(faceset.path, _vectors)
-    bring_back(faceset.path, done["trash"])
+    bring_back(faceset.path, done["trash"][0])
     assert contents(Faceset.open(faceset.path)) == before
     assert _by_name(faceset)["Bea"] == (24, 1, True)
 

@@ -47,6 +47,7 @@ DEEDS = {
     "unpack": Deed(("faces", "unpack", "PACKED", "OUT"), "OUT"),
     "copy": Deed(("faces", "copy", "SET", "OUT"), "OUT"),
     "move": Deed(("faces", "move", "SET", "OUT"), "OUT"),
+    "move-out": Deed(("faces", "people", "move-out", "SET", "person-1", "OUT"), "OUT"),
 }
 
 

@@ -131,11 +131,10 @@ def faces_compile(
     films: names of films and folders, or beginnings of digests; where: `yaw_deg=-30..30`, `shot=2`.
     Raises NothingFound, SettingRefused (no such column), what copying raises.
     """
-    from facewright.faceset.faceset import Faceset
-    from facewright.faceset.origins import Choice, compile_set
+    from facewright.faceset.origins import Choice, compiling
 
-    choice = Choice.of(films, person, flags, where)
-    return compile_set(out, [Faceset.open(one) for one in facesets], choice, telling(on_event))
+    step = compiling(out, facesets, Choice.of(films, person, flags, where))
+    return perform(step, background=False, on_event=on_event)
 
 
 def faces_trash_list(faceset: Path, name: str = "") -> list[dict[str, Any]]:

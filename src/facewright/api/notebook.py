@@ -269,12 +269,19 @@ class Faceset(Faces):
 
     def add_from(self, faces: Faces) -> int:
         """Copy faces of another set, file by file, with masks, labels and consent; returns how many came. What is here
-        already, or better, stays (see `facewright faces copy`). Raises Mismatch, DiskRefused."""
-        from facewright.faceset.moving import copy_faces
+        already, or better, stays (see `facewright faces copy`).
 
-        found = copy_faces(faces._home, faces.ids, self.path)
+        Raises Mismatch, DiskRefused, ConsentRefused (a record was revoked).
+        """
+        from facewright.api.steering import perform, silent
+        from facewright.faceset.copying import CopyStep
+
+        if not len(faces):
+            return 0
+        step = CopyStep([str(faces._home.path)], str(self.path), only=[list(faces.ids)])
+        done = perform(step, background=False, on_event=silent)
         self.refresh()
-        return len(found.new)
+        return done["copied"]
 
 
 Named = Face | str | Faces | Iterable[Any]

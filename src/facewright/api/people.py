@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from facewright.api.review import films_at_hand
-from facewright.api.steering import OnEvent, perform, silent, telling
+from facewright.api.steering import OnEvent, perform, silent
 from facewright.core.settings import merge as layered
 from facewright.project import stored_settings
 
@@ -69,10 +69,16 @@ def faces_people_cut(faceset: Path, track: str, frame: int) -> dict[str, Any]:
 
 
 def faces_people_move_out(faceset: Path, name: str, out: Path, *, on_event: OnEvent = silent) -> dict[str, Any]:
-    """One person's faces into a faceset of their own; here they lie in the trash then."""
-    from facewright.faceset.persons import move_out
+    """One person's faces ("": nobody's) into a faceset of their own; here they lie in the trash then."""
+    from facewright.faceset.copying import CopyStep
+    from facewright.faceset.faceset import Faceset
+    from facewright.faceset.settings import ChoiceSettings
 
-    return move_out(faceset, name, out, telling(on_event))
+    faces = Faceset.open(faceset)
+    called = faces.namer()
+    only = None if name else [[row.face_id for row in faces.rows() if not called(row)]]
+    step = CopyStep([str(faceset)], str(out), ChoiceSettings(person=name), move=True, only=only)
+    return perform(step, background=False, on_event=on_event)
 
 
 def faces_smooth(

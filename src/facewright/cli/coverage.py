@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from facewright.cli import made, show
+from facewright.cli import show
 from facewright.cli.arguments import Faceset
 from facewright.cli.bind import Shown, command, group
+from facewright.cli.packing import carried
 
 
 def register(app: typer.Typer) -> None:
@@ -141,16 +142,4 @@ def compile_set(
     with show.Bar("compile", quiet=as_json) as bar:
         done = api.faces_compile(out, facesets, films=film or (), person=person, flags=flag or (), where=where or (),
                                  on_event=bar.event)
-
-    def text() -> None:
-        for one in done["from"]:
-            show.result(f"  {show.name_of(one['faceset'])}: {made.count(one['chosen'], 'face')}, "
-                        f"{one['new']:,} copied now")
-        show.result(f"{made.count(done['faces'], 'face')} in {show.name_of(done['faceset'])}.")
-        for note in done["notes"]:
-            show.result(f"  {note}")
-        for path, why in done["refused"][:10]:
-            show.result(f"  passed over: {path}: {why}")
-        made.following(f"facewright faces people {made.quoted(out)}")
-
-    return Shown(done, text, show.EXIT_EXPECTED if done["refused"] else show.EXIT_DONE)
+    return Shown(done, lambda: carried(done), show.EXIT_EXPECTED if done["refused"] else show.EXIT_DONE)

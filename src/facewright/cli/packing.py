@@ -115,7 +115,7 @@ def copy(
 
     with show.Bar("faces copy", quiet=as_json) as bar:
         done = api.faces_copy(faceset, out, settings=given or {}, background=background, on_event=bar.event)
-    return Shown(done, lambda: _carried(done), _status(done, "refused"))
+    return Shown(done, lambda: carried(done), _status(done, "refused"))
 
 
 def move(
@@ -130,7 +130,7 @@ def move(
 
     with show.Bar("faces move", quiet=as_json) as bar:
         done = api.faces_move(faceset, out, settings=given or {}, background=background, on_event=bar.event)
-    return Shown(done, lambda: _carried(done), _status(done, "refused"))
+    return Shown(done, lambda: carried(done), _status(done, "refused"))
 
 
 def merge(
@@ -148,15 +148,18 @@ def merge(
 
     with show.Bar("faces merge", quiet=as_json) as bar:
         done = api.faces_merge(out, facesets, settings=given or {}, background=background, on_event=bar.event)
-    return Shown(done, lambda: _carried(done), _status(done, "refused"))
+    return Shown(done, lambda: carried(done), _status(done, "refused"))
 
 
-def _carried(done: Mapping[str, Any]) -> None:
+def carried(done: Mapping[str, Any]) -> None:
+    """What became of faces that were copied or moved, however they were chosen."""
     if _begun(done):
         return
     word = "moved" if done["moved"] else "copied"
     show.result(f"{made.count(done['copied'], 'face')} {word} into {show.name_of(done['faceset'])}, which holds "
                 f"{done['faces']:,} now; {done['already there']:,} were there already.")
+    for one in done["sets"] if len(done["sets"]) > 1 else ():
+        show.result(f"  {show.name_of(one['faceset'])}: {made.count(one['chosen'], 'face')}, {one['new']:,} copied now")
     if done["moved"]:
         show.result(f"  {made.count(done['moved'], 'original')} in the trash of {show.name_of(done['from'][0])}.")
     if done["replaced"]:
@@ -166,6 +169,8 @@ def _carried(done: Mapping[str, Any]) -> None:
     if len(done["face_types"]) > 1:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in done["face_types"].items())
         show.result(f"  It holds several face types now ({kinds}): a net is trained on one.")
+    for note in done["notes"]:
+        show.result(f"  {note}")
     _listed("passed over", done["refused"])
     back = [f"facewright faces trash restore {made.quoted(done['from'][0])}"] if done["moved"] else []
     several = len(done["from"]) > 1

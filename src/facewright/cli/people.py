@@ -13,6 +13,7 @@ import typer.core
 from facewright.cli import made, show
 from facewright.cli.arguments import Background, Faceset, Footage, Person
 from facewright.cli.bind import Shown, command, group
+from facewright.cli.packing import carried
 from facewright.faceset.settings import GapSettings, SmoothSettings
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A person, as `faces people FACESET` lists them.")]
@@ -170,15 +171,7 @@ def move_out(
 
     with show.Bar("move out", quiet=as_json) as bar:
         done = api.faces_people_move_out(faceset, name, out, on_event=bar.event)
-
-    def text() -> None:
-        show.result(f"{made.count(done['faces'], 'face')} of {name} moved to {show.name_of(out)}.")
-        for path, why in done["refused"]:
-            show.result(f"  stayed here: {path}: {why}")
-        made.following(f"facewright faces info {made.quoted(out)}",
-                       f"facewright faces trash restore {made.quoted(faceset)}")
-
-    return Shown(done, text, show.EXIT_EXPECTED if done["refused"] else show.EXIT_DONE)
+    return Shown(done, lambda: carried(done), show.EXIT_EXPECTED if done["refused"] else show.EXIT_DONE)
 
 
 def link(faceset: Faceset) -> Shown:

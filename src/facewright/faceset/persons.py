@@ -22,11 +22,9 @@ from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Row
-from facewright.faceset.moving import copy_faces
 from facewright.faceset.people import CLEAR_PRESENCE, Linked, VectorsOf, link
 from facewright.faceset.sheet import AMBER, BLUE, PAPER, Colour, pages, save
 from facewright.faceset.store import Writer
-from facewright.faceset.trash import take_out
 
 NOBODY = ""
 """Name of faces that are nobody's: their tracks came after the people were told apart."""
@@ -178,23 +176,6 @@ def cut(folder: Path, track: str, frame: int) -> dict[str, Any]:
         writer.update_header(lambda stored: _cut(stored, [part for part in parts if part in ahead], second))
     faceset.index.refresh()
     return {"faceset": str(folder), "track": track, "new": second[0], "faces": len(behind)}
-
-
-def move_out(folder: Path, name: str, out: Path, progress: Progress = lambda done, total: None) -> dict[str, Any]:
-    """Copy one person's faces into a faceset of their own (or one that is there), then take them out of this one.
-
-    They lie in this set's trash from then on; files that cannot be read stay here. Raises NothingFound, and what
-    `moving.copy_faces` raises.
-    """
-    faceset = Faceset.open(folder)
-    rows = _rows(faceset, name)
-    copied = copy_faces(faceset, [row.face_id for row in rows], out, progress=progress)
-    gone = [*copied.paths, *(path for path, _ in copied.kept)]
-    with Writer(folder) as writer:
-        taken = take_out(writer, gone, f"{name or 'nobody'} moved to {out.name}")
-    faceset.index.refresh()
-    return {"faceset": str(folder), "name": name, "out": str(out), "faces": len(taken.paths), "trash": taken.name,
-            "refused": [list(pair) for pair in copied.refused]}
 
 
 def people_sheet(folder: Path, out: Path, person: str = "", across: int = 8) -> list[Path]:

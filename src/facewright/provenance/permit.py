@@ -34,8 +34,8 @@ FREE_STAGES = (
 )
 """Stages that prepare or look at a film, or tend the faces of a set: nobody gets another's face. Faces that leave for
 another program are pictures that lie in the set anyway: their records go along, and the ledger notes it."""
-LEAVING_STAGES = ("export_faces", "pack")
-"""Free stages by which faces leave the house as they are: a record that was revoked stops them, none does not."""
+LEAVING_STAGES = ("copy", "export_faces", "pack")
+"""Free stages by which faces come to lie elsewhere as they are: a record that was revoked stops them, none does not."""
 MARK_TEST = "TEST"
 _SEAL = object()
 
@@ -136,8 +136,8 @@ def _refuse_revoked(likeness: Likeness, store: ConsentStore) -> None:
         return  # not known on this machine: then nobody has told it of a revocation either
     if reason := store.revoked(record):
         raise ConsentRefused(
-            f"The record of {record.name} was revoked: these faces do not leave any more.", why=f"Reason: {reason}.",
-            remedy="Take the faces under it out of the set, or ask the person again and make a new record.",
+            f"The record of {record.name} was revoked: these faces go nowhere any more.", why=f"Reason: {reason}.",
+            remedy="Go on with the other faces alone (`facewright faces copy --person NAME`), or make a new record.",
             where=likeness.where,
         )
 

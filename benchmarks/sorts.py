@@ -131,7 +131,7 @@ def main() -> None:
         print(json.dumps(run_one(Path(given.one[0]), given.one[1])))
         return
     from facewright.faceset.faceset import Faceset
-    from facewright.faceset.settings import ORDERS
+    from facewright.faceset.sort_settings import ORDERS
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary) / "set"

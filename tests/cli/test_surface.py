@@ -16,24 +16,26 @@ import facewright
 from facewright import api
 from facewright.cli.app import app
 from facewright.core.settings import Settings, options, to_markdown
+from facewright.faceset.clean_settings import CleanSettings
+from facewright.faceset.edit_settings import (
+    CollageSettings,
+    EnhanceSettings,
+    ReplaceSettings,
+    ResizeSettings,
+    RestoreSettings,
+)
 from facewright.faceset.settings import (
     AgainSettings,
     ChoiceSettings,
-    CleanSettings,
-    CollageSettings,
-    EnhanceSettings,
     ExtractSettings,
     FacesExportSettings,
     FacesImportSettings,
     GapSettings,
     PackSettings,
-    ReplaceSettings,
-    ReshapeSettings,
-    RestoreSettings,
     SmoothSettings,
-    SortSettings,
     UnpackSettings,
 )
+from facewright.faceset.sort_settings import SortSettings
 from facewright.masks.settings import CheckSettings, ExportSettings, MaskSettings, SuggestSettings, TraceSettings
 from facewright.media.settings import CutSettings, DenoiseSettings, FramesSettings, GradeSettings, ShotSettings
 from facewright.merge.settings import MergeSettings
@@ -53,7 +55,7 @@ KNOBS: dict[str, tuple[type[Settings], ...]] = {
     "faces smooth": (SmoothSettings,), "faces gaps": (GapSettings,),
     "mask apply": (MaskSettings,), "mask check": (CheckSettings,), "mask suggest": (SuggestSettings,),
     "mask to-labels": (TraceSettings,), "mask export": (ExportSettings,),
-    "faces resize": (ReshapeSettings,), "faces enhance": (EnhanceSettings,), "faces collage out": (CollageSettings,),
+    "faces resize": (ResizeSettings,), "faces enhance": (EnhanceSettings,), "faces collage out": (CollageSettings,),
     "faces collage in": (ReplaceSettings,), "faces metadata restore": (RestoreSettings,),
     "faces pack": (PackSettings,), "faces unpack": (UnpackSettings,), "faces copy": (ChoiceSettings,),
     "faces move": (ChoiceSettings,), "faces merge": (ChoiceSettings,),

@@ -11,8 +11,8 @@ from tests.faceset.golden_set import IDENTITY, golden_faceset, write_set
 
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.orders import Ranking
-from facewright.faceset.settings import ORDERS
 from facewright.faceset.sort import ranked
+from facewright.faceset.sort_settings import ORDERS
 
 NAMES = ORDERS.names()
 

@@ -19,11 +19,11 @@ from tests.jobs.fake_step import OpenGate
 
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.faceset.clean import MOVE, PARK, STAY, _caption, draw, find
+from facewright.faceset.clean_settings import CleanSettings
 from facewright.faceset.clean_step import APPLY, TAG, CleanStep, key_of, pending, write_plan
 from facewright.faceset.faceset import Faceset, Vectors
 from facewright.faceset.header import Person
 from facewright.faceset.main_person import likeness, main_person
-from facewright.faceset.settings import CleanSettings
 from facewright.faceset.store import Writer
 from facewright.faceset.tags import mark, words_of
 from facewright.faceset.trash import bring_back, held

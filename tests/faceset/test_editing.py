@@ -25,19 +25,14 @@ from facewright.faces.face import FaceType
 from facewright.faceset import metadata, record
 from facewright.faceset.collage import CollageInStep, lay_out, read_plan, write_pages
 from facewright.faceset.dfl_import import ImportStep
+from facewright.faceset.edit_settings import CollageSettings, EnhanceSettings, ResizeSettings, RestoreSettings
 from facewright.faceset.enhance import EnhanceStep, OwnNet
 from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.fingerprints import TURNS, Prints, compare, print_of, turned, turned_back
 from facewright.faceset.resize import ResizeStep
 from facewright.faceset.restore import RestoreStep
-from facewright.faceset.settings import (
-    CollageSettings,
-    EnhanceSettings,
-    ExtractSettings,
-    ReshapeSettings,
-    RestoreSettings,
-)
+from facewright.faceset.settings import ExtractSettings
 from facewright.faceset.store import Writer
 from facewright.image.enhance import enhance_detail
 from facewright.image.geometry import apply_affine
@@ -80,11 +75,11 @@ def first_of(faceset: Faceset):
 
 
 def test_the_same_type_smaller_keeps_the_view_and_moves_labels_and_mask(faceset, tmp_path):
-    _, summary = run(ResizeStep(str(faceset.path), str(tmp_path / "o"), ReshapeSettings(side=128, jpeg_quality=0)))
+    _, summary = run(ResizeStep(str(faceset.path), str(tmp_path / "o"), ResizeSettings(side=128, jpeg_quality=0)))
     same, before = Faceset.open(tmp_path / "o"), first_of(faceset)
     assert summary["faces"] == len(same) == len(faceset)
     assert np.array_equal(same.image(before.face_id), faceset.image(before.face_id))
-    _, summary = run(ResizeStep(str(same.path), str(tmp_path / "p"), ReshapeSettings(
+    _, summary = run(ResizeStep(str(same.path), str(tmp_path / "p"), ResizeSettings(
         side=256, invent=True, jpeg_quality=0)))
     large = Faceset.open(tmp_path / "p")
     after = large.face(before.face_id)
@@ -102,8 +97,8 @@ def test_the_same_type_smaller_keeps_the_view_and_moves_labels_and_mask(faceset,
 
 
 def test_pixels_are_not_invented_unless_told(faceset, tmp_path):
-    wider = ReshapeSettings(side=128, face_type="head")
-    for settings, words in ((ReshapeSettings(side=256), "enlarged"), (wider, "more")):
+    wider = ResizeSettings(side=128, face_type="head")
+    for settings, words in ((ResizeSettings(side=256), "enlarged"), (wider, "more")):
         step = ResizeStep(str(faceset.path), str(tmp_path / "o"), settings)
         with pytest.raises(Mismatch, match="invented") as caught:
             step.plan()
@@ -111,7 +106,7 @@ def test_pixels_are_not_invented_unless_told(faceset, tmp_path):
         assert "--footage" in caught.value.remedy
         assert "film.mp4" in caught.value.why
     assert not (tmp_path / "o").exists()
-    told = ReshapeSettings(side=128, face_type="head", invent=True)
+    told = ResizeSettings(side=128, face_type="head", invent=True)
     _, summary = run(ResizeStep(str(faceset.path), str(tmp_path / "o"), told))
     assert summary["flags"]["invented_border"] == len(faceset)
 
@@ -119,7 +114,7 @@ def test_pixels_are_not_invented_unless_told(faceset, tmp_path):
 def test_from_the_frames_a_wider_type_is_what_extraction_would_have_cut(faceset, film, tmp_path):
     wide = ExtractSettings(resolution=160, face_type="head", jpeg_quality=0)
     run(ExtractStep([str(film)], str(tmp_path / "e"), wide, make_finder=fake.FakeFinder))
-    same = ReshapeSettings(side=160, face_type="head", jpeg_quality=0)
+    same = ResizeSettings(side=160, face_type="head", jpeg_quality=0)
     step = ResizeStep(str(faceset.path), str(tmp_path / "o"), same, [str(film)])
     _, summary = run(step)
     assert summary["from frames"] == len(faceset)
@@ -133,7 +128,7 @@ def test_from_the_frames_a_wider_type_is_what_extraction_would_have_cut(faceset,
 
 
 def test_native_size_is_that_of_the_frame(faceset, film, tmp_path):
-    native = ReshapeSettings(side=0, face_type="full_face")
+    native = ResizeSettings(side=0, face_type="full_face")
     run(ResizeStep(str(faceset.path), str(tmp_path / "o"), native, [str(film)]))
     made = Faceset.open(tmp_path / "o")
     assert made.header.side_px == 0
@@ -143,7 +138,7 @@ def test_native_size_is_that_of_the_frame(faceset, film, tmp_path):
 
 
 def test_a_new_type_shows_each_point_where_its_matrix_says(faceset, tmp_path):
-    settings = ReshapeSettings(side=128, face_type="half_face", invent=True)
+    settings = ResizeSettings(side=128, face_type="half_face", invent=True)
     run(ResizeStep(str(faceset.path), str(tmp_path / "o"), settings))
     made, before = Faceset.open(tmp_path / "o"), first_of(faceset)
     after = made.face(before.face_id)
@@ -155,7 +150,7 @@ def test_a_new_type_shows_each_point_where_its_matrix_says(faceset, tmp_path):
 
 
 def test_a_job_that_was_cut_off_goes_on_and_another_command_is_refused(faceset, tmp_path):
-    step = ResizeStep(str(faceset.path), str(tmp_path / "o"), ReshapeSettings(side=128))
+    step = ResizeStep(str(faceset.path), str(tmp_path / "o"), ResizeSettings(side=128))
     items = step.plan()
     assert all(len(item.payload) <= 64 for item in items)
     stop = Work()
@@ -163,25 +158,25 @@ def test_a_job_that_was_cut_off_goes_on_and_another_command_is_refused(faceset, 
     done = list(step.stream(items, stop))
     assert len(done) == 1 < len(items)
     step.commit(*done[0])
-    again = ResizeStep(str(faceset.path), str(tmp_path / "o"), ReshapeSettings(side=128))
+    again = ResizeStep(str(faceset.path), str(tmp_path / "o"), ResizeSettings(side=128))
     run(again)
     assert len(Faceset.open(tmp_path / "o")) == len(faceset)
     with pytest.raises(Mismatch, match="already holds"):
-        ResizeStep(str(faceset.path), str(tmp_path / "o"), ReshapeSettings(side=128, jpeg_quality=90)).plan()
+        ResizeStep(str(faceset.path), str(tmp_path / "o"), ResizeSettings(side=128, jpeg_quality=90)).plan()
     for place in (faceset.path, faceset.path / "new"):
         with pytest.raises(Mismatch, match="the faceset"):
-            ResizeStep(str(faceset.path), str(place), ReshapeSettings(side=128)).plan()
+            ResizeStep(str(faceset.path), str(place), ResizeSettings(side=128)).plan()
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "beach.jpg").write_bytes(b"x")
     with pytest.raises(DiskRefused, match="not an empty"):
-        ResizeStep(str(faceset.path), str(tmp_path / "holiday"), ReshapeSettings(side=128)).plan()
+        ResizeStep(str(faceset.path), str(tmp_path / "holiday"), ResizeSettings(side=128)).plan()
 
 
 @pytest.mark.parametrize(("case", "kind"), [("same_128", "same"), ("full_face_128", "full_face"), ("head_64", "head")])
 def test_deepfacelab_s_resize_gives_the_same_points_masks_and_colours(golden, tmp_path, case, kind):
     """The golden's numbers at 64 px are half of ours at 128, the least side here."""
     run(ImportStep(str(golden / "data" / "faceset"), str(tmp_path / "g")))
-    settings = ReshapeSettings(side=128, face_type=kind, invent=True, jpeg_quality=0)
+    settings = ResizeSettings(side=128, face_type=kind, invent=True, jpeg_quality=0)
     run(ResizeStep(str(tmp_path / "g"), str(tmp_path / "o"), settings))
     made = {str(face.foreign["name"]): face for face in Faceset.open(tmp_path / "o")}
     for name, wanted in json.loads((golden / "data" / "resize_expected.json").read_text())[case].items():
@@ -201,12 +196,12 @@ def test_deepfacelab_s_resize_gives_the_same_points_masks_and_colours(golden, tm
 def test_a_set_made_of_yesterday_s_faces_is_not_taken_for_today_s(faceset, tmp_path):
     mine = tmp_path / "mine"
     shutil.copytree(faceset.path, mine)
-    run(ResizeStep(str(mine), str(tmp_path / "small"), ReshapeSettings(side=128)))
+    run(ResizeStep(str(mine), str(tmp_path / "small"), ResizeSettings(side=128)))
     face = next(iter(Faceset.open(mine)))
     with Writer(mine) as writer:
         writer.write_face(Faceset(mine).file(face), dataclasses.replace(face, edited_px=face.points_px + 1), None)
     with pytest.raises(Mismatch, match="other faces"):
-        run(ResizeStep(str(mine), str(tmp_path / "small"), ReshapeSettings(side=128)))
+        run(ResizeStep(str(mine), str(tmp_path / "small"), ResizeSettings(side=128)))
 
 
 def test_one_folder_of_many_faces_is_made_in_pieces(faceset, tmp_path):
@@ -218,7 +213,7 @@ def test_one_folder_of_many_faces_is_made_in_pieces(faceset, tmp_path):
         for n, (name, data) in enumerate(files):
             face = dataclasses.replace(record.decode_face(data), face_id=f"{n:03d}")
             writer.add_files([(name, record.replace_metadata(data, face, None))])
-    step = ResizeStep(str(tmp_path / "flat"), str(tmp_path / "o"), ReshapeSettings(side=128))
+    step = ResizeStep(str(tmp_path / "flat"), str(tmp_path / "o"), ResizeSettings(side=128))
     assert [len(item.payload) for item in step.plan()] == [64, len(files) - 64]
     run(step)
     made = Faceset.open(tmp_path / "o")

@@ -17,8 +17,8 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import FolderFiles
 from facewright.faceset.measures import measures
 from facewright.faceset.orders import Ranking
-from facewright.faceset.settings import ORDERS, SortSettings
 from facewright.faceset.sort import ALIASES, ranked, read_order, readable, sort, unnumbered
+from facewright.faceset.sort_settings import ORDERS, SortSettings
 from facewright.faceset.store import Writer
 
 

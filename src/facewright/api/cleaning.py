@@ -60,9 +60,9 @@ def faces_clean(
     """
     from facewright.core.errors import SettingRefused
     from facewright.faceset.clean import MOVE, draw, find
+    from facewright.faceset.clean_settings import CleanSettings
     from facewright.faceset.clean_step import APPLY, TAG, CleanStep, key_of, pending, write_plan
     from facewright.faceset.faceset import Faceset
-    from facewright.faceset.settings import CleanSettings
 
     if apply and tag:
         raise SettingRefused("Faces are either moved or tagged.", remedy="Give --apply or --tag.", where="--tag")

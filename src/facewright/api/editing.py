@@ -20,11 +20,11 @@ def faces_resize(
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """The faces at another size or of another type in the new set `out`: cut from frames where films are at hand."""
+    from facewright.faceset.edit_settings import ResizeSettings
     from facewright.faceset.resize import ResizeStep
-    from facewright.faceset.settings import ReshapeSettings
 
     places = films_at_hand(faceset, footage).places()
-    step = ResizeStep(str(faceset), str(out), check(ReshapeSettings, dict(settings)), places)
+    step = ResizeStep(str(faceset), str(out), check(ResizeSettings, dict(settings)), places)
     return perform(step, background=background, on_event=on_event)
 
 
@@ -33,8 +33,8 @@ def faces_enhance(
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """The faces enhanced by a plug or a net's .onnx file, in the new set `out`; how far each drifted is reported."""
+    from facewright.faceset.edit_settings import EnhanceSettings
     from facewright.faceset.enhance import EnhanceStep
-    from facewright.faceset.settings import EnhanceSettings
 
     step = EnhanceStep(str(faceset), str(out), enhancer, check(EnhanceSettings, dict(settings)))
     return perform(step, background=background, on_event=on_event)
@@ -45,7 +45,7 @@ def faces_collage_out(
 ) -> dict[str, Any]:
     """Lay the faces out on a few large PNG pages in the new folder `pages`."""
     from facewright.faceset.collage import write_pages
-    from facewright.faceset.settings import CollageSettings
+    from facewright.faceset.edit_settings import CollageSettings
 
     plan = write_pages(faceset, pages, check(CollageSettings, dict(settings)), telling(on_event))
     return {"pages": plan.pages, "faces": len(plan.spots), "size_px": list(plan.size_px), "folder": str(pages)}
@@ -57,7 +57,7 @@ def faces_collage_in(
 ) -> dict[str, Any]:
     """Cut pages that were worked on back into faces, in the new set `out`."""
     from facewright.faceset.collage import CollageInStep
-    from facewright.faceset.settings import ReplaceSettings
+    from facewright.faceset.edit_settings import ReplaceSettings
 
     step = CollageInStep(str(faceset), str(pages), str(out), check(ReplaceSettings, dict(settings)))
     return perform(step, background=background, on_event=on_event)
@@ -76,8 +76,8 @@ def faces_metadata_restore(
 ) -> dict[str, Any]:
     """Pictures that an editor had, with their metadata again, in the new set `out`. known: the saved file, or the
     faceset they came from."""
+    from facewright.faceset.edit_settings import RestoreSettings
     from facewright.faceset.restore import RestoreStep
-    from facewright.faceset.settings import RestoreSettings
 
     step = RestoreStep(str(pictures), str(known), str(out), check(RestoreSettings, dict(settings)))
     return perform(step, background=background, on_event=on_event)
@@ -90,10 +90,10 @@ def faces_roundtrip(
     of PNG pictures. How far each face drifted from whom it showed is reported. Raises SettingRefused (no such places,
     or no such program), FacewrightError (it failed)."""
     from facewright.core.files import make_folder, refuse_occupied, write_atomic
+    from facewright.faceset.edit_settings import RestoreSettings
     from facewright.faceset.enhance import drift
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.restore import RestoreStep
-    from facewright.faceset.settings import RestoreSettings
     from facewright.faceset.store import PRIVATE, refuse_place
     from facewright.media.stills import encode_still
 

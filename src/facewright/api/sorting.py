@@ -15,8 +15,8 @@ def faces_sort(
 ) -> dict[str, Any]:
     """Write an order of the faces into the faceset; `rename` also numbers the files, `sheet` draws it."""
     from facewright.core.settings import merge
-    from facewright.faceset.settings import SortSettings
     from facewright.faceset.sort import sort
+    from facewright.faceset.sort_settings import SortSettings
 
     return sort(
         faceset, by, merge(SortSettings, settings or {}), reverse=reverse, rename=rename, person=person,
@@ -27,7 +27,7 @@ def faces_sort(
 
 def faces_orders() -> list[dict[str, str]]:
     """Every order that faces can be sorted by: `name`, `help`."""
-    from facewright.faceset.settings import ORDERS
+    from facewright.faceset.sort_settings import ORDERS
 
     return [{"name": plug.name, "help": plug.help} for plug in ORDERS]
 

@@ -11,11 +11,11 @@ import typer
 from facewright.cli import made, show
 from facewright.cli.arguments import Background, Footage
 from facewright.cli.bind import Shown, command, group
-from facewright.faceset.settings import (
+from facewright.faceset.edit_settings import (
     CollageSettings,
     EnhanceSettings,
     ReplaceSettings,
-    ReshapeSettings,
+    ResizeSettings,
     RestoreSettings,
 )
 
@@ -26,7 +26,7 @@ Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the new face
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     faces = group(app, "faces")
-    command(faces, "resize", ReshapeSettings)(resize)
+    command(faces, "resize", ResizeSettings)(resize)
     command(faces, "enhance", EnhanceSettings)(enhance)
     command(faces, "roundtrip")(roundtrip)
     collage = group(faces, "collage", "Many faces on a few pages for tools that take one picture, and back.")

@@ -11,7 +11,7 @@ import typer
 from facewright.cli import made, show
 from facewright.cli.arguments import Faceset, Person
 from facewright.cli.bind import Shown, command, group
-from facewright.faceset.settings import SortSettings
+from facewright.faceset.sort_settings import SortSettings
 
 
 def register(app: typer.Typer) -> None:

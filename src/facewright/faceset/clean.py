@@ -12,6 +12,7 @@ import numpy as np
 
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.faceset import sheet as sheets
+from facewright.faceset.clean_settings import FAULTS, CleanSettings
 from facewright.faceset.coverage_cells import Views, best, rescued
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.faults import Columns, faults, needed, quality
@@ -19,7 +20,6 @@ from facewright.faceset.index import Row
 from facewright.faceset.main_person import VectorsOf, likeness
 from facewright.faceset.measures import measures
 from facewright.faceset.near_duplicates import near_duplicates
-from facewright.faceset.settings import FAULTS, CleanSettings
 from facewright.faceset.tags import GOOD, KEEP, is_parked, words_of
 
 MOVE, PARK, STAY = "move", "park", "stay"

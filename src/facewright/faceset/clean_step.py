@@ -22,9 +22,9 @@ from facewright.core.step import Item, Likeness, Work
 from facewright.core.ulid import new_ulid
 from facewright.faceset import trash
 from facewright.faceset.clean import MOVE, PARK, STAY, Found
+from facewright.faceset.clean_settings import CleanSettings
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
-from facewright.faceset.settings import CleanSettings
 from facewright.faceset.store import PRIVATE, Writer
 from facewright.faceset.tags import BATCH_FACES, GOOD, KEEP, PARKED, TAGS, words_of, write_marks
 

@@ -18,12 +18,12 @@ import numpy as np
 from facewright.core.errors import FileRefused, NothingFound
 from facewright.core.files import make_folder, read_file, refuse_occupied, sha256_of, write_atomic
 from facewright.faceset.cut import eight_bit
+from facewright.faceset.edit_settings import CollageSettings, ReplaceSettings
 from facewright.faceset.enhance import drift
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
 from facewright.faceset.remake import Made, RemakeFaces, moved
 from facewright.faceset.restore import RESTORED
-from facewright.faceset.settings import CollageSettings, ReplaceSettings
 from facewright.image.geometry import scaling
 from facewright.image.warp import resize, warp
 from facewright.media.stills import encode_still, is_still, read_still

@@ -12,6 +12,7 @@ import numpy as np
 
 from facewright.core.errors import NothingFound
 from facewright.faces.identity import mean_vector
+from facewright.faceset.clean_settings import CleanSettings
 from facewright.faceset.coverage_cells import (
     COLUMNS,
     EYES_WORDS,
@@ -29,7 +30,6 @@ from facewright.faceset.index import Row
 from facewright.faceset.info import PITCH_EDGES_DEG, YAW_EDGES_DEG
 from facewright.faceset.main_person import CLEAR_PRESENCE, CLEAR_SIDE_PX, VectorsOf
 from facewright.faceset.measures import measures
-from facewright.faceset.settings import CleanSettings
 from facewright.faceset.tags import is_parked
 
 REACH_DEG = 5.0

@@ -17,10 +17,10 @@ from facewright.core.files import sha256_of
 from facewright.core.step import Item
 from facewright.faces.nets import OnnxNet
 from facewright.faceset.cut import sharpness
+from facewright.faceset.edit_settings import ENHANCERS, EnhanceSettings
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
 from facewright.faceset.remake import Made, RemakeFaces
-from facewright.faceset.settings import ENHANCERS, EnhanceSettings
 from facewright.image.warp import resize
 
 ENHANCED = "enhanced"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from facewright.faceset.clean_settings import CleanSettings
 from facewright.faceset.index import Row
 from facewright.faceset.review_reasons import WORDS, flag_doubts
-from facewright.faceset.settings import CleanSettings
 
 MEASURES = {
     "blurry": ("laplacian", "motion_blur", "blur"), "bad_exposure": ("exposure", "colour", "void"),

@@ -1,4 +1,4 @@
-"""Every built-in order of a faceset: `(faceset) -> Ranking`. The registry is settings.ORDERS; `sort` runs them.
+"""Every built-in order of a faceset: `(faceset) -> Ranking`. The registry is sort_settings.ORDERS; `sort` runs them.
 
 The first fifteen are the original's (data-formats-and-merging.md 7). An order is a permutation of all faces, the same
 for the same set, and leaves faces of one score as they stood. What cannot be judged comes last, without a score; it is
@@ -24,7 +24,7 @@ from facewright.faceset.measures import Progress, measures
 from facewright.faceset.quality import LANDMARK_NEEDS, QUALITY_NEEDS, box_areas
 from facewright.faceset.quality import landmark_quality as _landmark_quality
 from facewright.faceset.quality import quality as _quality
-from facewright.faceset.settings import SortSettings
+from facewright.faceset.sort_settings import SortSettings
 from facewright.image.alike import histogram_chain, in_slices, pixel_chain, roots_of, strangeness
 
 Values = Mapping[str, np.ndarray]

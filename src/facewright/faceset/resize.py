@@ -19,13 +19,14 @@ from facewright.core.step import Item
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import Face, FaceType
 from facewright.faceset.cut import LEAVES_FRAME, cut_crop, leaves_frame
+from facewright.faceset.edit_settings import ResizeSettings
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.films import frames_at
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
 from facewright.faceset.recut import INVENTED, OF_THE_CROP, OTHER_POINTS, UPSCALED, moved_mask
 from facewright.faceset.remake import Made, RemakeFaces, Whole, moved
-from facewright.faceset.settings import MAX_SIDE_PX, MIN_SIDE_PX, ReshapeSettings
+from facewright.faceset.settings import MAX_SIDE_PX, MIN_SIDE_PX
 from facewright.image.geometry import apply_affine, invert, scale_of, scaling, square_corners
 from facewright.image.warp import warp
 from facewright.media.frame import Frame, Video
@@ -46,7 +47,7 @@ def native_side(face_from_frame_1: np.ndarray) -> int:
     return min(max(wanted, MIN_SIDE_PX), MAX_SIDE_PX)
 
 
-def planned(face: Face, settings: ReshapeSettings) -> New:
+def planned(face: Face, settings: ResizeSettings) -> New:
     """The crop that a face shall have. Raises NothingFound: its points span none."""
     kind = face.face_type if settings.face_type == "same" else FaceType(settings.face_type)
     if kind is face.face_type and OTHER_POINTS not in face.flags:
@@ -57,15 +58,15 @@ def planned(face: Face, settings: ReshapeSettings) -> New:
     return kind, side, scaling(float(side)) @ unit
 
 
-class ResizeStep(RemakeFaces[ReshapeSettings]):
+class ResizeStep(RemakeFaces[ResizeSettings]):
     """The faces of `faceset` at another size or of another type, in the folder `out`. films: where their frames are."""
 
     stage = "resize"
 
     def __init__(
-        self, faceset: str, out: str, settings: ReshapeSettings | None = None, films: list[str] | None = None
+        self, faceset: str, out: str, settings: ResizeSettings | None = None, films: list[str] | None = None
     ) -> None:
-        super().__init__(faceset, out, settings or ReshapeSettings())
+        super().__init__(faceset, out, settings or ResizeSettings())
         self.films = [str(Path(film).resolve()) for film in films or []]
 
     def args(self) -> dict[str, Any]:

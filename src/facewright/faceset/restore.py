@@ -19,13 +19,13 @@ from facewright.core.errors import FileRefused, NothingFound
 from facewright.core.files import read_file, sha256_of
 from facewright.faceset import metadata, record
 from facewright.faceset.cut import eight_bit
+from facewright.faceset.edit_settings import RestoreSettings
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.fingerprints import TURNS, Prints, Verdict, compare, print_of, turned_back
 from facewright.faceset.header import Header
 from facewright.faceset.metadata import Known
 from facewright.faceset.recut import moved_mask
 from facewright.faceset.remake import Made, Remake, moved
-from facewright.faceset.settings import RestoreSettings
 from facewright.image.geometry import scaling
 from facewright.media.stills import is_still, natural_key, read_still
 

@@ -21,7 +21,7 @@ from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import plain_name
 from facewright.faceset.measures import Progress
 from facewright.faceset.orders import Ranking, silent
-from facewright.faceset.settings import ORDERS, SortSettings
+from facewright.faceset.sort_settings import ORDERS, SortSettings
 from facewright.faceset.store import ORDERS_FOLDER, Writer
 
 FORMAT = "facewright.order/1"

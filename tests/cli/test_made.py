@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
+
+from facewright import demo
+from facewright.faceset.faceset import Faceset
 
 MADE = {
     "copy": ("copy", "my src", "o u t"), "move": ("move", "my src", "o u t"),
@@ -33,3 +37,20 @@ def test_the_next_command_works_as_it_stands(cli, world, golden, tmp_path, monke
         # A record is not made without questions: that the set is known is seen by what is asked for.
         done = cli(*words)
         assert done.code == 0 or (words[:2] == ["consent", "new"] and "--who" in done.err), (hint, done)
+
+
+def test_the_remedy_for_another_part_of_a_film_works_as_it_stands(cli, world, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(world.src, "my src")
+    part = ("extract", demo.footage().source, "--face-type", "full_face", "--resolution", "128", "--start", "0.4",
+            "--end", "0.5")
+    said = cli(*part, "my src")
+    assert said.code == 2
+    own = shlex.split(said.err.partition("such as ")[2].partition(", and join")[0])[0]
+    program, *words = shlex.split(said.err.partition("`")[2].partition("`")[0])
+    assert cli(*part, own).code == 0
+    assert program == "facewright"
+    assert cli(*words).code == 0
+    frames = {name: {row.frame_index for row in Faceset.open(Path(name)).rows()} for name in ("my src", own, words[2])}
+    assert frames["my src"]
+    assert frames[words[2]] == frames["my src"] | frames[own]

@@ -18,7 +18,7 @@ from tests.faceset.packing import contents, run
 from facewright.core.errors import DiskRefused, Mismatch, NothingFound, SettingRefused
 from facewright.core.step import Work
 from facewright.faces.face import Face, FaceType
-from facewright.faceset import persons, record
+from facewright.faceset import persons, record, review
 from facewright.faceset.copying import CopyStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person, Source
@@ -193,6 +193,32 @@ def test_several_sets_into_one_and_choices(tmp_path, picture):
             carry([a], tmp_path / "none", where=where)
     with pytest.raises(Mismatch, match="twice"):
         carry([a, a], tmp_path / "none")
+
+
+def test_two_ranges_of_one_film_come_together(tmp_path, picture):
+    def part(name: str, looked: list[int], missed: list[int]) -> Faceset:
+        facts = {"frames": len(looked), "faces": len(looked) - len(missed), "frames_without_face": len(missed),
+                 "reasons": {"no face found": len(missed)}, "no_face": [[n, "no face found"] for n in missed],
+                 "damaged": [], "looked": [[looked[0], looked[-1] + 1, 1]], "shots": [[0, looked[-1] + 1]]}
+        head = Header("whole_face", 64, (Source("film.mp4", SHA, "25", (640, 360), 100, {"end": "1"}, True, facts),))
+        return make_set(tmp_path / name, [make_face(n) for n in looked if n not in missed], picture, head)
+
+    first, second = part("a", list(range(5)), [2]), part("b", list(range(10, 14)), [11, 12])
+    carry([first, second], tmp_path / "all")
+    carry([second], tmp_path / "all")  # once more changes nothing
+    film = Faceset.open(tmp_path / "all").header.source(SHA)
+    assert film.facts["looked"] == [[0, 5, 1], [10, 14, 1]]
+    assert film.facts["no_face"] == [[2, "no face found"], [11, "no face found"], [12, "no face found"]]
+    assert (film.facts["frames"], film.facts["faces"], film.facts["frames_without_face"]) == (9, 6, 3)
+    assert film.facts["shots"] == [[0, 14]]
+    states = {one.frame: one.state for one in review.states(Faceset.open(tmp_path / "all"))}
+    assert [frame for frame, state in states.items() if state == "no_face"] == [2, 11, 12]
+    assert len(states) == 9
+    third = part("c", list(range(12, 16)), [13])  # found what b missed, missed what b found
+    carry([third], tmp_path / "all")
+    film = Faceset.open(tmp_path / "all").header.source(SHA)
+    assert [frame for frame, _ in film.facts["no_face"]] == [2, 11]
+    assert film.facts["frames"] == 11
 
 
 def test_a_mix_of_face_types_is_told(tmp_path, picture):

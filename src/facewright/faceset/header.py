@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,17 @@ class Source:
     settings: dict[str, Any] = field(default_factory=dict)
     done: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def looked(self) -> Iterator[int]:
+        """Frames that extraction looked at, as it noted them; or all, where it left none out."""
+        runs = self.facts.get("looked")
+        if isinstance(runs, list):
+            for run in runs:
+                if isinstance(run, list) and len(run) == 3 and all(isinstance(n, int) for n in run) and run[2] > 0:
+                    yield from range(max(run[0], 0), min(run[1], self.frame_count or run[1]), run[2])
+            return
+        if self.done and not any(self.settings.get(word) for word in ("fps", "start", "end")):
+            yield from range(self.frame_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,15 @@ class Header:
             return dataclasses.replace(self, sources=(*self.sources, source))
         kept = tuple(source if s.sha256 == source.sha256 else s for s in self.sources)
         return dataclasses.replace(self, sources=kept)
+
+
+def noted(facts: Mapping[str, Any], word: str) -> dict[int, str]:
+    """Frame -> why, of the frames that a film's facts list under `no_face` or `damaged`."""
+    pairs, found = facts.get(word), dict[int, str]()
+    for pair in pairs if isinstance(pairs, list) else []:
+        if isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], int) and pair[0] >= 0:
+            found[pair[0]] = str(pair[1])
+    return found
 
 
 def refuse_others(header: Header, consent: str, person: str, folder: Path) -> None:

@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import count
 
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.header import Header, Person
+from facewright.faceset.header import Header, Person, Source, noted
 from facewright.faceset.index import Row
+from facewright.faceset.selection import stretches
 
 SAME_FACE_IOU = 0.5
 """Boxes of one frame that overlap by more are one face, found twice."""
@@ -79,6 +80,29 @@ def _free(taken: Collection[str]) -> Iterator[str]:
     return (name for number in count(1) if (name := f"person-{number}") not in taken)
 
 
+def united(one: Source, other: Source) -> Source:
+    """The same film, looked at for two sets that come together: what either knows of its frames. Settings and words of
+    `one` stay; where the other looked at nothing more, so does all the rest."""
+    mine, theirs = set(one.looked()), set(other.looked())
+    done = one.done or other.done
+    if theirs <= mine:
+        return dataclasses.replace(one, done=done)
+    a, b = one.facts, other.facts
+    missed: dict[int, str] = {}
+    for facts, looked_by_the_other, elsewhere in ((b, mine, noted(a, "no_face")), (a, theirs, noted(b, "no_face"))):
+        missed |= {at: why for at, why in noted(facts, "no_face").items()
+                   if at in elsewhere or at not in looked_by_the_other}
+    longer = max((facts.get("shots") or [] for facts in (a, b)), key=lambda shots: shots[-1] if shots else [])
+    return dataclasses.replace(one, done=done, facts={
+        **b, **a, "frames": len(mine | theirs), "frames_without_face": len(missed),
+        "reasons": dict(Counter(missed.values())), "no_face": [list(pair) for pair in sorted(missed.items())],
+        "damaged": [list(pair) for pair in sorted((noted(b, "damaged") | noted(a, "damaged")).items())],
+        "looked": stretches(sorted(mine | theirs)), **({"shots": longer} if longer else {}),
+        **({"pictures": {**b.get("pictures", {}), **a.get("pictures", {})}} if "pictures" in {*a, *b} else {}),
+        **{word: a.get(word, 0) + b.get(word, 0) for word in ("faces", "left_out") if mine.isdisjoint(theirs)},
+    })
+
+
 def joined(
     stored: Header, source: Header, films: Collection[str], names: Mapping[str, str], settled: Collection[str],
     fresh: set[str],
@@ -89,7 +113,7 @@ def joined(
     for film in source.sources:
         known = head.source(film.sha256)
         if film.sha256 in films:
-            head = head.with_source(film if known is None else dataclasses.replace(known, done=known.done or film.done))
+            head = head.with_source(film if known is None else united(known, film))
     people = {person.name: person for person in head.people}
     named = {track for person in head.people for track in person.tracks}
     for track, name in names.items():

@@ -19,7 +19,7 @@ from facewright.faceset.decisions import Decisions, Deed
 from facewright.faceset.face_choice import is_film
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import read_head
-from facewright.faceset.header import Source
+from facewright.faceset.header import Source, noted
 from facewright.faceset.index import Row
 from facewright.faceset.neighbours import by_hand
 from facewright.faceset.review_reasons import doubles, flag_doubts, jumps
@@ -181,34 +181,11 @@ def _state(
 
 def _film(sha256: str, name: str, source: Source | None, with_face: list[int]) -> Film:
     facts = source.facts if source is not None else {}
-    missed, damaged = _noted(facts.get("no_face")), _noted(facts.get("damaged"))
-    known = {*with_face, *missed, *damaged, *_looked(source)}
+    missed, damaged = noted(facts, "no_face"), noted(facts, "damaged")
+    known = {*with_face, *missed, *damaged, *(source.looked() if source is not None else ())}
     named = facts.get("pictures")
     pictures = {str(at): str(file) for at, file in named.items()} if isinstance(named, dict) else {}
     return Film(sha256, name, np.array(sorted(known), np.int64), missed, damaged, _rate(source), pictures)
-
-
-def _looked(source: Source | None) -> Iterator[int]:
-    """Frames that extraction looked at, as it noted them; or all, where it left none out."""
-    if source is None:
-        return
-    runs = source.facts.get("looked")
-    if isinstance(runs, list):
-        for run in runs:
-            if isinstance(run, list) and len(run) == 3 and all(isinstance(n, int) for n in run) and run[2] > 0:
-                yield from range(max(run[0], 0), min(run[1], source.frame_count or run[1]), run[2])
-        return
-    chosen = source.settings
-    if source.done and not chosen.get("fps") and not chosen.get("start") and not chosen.get("end"):
-        yield from range(source.frame_count)
-
-
-def _noted(pairs: Any) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for pair in pairs if isinstance(pairs, list) else []:
-        if isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], int) and pair[0] >= 0:
-            found[pair[0]] = str(pair[1])
-    return found
 
 
 def _rate(source: Source | None) -> float:

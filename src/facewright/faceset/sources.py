@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -100,14 +102,21 @@ def check_header(header: Header | None, footage: list[Footage], step: ExtractArg
             now = step.settings.deciding()
             changed = [f"{k} ({_said(known.settings[k])} then, {_said(now[k])} now)"
                        for k in sorted(now) if known.settings.get(k, now[k]) != now[k]]
+            own, both = (shlex.quote(str(_free_folder(step.folder, word))) for word in ("more", "all"))
             raise Mismatch(
                 f"{one.name} is already in {step.folder.name}, extracted with other settings.",
                 why=f"Different: {', '.join(changed) or 'settings that this version does not know'}.",
-                remedy="Use the same settings; or extract into another folder, and join the two with `facewright faces "
-                "merge OUT FACESET FACESET`.", where=step.folder,
+                remedy=f"Use the same settings; or extract into a set of its own, such as {own}, and join the two: "
+                f"`facewright faces merge {both} {shlex.quote(str(step.folder))} {own}`.", where=step.folder,
             )
     if any(header.source(one.sha256) is None for one in footage):
         refuse_others(header, step.consent, step.person, step.folder)
+
+
+def _free_folder(folder: Path, word: str) -> Path:
+    """A name beside a folder that is not taken: src-more, src-more-2 ..."""
+    names = (f"{folder.name}-{word}" + (f"-{n}" if n > 1 else "") for n in count(1))
+    return next(folder.with_name(name) for name in names if not folder.with_name(name).exists())
 
 
 def _said(value: object) -> str:
@@ -127,9 +136,9 @@ class ExtractArguments:
 
 
 def _picked(video: Video, settings: ExtractSettings) -> np.ndarray:
-    count = count_frames(video)
+    frames = count_frames(video)
     if not video.moves or (settings.fps == 0 and not settings.start and not settings.end):
-        return np.arange(count)  # pictures have no clock
+        return np.arange(frames)  # pictures have no clock
     times = frame_times(video) * float(video.time_base)
     return select(times, settings.fps, settings.start_s, settings.end_s)
 

@@ -39,6 +39,40 @@ def test_a_full_disk_is_a_clear_end(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_files_are_written_together_or_not_at_all(tmp_path, monkeypatch):
+    old, new = tmp_path / "old", tmp_path / "a" / "b" / "new"
+    old.write_bytes(b"1")
+    assert files.write_all([]) == 0
+    assert files.write_all([(old, b"2"), (new, b"3")]) == 2
+    assert (old.read_bytes(), new.read_bytes()) == (b"2", b"3")
+
+    def torn():
+        yield old, b"4"
+        raise ValueError("damaged")
+
+    def full(parts):
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(ValueError, match="damaged"):
+        files.write_all(torn())
+    monkeypatch.setattr(files, "replace_files", full)
+    with pytest.raises(DiskRefused, match="disk is full"):
+        files.write_all([(old, b"5"), (tmp_path / "other", b"6")])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "old"]
+    assert old.read_bytes() == b"2"
+
+
+def test_what_is_occupied_is_refused(tmp_path):
+    files.refuse_occupied(tmp_path / "new", "it")
+    files.refuse_occupied(tmp_path, "it")
+    (tmp_path / "ours.part").touch()
+    files.refuse_occupied(tmp_path, "it", {"ours"}.__contains__)
+    for place, why in ((tmp_path, "It holds ours."), (tmp_path / "ours.part", "It is a file.")):
+        with pytest.raises(DiskRefused, match="not an empty") as told:
+            files.refuse_occupied(place, "it")
+        assert told.value.why.startswith(why[:12])
+
+
 def test_part_file_vanishes_on_error(tmp_path):
     path = tmp_path / "film.mp4"
     with pytest.raises(ZeroDivisionError), files.part_file(path) as part:

@@ -318,7 +318,7 @@ def test_a_batch_of_faces_is_written_together_or_not_at_all(folder, faces, monke
 
     with Writer(folder) as writer:
         with monkeypatch.context() as patch:
-            patch.setattr("facewright.faceset.store.replace_files", full)
+            patch.setattr("facewright.core.files.replace_files", full)
             with pytest.raises(DiskRefused, match="full"):
                 writer.write_faces(changes)
         assert {path: path.read_bytes() for path in before} == before

@@ -364,7 +364,7 @@ def test_a_full_disk_changes_nothing(faceset, monkeypatch):
     def full(parts):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("facewright.faceset.store.replace_files", full)
+    monkeypatch.setattr("facewright.core.files.replace_files", full)
     with pytest.raises(DiskRefused, match="full"):
         labels.remove(faceset)
     assert len(stored(faceset)) == 2

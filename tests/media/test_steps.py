@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.media.conftest import NTSC, Clip, click_time_s, named_index, sound_clip
 
+from facewright.core import files
 from facewright.core.errors import DiskRefused, FileRefused, NothingFound, SettingRefused
 from facewright.core.step import Work
 from facewright.jobs import run as jobs
@@ -165,7 +166,7 @@ def test_a_film_is_not_made_of_pictures_that_cannot_be_read(tmp_path):
 def test_a_full_disk_is_said_and_the_same_command_goes_on(film, tmp_path, monkeypatch, target):
     import errno
 
-    renamed, calls = prepare.replace_files, [0]
+    renamed, calls = files.replace_files, [0]
 
     def full(pairs):
         calls[0] += 1
@@ -173,7 +174,8 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on(film, tmp_path, monkey
             raise OSError(errno.ENOSPC, "No space left on device")
         renamed(pairs)
 
-    monkeypatch.setattr(prepare, "replace_files", full)
+    for module in (files, prepare):
+        monkeypatch.setattr(module, "replace_files", full)
     with pytest.raises(DiskRefused, match="the disk is full"):
         run(GradeStep(str(film), str(tmp_path / target), GradeSettings(gamma=2)))
     assert run(GradeStep(str(film), str(tmp_path / target), GradeSettings(gamma=2)))["frames"] == 70
@@ -189,7 +191,7 @@ class Killed(BaseException):
 def test_killed_anywhere_the_same_command_ends_with_the_same_bytes(film, tmp_path, monkeypatch, moment, target):
     settings = GradeSettings(brightness=5)
     run(GradeStep(str(film), str(tmp_path / "calm" / target), settings))
-    renamed, calls = prepare.replace_files, [0]
+    renamed, calls = files.replace_files, [0]
 
     def torn(pairs):
         calls[0] += 1
@@ -197,7 +199,8 @@ def test_killed_anywhere_the_same_command_ends_with_the_same_bytes(film, tmp_pat
             raise Killed
         renamed(pairs)
 
-    monkeypatch.setattr(prepare, "replace_files", torn)
+    for module in (files, prepare):
+        monkeypatch.setattr(module, "replace_files", torn)
     for _ in range(3):
         try:
             run(GradeStep(str(film), str(tmp_path / "torn" / target), settings))

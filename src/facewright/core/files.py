@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +63,36 @@ def replace_files(parts: Sequence[tuple[Path, Path]]) -> None:
         os.replace(part, final)
     for folder in dict.fromkeys(final.parent for _, final in parts):
         sync_folder(folder)
+
+
+def write_all(files: Iterable[tuple[Path, bytes]]) -> int:
+    """Write files together, new or in the place of older ones: all aside, then synced, then renamed. Returns how many.
+
+    Cheaper than one by one (the disk's journal is flushed once), and a full disk leaves every place as it was. Folders
+    are made where there are none. Raises DiskRefused, and whatever `files` raises.
+    """
+    parts: list[tuple[Path, Path]] = []
+    fresh: dict[Path, None] = {}
+    final: Path | None = None
+    try:
+        for final, data in files:
+            if not final.parent.is_dir():
+                missing = [place for place in (final.parent, *final.parent.parents) if not place.exists()]
+                final.parent.mkdir(parents=True, exist_ok=True)
+                fresh |= dict.fromkeys(place.parent for place in missing)
+            parts.append((final.with_name(final.name + PART), final))
+            parts[-1][0].write_bytes(data)
+        replace_files(parts)
+        for folder in fresh:  # a new folder's own entry must last as well
+            sync_folder(folder)
+    except OSError as error:
+        if final is None:
+            raise
+        raise disk_error(error, final) from error
+    finally:
+        for part, _ in parts:
+            part.unlink(missing_ok=True)
+    return len(parts)
 
 
 def sync_folder(folder: Path) -> None:

@@ -31,9 +31,9 @@ from facewright.core.files import (
     disk_error,
     make_folder,
     refuse_occupied,
-    replace_files,
     safe_join,
     sync_folder,
+    write_all,
     write_atomic,
 )
 from facewright.core.pickling import dumps
@@ -155,7 +155,7 @@ class ExportStep:
             write_atomic(self._parts / f"{item.id}.data", b"".join(one.data for one in result.out))
             write_atomic(self._parts / f"{item.id}.list", b"".join(one.entry for one in result.out))
         else:
-            self._put(result.out)
+            write_all((self._place(one.name), one.data) for one in result.out)
         return {
             "names": [one.name for one in result.out], "sizes": [len(one.data) for one in result.out],
             "consents": sorted({one.consent for one in result.out}), "refused": result.refused,
@@ -210,23 +210,8 @@ class ExportStep:
             raise disk_error(error, self._parts) from error
         shutil.rmtree(gone, ignore_errors=True)
 
-    def _put(self, out: list[Out]) -> None:
-        """A batch's files: aside, synced, then renamed."""
-        parts: list[tuple[Path, Path]] = []
-        try:
-            for one in out:
-                final = self.out / one.name if _PLAIN.fullmatch(one.name) else safe_join(self.out, one.name)
-                if not final.parent.is_dir():
-                    make_folder(final.parent)
-                    sync_folder(final.parent.parent)
-                parts.append((final.with_name(final.name + PART), final))
-                parts[-1][0].write_bytes(one.data)
-            replace_files(parts)
-        except OSError as error:
-            raise disk_error(error, parts[-1][1] if parts else self.out) from error
-        finally:
-            for part, _ in parts:
-                part.unlink(missing_ok=True)
+    def _place(self, name: str) -> Path:
+        return self.out / name if _PLAIN.fullmatch(name) else safe_join(self.out, name)
 
     def _join(self, records: Mapping[str, dict[str, Any]]) -> None:
         """The pak of all batches: aside, synced, renamed."""

@@ -23,9 +23,8 @@ from facewright.core.files import (
     make_folder,
     read_file,
     refuse_occupied,
-    replace_files,
     replace_folder,
-    sync_folder,
+    write_all,
     write_atomic,
 )
 from facewright.faces.face import Face
@@ -108,49 +107,24 @@ class Writer:
         write_atomic(path, record.replace_metadata(data, face, mask))
 
     def write_faces(self, changes: Iterable[tuple[Path, Face, np.ndarray | None]]) -> int:
-        """The same for a batch: all files aside, then synced together, then renamed; returns how many were changed.
+        """The same for a batch, together (core.files.write_all); returns how many were changed.
 
-        Cheaper than one by one (the disk's journal is flushed once), and a full disk leaves every file as it was.
         A file that would come out the same is not written. Raises DiskRefused, FileRefused (a damaged file).
         """
-        parts: list[tuple[Path, Path]] = []
-        try:
+
+        def changed() -> Iterator[tuple[Path, bytes]]:
             for path, face, mask in changes:
                 before = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
                 after = record.replace_metadata(before, face, mask)
                 if after != before:
-                    parts.append((path.with_name(path.name + PART), path))
-                    parts[-1][0].write_bytes(after)
-            replace_files(parts)
-        except OSError as error:
-            raise disk_error(error, parts[-1][1]) from error
-        finally:
-            for part, _ in parts:
-                part.unlink(missing_ok=True)
-        return len(parts)
+                    yield path, after
+
+        return write_all(changed())
 
     def add_files(self, files: Iterable[tuple[str, bytes]]) -> int:
-        """Write whole files of the faceset (path in it, content) together: aside, synced, then renamed; what lies there
-        is replaced. Returns how many. A full disk leaves every place as it was. Raises DiskRefused."""
-        parts: list[tuple[Path, Path]] = []
-        fresh: dict[Path, None] = {}
-        try:
-            for name, data in files:
-                final = self.faceset / name
-                missing = [place for place in (final.parent, *final.parent.parents) if not place.exists()]
-                final.parent.mkdir(parents=True, exist_ok=True)
-                fresh |= dict.fromkeys(place.parent for place in missing)
-                parts.append((final.with_name(final.name + PART), final))
-                parts[-1][0].write_bytes(data)
-            replace_files(parts)
-            for folder in fresh:  # a new folder's own entry must last as well
-                sync_folder(folder)
-        except OSError as error:
-            raise disk_error(error, parts[-1][1] if parts else self.faceset) from error
-        finally:
-            for part, _ in parts:
-                part.unlink(missing_ok=True)
-        return len(parts)
+        """Write whole files of the faceset (path in it, content) together, in the place of what lies there. Returns how
+        many. Raises DiskRefused."""
+        return write_all((self.faceset / name, data) for name, data in files)
 
     def update_header(self, change: Callable[[Header], Header]) -> Header:
         """Read faceset.json, change it, replace it atomically (only when it differs)."""

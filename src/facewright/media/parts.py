@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from facewright.core.errors import DiskRefused, FileRefused, NothingFound
-from facewright.core.files import PART
+from facewright.core.files import refuse_occupied
 from facewright.media.frame import Video
 from facewright.media.moments import select
 from facewright.media.reader import count_frames, frame_times, open_video
@@ -98,23 +98,14 @@ def picked(video: Video, first: int, stop: int, fps: float, start_s: float, end_
 
 def refuse_taken(part: Part, task: str) -> None:
     """Raises DiskRefused where something that is not this very task's lies at the part's place."""
-    if part.is_film or not part.place.exists():
+    if part.is_film or part.sidecar() is not None:
         return
-    if not part.place.is_dir():
+    if read_sidecar(part.place) is not None:
         raise DiskRefused(
-            f"{part.place.name} is a file.", why="Pictures go into a folder.", remedy="Name a new folder.",
-            where=part.place,
-        )
-    if part.sidecar() is not None:
-        return
-    strangers = sorted(p.name for p in part.place.iterdir() if p.name != OURS and not p.name.endswith(PART))
-    if strangers:
-        other = read_sidecar(part.place) is not None
-        raise DiskRefused(
-            f"{part.place.name} is not an empty folder.",
-            why="It holds pictures of another film or of other settings." if other else f"It holds {strangers[0]}.",
+            f"{part.place.name} is not an empty folder.", why="It holds pictures of another film or of other settings.",
             remedy=f"Name another folder for `{task}`; nothing is ever written over.", where=part.place,
         )
+    refuse_occupied(part.place, "the pictures", {OURS}.__contains__)
 
 
 def refuse_source(part: Part) -> None:

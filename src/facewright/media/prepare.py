@@ -24,7 +24,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 from facewright.core.errors import DiskRefused, FacewrightError, FileRefused
-from facewright.core.files import PART, disk_error, make_folder, read_file, replace_files, sha256_of, write_atomic
+from facewright.core.files import disk_error, make_folder, read_file, replace_files, sha256_of, write_all, write_atomic
 from facewright.core.step import Item, Likeness, Work
 from facewright.media import sidecar
 from facewright.media.frame import Frame, Video
@@ -173,15 +173,7 @@ class PrepareStep(Generic[S]):
         if part.sidecar() is None:
             make_folder(part.place)
             sidecar.begun(part.made_by, part.video.path.name, part.video).write(part.place)
-        pairs = []
-        for name, _, _, data in result.pictures:
-            target = part.place / name
-            pairs.append((target.with_name(name + PART), target))
-            try:
-                pairs[-1][0].write_bytes(data.result())
-            except OSError as error:
-                raise disk_error(error, target) from error
-        _renamed(pairs)
+        write_all((part.place / name, data.result()) for name, _, _, data in result.pictures)
         return record | {"files": [[name, index, pts] for name, index, pts, _ in result.pictures]}
 
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:

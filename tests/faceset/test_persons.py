@@ -10,7 +10,7 @@ from tests.faceset.test_moving import contents, head_of, make_set
 
 from facewright import api
 from facewright.core.errors import Mismatch, NothingFound
-from facewright.faceset import people, persons, record
+from facewright.faceset import people, people_sheet, persons, record
 from facewright.faceset.faceset import Faceset, Vectors
 from facewright.faceset.header import Person
 from facewright.faceset.store import Writer
@@ -204,11 +204,11 @@ def test_what_cannot_be_done_says_why(faceset):
 
 
 def test_sheets(faceset, tmp_path):
-    (page,) = persons.people_sheet(faceset.path, tmp_path / "people.png")
+    (page,) = people_sheet.people_sheet(faceset.path, tmp_path / "people.png")
     assert read_still(page).shape[0] > 2 * 128
-    (page,) = persons.people_sheet(faceset.path, tmp_path / "tracks.png", "person-1", across=4)
+    (page,) = people_sheet.people_sheet(faceset.path, tmp_path / "tracks.png", "person-1", across=4)
     assert read_still(page).shape[1] == 4 * 136 + 8
-    assert persons._shelves([8, 8, 5, 1, 1, 1, 3], 8) == [[0], [1], [2, 3, 4, 5], [6]], "small groups share a row"
+    assert people_sheet._shelves([8, 8, 5, 1, 1, 1, 3], 8) == [[0], [1], [2, 3, 4, 5], [6]], "small groups share a row"
 
 
 def test_old_files_say_nothing_of_tracks(faceset):

@@ -28,7 +28,7 @@ def faces_people_tracks(faceset: Path, name: str) -> list[dict[str, Any]]:
 
 def faces_people_sheet(faceset: Path, out: Path, *, person: str = "", across: int = 8) -> list[str]:
     """A row of faces for everybody, or for each track of one `person`, as PNG. Returns the pages."""
-    from facewright.faceset.persons import people_sheet
+    from facewright.faceset.people_sheet import people_sheet
 
     return [str(page) for page in people_sheet(faceset, out, person, across)]
 

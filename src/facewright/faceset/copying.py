@@ -22,9 +22,8 @@ from facewright.faceset import record
 from facewright.faceset.face_choice import rows_of
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import refuse_packed
-from facewright.faceset.header import Header
+from facewright.faceset.header import Header, is_number
 from facewright.faceset.index import Row
-from facewright.faceset.joining import is_number
 from facewright.faceset.moving import Copied, Placed, Receiver
 from facewright.faceset.review_actions import take_over
 from facewright.faceset.settings import BATCH_FACES, ChoiceSettings

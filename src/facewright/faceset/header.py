@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,19 @@ class Person:
     name: str
     tracks: tuple[str, ...]
     settled: bool = False
+
+
+_NUMBER = re.compile(r"person-\d+")
+
+
+def is_number(name: str) -> bool:
+    """Whether a person is only numbered: extraction counted, and nobody gave a name."""
+    return _NUMBER.fullmatch(name) is not None
+
+
+def free_number(taken: Collection[str]) -> str:
+    """The first `person-N` that is not taken."""
+    return next(name for number in count(1) if (name := f"person-{number}") not in taken)
 
 
 @dataclass(frozen=True, slots=True)

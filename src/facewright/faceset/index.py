@@ -7,19 +7,16 @@ the files are the truth. It is also the only place where identity vectors may li
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from facewright.core.errors import DiskRefused, FileRefused
-from facewright.core.files import write_atomic
-from facewright.core.places import cache_folder
+from facewright.core.errors import FileRefused
 from facewright.faces.face import Face
 from facewright.faceset.files import Files, files_at, read_head
+from facewright.faceset.index_file import IndexFile
 
 NAME = "index.sqlite"
 VERSION = 4
@@ -85,30 +82,21 @@ CREATE INDEX faces_by_folder ON faces (folder);
 CREATE INDEX faces_by_id ON faces (face_id);
 CREATE TABLE vectors (face_id TEXT, net_sha256 TEXT, vector BLOB, PRIMARY KEY (face_id, net_sha256)) WITHOUT ROWID;
 CREATE TABLE measures (face_id TEXT, name TEXT, value BLOB, PRIMARY KEY (face_id, name)) WITHOUT ROWID;
-PRAGMA user_version = {VERSION};
 """
 
 
-class Index:
-    """The cache of one faceset folder. Holds only paths, so it crosses process borders; a connection per call."""
+class Index(IndexFile):
+    """The cache of one faceset, folder or packed."""
+
+    name, schema, version = NAME, _SCHEMA, VERSION
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.files = files_at(folder)
 
     def refresh(self) -> None:
         """Bring the index in step with the files: new, changed, gone. A damaged index is thrown away first."""
-        if self.path.parent != self.folder:
-            self._note_place()
-        try:
-            with self.connect() as db:
-                _refresh(db, self.files)
-        except sqlite3.DatabaseError as error:
-            if _is_locked(error):
-                raise
-            self._throw_away()
-            with self.connect() as db:
-                _refresh(db, self.files)
+        self.fill(lambda db: _refresh(db, self.files))
 
     def add(self, faces: Iterable[tuple[str, Face, bool]]) -> None:
         """Note files that were just written, (path in the folder, face, whether it has a mask), without reading them
@@ -121,16 +109,10 @@ class Index:
                 db.execute("UPDATE faces SET doubled = EXISTS (SELECT 1 FROM faces AS other WHERE other.face_id = "
                            "faces.face_id AND other.path < faces.path) WHERE face_id = ?", (face.face_id,))
 
-    @contextmanager
-    def connect(self) -> Iterator[sqlite3.Connection]:
-        """A connection in a transaction: committed at the end, rolled back on any exception."""
-        with self._telling(), closing(self._open()) as db, db:
-            yield db
-
     def rows(self, **query: Any) -> Iterator[Row]:
         """Rows in the order of source, frame, ordinal; streamed, 256 at a time. `query`: see `where_clause`."""
         clause, values = where_clause(query)
-        with self._telling(), closing(self._open()) as db:
+        with self.reading() as db:
             cursor = db.execute(f"SELECT {', '.join(_COLUMNS)} FROM faces WHERE {clause} {_ORDER}", values)
             while block := cursor.fetchmany(256):
                 for values_of_row in block:
@@ -149,88 +131,6 @@ class Index:
         for row in rows:
             digest.update(f"{row.path} {stamps.get(row.path)}\n".encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
-
-    @property
-    def path(self) -> Path:
-        """Where the index lies: in the faceset, or (packed or read-only faceset) in the user's cache folder."""
-        if not self.folder.is_file() and os.access(self.folder, os.W_OK):
-            return self.folder / NAME
-        digest = hashlib.sha256(str(self.folder.resolve()).encode("utf-8", "surrogatepass")).hexdigest()
-        return cache_folder() / f"faceset-{digest[:24]}.sqlite"
-
-    def _open(self) -> sqlite3.Connection:
-        path = self.path
-        try:
-            return _connected(path)
-        except sqlite3.DatabaseError as error:
-            if _is_the_disk(error) or _is_locked(error):
-                raise
-            self._throw_away()
-            return _connected(path)
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Say what the disk refused in the user's words. Raises DiskRefused."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            if not _is_the_disk(error):
-                raise
-            raise DiskRefused(
-                f"Cannot write the index of {self.folder.name}: the disk is full or cannot be written.", why=str(error),
-                remedy="Free space or correct its rights, then run the same command again; the index is only a cache.",
-                where=self.path,
-            ) from error
-
-    def _note_place(self) -> None:
-        """Beside an index in the cache folder stands whose it is; those of facesets that are gone go, with what they
-        know of people."""
-        for note in cache_folder().glob("faceset-*.txt"):
-            with suppress(OSError):  # another process was quicker, or looks at it
-                if not Path(note.read_bytes().decode("utf-8", "surrogatepass")).exists():
-                    for tail in ("", "-wal", "-shm"):
-                        note.with_name(note.stem + ".sqlite" + tail).unlink(missing_ok=True)
-                    note.unlink(missing_ok=True)
-        note = self.path.with_suffix(".txt")
-        if not note.exists():
-            write_atomic(note, str(self.folder.resolve()).encode("utf-8", "surrogatepass"))
-
-    def _throw_away(self) -> None:
-        for tail in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + tail).unlink(missing_ok=True)
-
-
-def _is_the_disk(error: sqlite3.DatabaseError) -> bool:
-    """Whether the disk refused (full, limit, rights); an index that is merely damaged is thrown away instead."""
-    code = getattr(error, "sqlite_errorcode", None) or 0
-    kinds = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-    return code & 0xFF in kinds and code != sqlite3.SQLITE_IOERR_SHORT_READ
-
-
-def _is_locked(error: sqlite3.DatabaseError) -> bool:
-    """Whether another process holds it, longer than one waits: nothing is damaged."""
-    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=30)
-    try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        db.execute("PRAGMA secure_delete = ON")  # a forgotten vector leaves no bytes behind
-        if version not in (0, VERSION):
-            raise sqlite3.DatabaseError(f"index version {version}")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        if version == 0:
-            db.execute("BEGIN IMMEDIATE")
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:  # no other process was quicker
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
-            db.commit()
-    except BaseException:
-        db.close()
-        raise
-    return db
 
 
 def where_clause(query: dict[str, Any]) -> tuple[str, list[Any]]:

@@ -7,25 +7,16 @@ set anew. Such a person is whoever has the same faces over there, or the same tr
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Collection, Mapping, Sequence
 
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.header import Header, Person, Source, noted
+from facewright.faceset.header import Header, Person, Source, free_number, is_number, noted
 from facewright.faceset.index import Row
 from facewright.faceset.selection import stretches
 
 SAME_FACE_IOU = 0.5
 """Boxes of one frame that overlap by more are one face, found twice."""
-
-_NUMBERED = re.compile(r"person-\d+")
-
-
-def is_number(name: str) -> bool:
-    """Whether a person is only numbered: extraction gave the name, and nobody another."""
-    return _NUMBERED.fullmatch(name) is not None
 
 
 def iou(a: Row, b: Row) -> float:
@@ -62,7 +53,7 @@ def numbered(source: Faceset, out: Faceset, there: Mapping[tuple[str, int], Sequ
         if told:
             found[who] = max(told, key=lambda one: (told[one], one))
         else:
-            found[who] = who if who not in taken else next(_free(taken | own | set(found.values())))
+            found[who] = who if who not in taken else free_number(taken | own | set(found.values()))
     return found
 
 
@@ -74,10 +65,6 @@ def _names_there(
     rows = [row for some in there.values() for row in some]
     by_track = {} if out.header.person else {t: person.name for person in out.header.people for t in person.tracks}
     return {row.path: name(row) for row in rows}, {row.track: name(row) for row in rows if row.track} | by_track
-
-
-def _free(taken: Collection[str]) -> Iterator[str]:
-    return (name for number in count(1) if (name := f"person-{number}") not in taken)
 
 
 def united(one: Source, other: Source) -> Source:

@@ -14,7 +14,7 @@ from facewright.faces.people import Track, join, people
 from facewright.faces.track import shot_breaks, track_ids
 from facewright.faceset import files
 from facewright.faceset.faceset import Faceset, Vectors
-from facewright.faceset.header import Header, Person
+from facewright.faceset.header import Header, Person, free_number
 from facewright.faceset.index import Row
 from facewright.faceset.selection import Chunk
 from facewright.image.geometry import Box
@@ -155,16 +155,9 @@ def _named(
             for track in group:
                 if track in old:
                     votes[old[track]] = votes.get(old[track], 0) + spans[track].count
-            name = max(votes, key=lambda n: (votes[n], n)) if votes else _free(taken)
+            name = max(votes, key=lambda n: (votes[n], n)) if votes else free_number(taken)
         taken.add(name)
         named.setdefault(name, []).extend(group)
     for name, person in settled.items():
         named.setdefault(name, []).extend(track for track in person.tracks if track not in spans)
     return tuple(Person(name, tuple(found), name in settled) for name, found in named.items())
-
-
-def _free(taken: set[str]) -> str:
-    number = 1
-    while f"person-{number}" in taken:
-        number += 1
-    return f"person-{number}"

@@ -8,9 +8,9 @@ same command goes on.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice, pairwise
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,15 @@ from facewright.core.errors import Mismatch, NothingFound
 from facewright.faces.face import Face
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.header import Header, Person
+from facewright.faceset.header import Header, Person, free_number
 from facewright.faceset.index import Row
 from facewright.faceset.people import CLEAR_PRESENCE, Linked, VectorsOf, link
-from facewright.faceset.sheet import AMBER, BLUE, PAPER, Colour, pages, save
+from facewright.faceset.settings import BATCH_FACES
 from facewright.faceset.store import Writer
 
 NOBODY = ""
 """Name of faces that are nobody's: their tracks came after the people were told apart."""
-BATCH_FACES = 64
 FRONTAL_YAW_DEG = 30.0
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
@@ -77,7 +74,7 @@ def tracks_of(folder: Path, person: str) -> list[dict[str, Any]]:
     faceset = Faceset.open(folder)
     wholes, seen, facts = faceset.header.whole_tracks, dict[str, _Seen](), dict[str, tuple[str, int]]()
     parts: dict[str, dict[str, None]] = {}
-    for row in _rows(faceset, person):
+    for row in rows_of(faceset, person):
         track = wholes.get(row.track, row.track)
         seen.setdefault(track, _Seen()).add(row, track)
         facts[track] = (row.source_file, row.shot)
@@ -101,7 +98,7 @@ def tell_apart(folder: Path, vectors_of: VectorsOf | None = None) -> dict[str, A
 def rename(folder: Path, old: str, new: str) -> dict[str, Any]:
     """Give a person another name. Raises NothingFound, Mismatch (somebody else has it)."""
     faceset = Faceset.open(folder)
-    rows = _rows(faceset, old)
+    rows = rows_of(faceset, old)
     _checked(new)
     if new != old and any(name == new for name in _names(faceset)):
         raise Mismatch(
@@ -117,7 +114,7 @@ def merge(folder: Path, names: Sequence[str]) -> dict[str, Any]:
     if len(chosen) < 2:
         raise Mismatch("One person alone cannot be merged.", remedy="Name two or more.", where=folder)
     faceset = Faceset.open(folder)
-    rows = [row for name in chosen for row in _rows(faceset, name)]
+    rows = [row for name in chosen for row in rows_of(faceset, name)]
     _say(faceset, rows, chosen[0], chosen)
     return {"faceset": str(folder), "name": chosen[0], "merged": chosen[1:], "faces": len(rows)}
 
@@ -128,7 +125,7 @@ def split(folder: Path, name: str, tracks: Sequence[str], into: str = "") -> dic
     tracks: ids as `tracks_of` gives them, or one part of a track. Raises NothingFound, Mismatch (all of the person's).
     """
     faceset = Faceset.open(folder)
-    rows, header = _rows(faceset, name), faceset.header
+    rows, header = rows_of(faceset, name), faceset.header
     parts = {part: {part} for row in rows for part in [row.track]}
     parts |= {whole[0]: {part for part in whole if part in parts} for whole in header.tracks if whole[0] in parts}
     missing = [track for track in tracks if track not in parts]
@@ -140,7 +137,7 @@ def split(folder: Path, name: str, tracks: Sequence[str], into: str = "") -> dic
     moved = [row for row in rows if row.track in wanted]
     if len(moved) == len(rows):
         raise Mismatch(f"These are all tracks of {name}.", remedy="Rename the person instead.", where=folder)
-    into = into or _free(_names(faceset))
+    into = into or free_number(_names(faceset))
     _checked(into)
     _say(faceset, moved, into, [])
     return {"faceset": str(folder), "name": into, "from": name, "tracks": sorted(wanted), "faces": len(moved)}
@@ -178,63 +175,7 @@ def cut(folder: Path, track: str, frame: int) -> dict[str, Any]:
     return {"faceset": str(folder), "track": track, "new": second[0], "faces": len(behind)}
 
 
-def people_sheet(folder: Path, out: Path, person: str = "", across: int = 8) -> list[Path]:
-    """A row of faces for everybody, spread over their tracks; or, for one `person`, a row for each of their tracks.
-    Those with few faces share a row, framed in turns.
-
-    Returns the written pages. Raises NothingFound, DiskRefused.
-    """
-    faceset = Faceset.open(folder)
-    wholes, name = faceset.header.whole_tracks, faceset.namer()
-    groups: dict[str, list[Row]] = {}
-    for row in _rows(faceset, person) if person else faceset.rows():
-        groups.setdefault(wholes.get(row.track, row.track) if person else name(row), []).append(row)
-    ordered = list(groups.items())
-    if not person:
-        ordered.sort(key=lambda pair: (-len(pair[1]), len(pair[0]), pair[0]))
-    chosen = [_spread(rows, across) for _, rows in ordered]
-    cells: list[tuple[Row | None, str, Colour | None]] = []
-    for shelf in _shelves([len(some) for some in chosen], across):
-        for nth, at in enumerate(shelf):
-            who, rows = ordered[at]
-            words = _captions(who.replace("_", "_\n", 1) if person else who or "nobody", rows, chosen[at])
-            edge = (BLUE, AMBER)[nth % 2] if len(shelf) > 1 else None
-            cells += [(row, text, edge) for row, text in zip(chosen[at], words)]
-        cells += [(None, "", None)] * (-len(cells) % across)
-    blank = np.full((1, 1, 3), PAPER, np.uint8)
-    filled = (blank if row is None else faceset.image(row) for row, _, _ in cells)
-    what = f"{person}, tracks: {len(ordered)}" if person else f"people: {len(ordered)}"
-    head = f"{folder.name}, {what}, faces: {sum(len(rows) for _, rows in ordered):,}"
-    edges = [edge for _, _, edge in cells]
-    return save(pages(filled, [text for _, text, _ in cells], across, 128, headline=head, edges=edges,
-                      per_page=across * 15), out)
-
-
-def _shelves(sizes: Sequence[int], across: int) -> list[list[int]]:
-    """Groups, by their numbers, in rows of `across` places: in their order, none broken over two rows."""
-    shelves, room = list[list[int]](), 0
-    for at, size in enumerate(sizes):
-        if size > room:
-            shelves.append([])
-            room = across
-        shelves[-1].append(at)
-        room -= size
-    return shelves
-
-
-def _captions(who: str, rows: Sequence[Row], some: Sequence[Row]) -> list[str]:
-    first = [who, *([f"{len(rows):,} faces"] if len(rows) > 1 else []), some[0].origin]
-    return ["\n".join(first), *(row.origin for row in some[1:])]
-
-
-def _spread(rows: Sequence[Row], count: int) -> list[Row]:
-    """At most `count` of them, evenly over time; of each stretch the clearest."""
-    edges = np.linspace(0, len(rows), min(count, len(rows)) + 1).round().astype(int)
-    return [max(rows[a:b], key=lambda r: (r.presence_01 >= CLEAR_PRESENCE, r.sharpness)) for a, b in
-            pairwise(edges)]
-
-
-def _rows(faceset: Faceset, person: str) -> list[Row]:
+def rows_of(faceset: Faceset, person: str) -> list[Row]:
     """The rows of one person ("": nobody's). Raises NothingFound."""
     name = faceset.namer()
     rows = [row for row in faceset.rows() if name(row) == person]
@@ -255,13 +196,6 @@ def _checked(name: str) -> None:
     """Raise Mismatch for a name that no list could show."""
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > 200:
         raise Mismatch(f"{name!r} is no name.", remedy="Give one line of text without spaces around it.")
-
-
-def _free(taken: Iterable[str]) -> str:
-    known, number = set(taken), 1
-    while f"person-{number}" in known:
-        number += 1
-    return f"person-{number}"
 
 
 def _say(faceset: Faceset, rows: Sequence[Row], name: str, given_up: Sequence[str]) -> None:

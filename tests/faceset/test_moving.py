@@ -285,7 +285,8 @@ def test_a_face_that_was_changed_while_others_moved_moves_as_it_is_now(tmp_path,
     a.file(faces[3]).unlink()
     done = step.finish(records, Work())
     assert (done["moved"], len(done["trash"])) == (2, 1)
-    assert [Path(path).stem for path, _ in done["refused"]] == [faces[2].face_id]
+    assert [Path(path).stem for path, _ in done["refused"]] == [face.face_id for face in faces[2:]]
+    assert "taken away" in done["refused"][1][1]
     assert [path.stem for path in (a.path / "faces").rglob("*.jpg")] == [faces[2].face_id], "what nobody can read stays"
     out = Faceset.open(tmp_path / "b")
     assert same_face(out.face(faces[1].face_id), wanted)

@@ -189,7 +189,9 @@ class CopyStep:
 def _copied_anew(writer: Writer, source: Faceset, mine: Mapping[str, str]) -> Copied:
     """Faces that were changed since they were copied, over their earlier copies (path in the source -> path in OUT)."""
     rows = [row for row in source.rows() if row.path in mine]
-    found = Copied(refused=[[path, why] for path, why in source.damaged().items() if path in mine])
+    damaged, there = source.damaged(), {row.path for row in rows}
+    found = Copied(refused=[[path, damaged.get(path, "It was renamed or taken away since it was copied.")]
+                            for path in mine if path not in there])
     receiver = Receiver(writer, source, [row.face_id for row in rows])
     for at in range(0, len(rows), BATCH_FACES):
         found.add(receiver.take(rows[at : at + BATCH_FACES], mine))

@@ -11,7 +11,7 @@ from facewright.faces.align import canonical_mesh
 from facewright.faces.candidates import Candidate
 from facewright.faces.detectors import auto_detector
 from facewright.faces.face import Detection
-from facewright.faces.find import FaceFinder
+from facewright.faces.find import FaceFinder, Settled, faces_of
 from facewright.faces.five_points import five_of_mesh
 from facewright.faces.landmark import Landmarks, corrected_points
 from facewright.faces.settings import DETECTORS, DetectSettings
@@ -176,17 +176,18 @@ def test_a_profile_shows_in_the_mesh_or_in_the_five_points(finder, mesh_deg, hin
     mesh = _head(mesh_deg)
     points = Landmarks(mesh.astype(np.float32), corrected_points(mesh), 1.0, 9.0, 0.0)
     detection = Detection(0, (120, 100, 200, 220), 0.93, 0.0, five_of_mesh(_head(hint_deg)[:, :2]))
-    assert finder._face(Candidate(detection, points, 0)).flags == flags
+    assert faces_of([Settled(Candidate(detection, points, 0), finder.detector)])[0].flags == flags
 
 
 def test_what_is_doubtful_is_said(finder):
     mesh = _head(0)
     detection = Detection(0, (120, 100, 200, 220), 0.79, 0.0, five_of_mesh(mesh[:, :2]))
     points = Landmarks(mesh.astype(np.float32), corrected_points(mesh), 0.9, 2.0, 0.0, 0.2)
-    face = finder._face(Candidate(detection, points, 0), "second_look")
+    doubtful = Settled(Candidate(detection, points, 0), finder.detector, ("second_look",))
+    sound = Candidate(replace(detection, score=0.93), replace(points, presence_01=0.99, unsteady=0.05), 0)
+    face, other = faces_of([doubtful, Settled(sound, finder.detector)])
     assert set(face.flags) == {"second_look", "low_score", "low_presence", "passes_disagree"}
-    assert finder._face(Candidate(replace(detection, score=0.93), replace(points, presence_01=0.99, unsteady=0.05), 0)
-                        ).flags == ()
+    assert other.flags == ()
 
 
 @pytest.mark.shared

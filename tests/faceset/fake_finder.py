@@ -43,7 +43,10 @@ class FakeFinder:
     def __init__(self, settings: Any = None) -> None:
         self.calls = 0
 
-    def find(self, frames: list[Frame]) -> list[list[FoundFace]]:
+    def glimpse(self, frame: Frame) -> None:
+        """Needs no detector."""
+
+    def find(self, frames: list[Frame], glimpses: list[None] | None = None) -> list[list[FoundFace]]:
         self.calls += 1
         time.sleep(self.pause_s)
         return [self.faces(f.index) for f in frames]

@@ -35,6 +35,35 @@ def test_borders():
     assert w.warp(image, shift, 8, "linear", "replicate")[0, 0] == 200
 
 
+@pytest.mark.parametrize("border", ["constant", "replicate"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(
+    ("scale", "angle_deg", "centre"), [(2.2, 7, (90, 70)), (1, -130, (10, 140)), (0.6, 30, (190, 9))]
+)
+def test_cubic_by_planes_is_opencvs(dtype, border, scale, angle_deg, centre):
+    top = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[dtype]
+    image = (np.random.default_rng(3).random((150, 200, 3)) * top).astype(dtype)
+    c, s = scale * np.cos(np.radians(angle_deg)), scale * np.sin(np.radians(angle_deg))
+    linear = np.array([[c, -s], [s, c]])
+    matrix = np.eye(3)
+    matrix[:2, :2], matrix[:2, 2] = linear, (110, 90) - linear @ centre
+    how = {"constant": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}[border]
+    theirs = cv2.warpAffine(image, matrix[:2], (220, 180), flags=cv2.INTER_CUBIC, borderMode=how)
+    ours = w.warp(image, matrix, (220, 180), "cubic", border)
+    assert ours.dtype == dtype
+    assert ours.shape == (180, 220, 3)
+    off = np.abs(ours.astype(np.float64) - theirs)
+    assert off.max() <= (2e-6 if dtype is np.float32 else 1 if dtype is np.uint8 else 3)
+    assert dtype is np.float32 or (off > 1).mean() < 1e-3
+    back = w.warp_back(image, np.linalg.inv(matrix), (220, 180))
+    assert border == "replicate" or np.array_equal(back, ours)
+
+
+def test_a_target_beside_its_source_is_black():
+    image = np.full((40, 40, 3), 200, np.uint8)
+    assert not w.warp(image, np.array([[1.0, 0, 500], [0, 1, 0], [0, 0, 1]]), 128).any()
+
+
 def test_strong_shrinking_does_not_alias():
     board = np.indices((256, 256)).sum(0) % 2 * 255
     matrix = np.diag([0.2, 0.2, 1.0])

@@ -130,17 +130,16 @@ class YuNet:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count = len(self._strides)
         cls, obj, box, kps = (
-            np.concatenate([results[i][0] for i in self._order[k * count : (k + 1) * count]]).astype(np.float64)
-            for k in range(4)
+            np.concatenate([results[i][0] for i in self._order[k * count : (k + 1) * count]]) for k in range(4)
         )
-        scores = np.sqrt(np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1))
-        keep = np.flatnonzero(scores >= limit)
-        cells, stride = _grid(self._strides, size[0], size[1])
-        cells, stride = cells[keep], stride[keep]
-        centre = (cells + box[keep, :2]) * stride
-        half = np.exp(box[keep, 2:]) * stride / 2
-        points = (cells[:, None] + kps[keep].reshape(-1, 5, 2)) * stride[:, None]
-        return scores[keep], np.concatenate([centre - half, centre + half], -1), points
+        chance = np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1)
+        keep = np.flatnonzero(chance >= limit * limit)
+        cells, stride = (part[keep] for part in _grid(self._strides, size[0], size[1]))
+        box, kps = box[keep].astype(np.float64), kps[keep].astype(np.float64)
+        centre = (cells + box[:, :2]) * stride
+        half = np.exp(box[:, 2:]) * stride / 2
+        points = (cells[:, None] + kps.reshape(-1, 5, 2)) * stride[:, None]
+        return np.sqrt(chance[keep].astype(np.float64)), np.concatenate([centre - half, centre + half], -1), points
 
 
 @lru_cache(maxsize=16)

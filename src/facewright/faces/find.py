@@ -55,8 +55,18 @@ class FoundFace:
         return float(np.linalg.norm(points[36:42].mean(0) - points[42:48].mean(0)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Glimpse:
+    """What the detector sees in one frame as it stands. `image`: the frame, (H, W, 3) uint8."""
+
+    image: np.ndarray
+    view: View
+    detections: list[Detection]
+
+
 class FaceFinder:
-    """Holds the nets; one per process and thread. `detector_name`, `nets` are stored with every face."""
+    """Holds the nets; one per process. `glimpse` may run on one thread while `find` runs on another. `detector_name`,
+    `nets` are stored with every face."""
 
     def __init__(self, settings: DetectSettings | None = None) -> None:
         """Raises SettingRefused (unknown detector), WeightsMissing."""
@@ -80,30 +90,43 @@ class FaceFinder:
         """(part, net id) of the nets that place a face: `("detector", "yunet:104ee26c")`, `("landmarks", ...)`."""
         return ("detector", detector_net(self.detector_name)), ("landmarks", self._landmarker.net)
 
-    def find(self, frames: list[Frame]) -> list[list[FoundFace]]:
-        """The faces of each frame, from image left to right. One call = one chunk: memory starts afresh."""
-        images = [eight_bit(f.image) for f in frames]
-        indices = [f.index for f in frames]
-        views = [shrunk(image, self.settings.detect_side) for image in images]
-        upright = self._candidates(images, views, indices)
+    def glimpse(self, frame: Frame) -> Glimpse:
+        """The first half of the work on a frame, which needs no other frame."""
+        image = eight_bit(frame.image)
+        view = shrunk(image, self.settings.detect_side)
+        return Glimpse(image, view, self._look([view], [frame.index])[0])
+
+    def find(self, frames: list[Frame], glimpses: list[Glimpse] | None = None) -> list[list[FoundFace]]:
+        """The faces of each frame, from image left to right. One call = one chunk: memory starts afresh.
+
+        glimpses: one for each frame, where they were taken before.
+        """
+        seen = [self.glimpse(frame) for frame in frames] if glimpses is None else glimpses
+        images, views, indices = [g.image for g in seen], [g.view for g in seen], [f.index for f in frames]
+        upright = self._candidates(images, views, [g.detections for g in seen])
         memory, found = Memory(), list[list[Candidate]]()
         for position, image in enumerate(images):
             found.append(self._settle(position, image, views[position], indices[position], upright[position], memory))
-        faces = [[self._face(c) for c in row] for row in found]
+        settled = [[Settled(c, self._detector) for c in row] for row in found]
         if self.settings.second_look:
             for position in [p for p, row in enumerate(found) if not row]:
                 near = [c for row in found[max(position - _NEAR_FRAMES, 0) : position + _NEAR_FRAMES + 1] for c in row]
-                faces[position] = self._second_look(images[position], indices[position], near)
-        return [sorted(row, key=_left_to_right) for row in faces]
+                settled[position] = self._second_look(images[position], indices[position], near)
+        faces = iter(faces_of([one for row in settled for one in row]))
+        return [sorted((next(faces) for _ in row), key=_left_to_right) for row in settled]
+
+    def _look(
+        self, views: list[View], indices: list[int], detector: Detector | None = None, score: float = 0.0
+    ) -> list[list[Detection]]:
+        """What is seen in each view, in frame px. detector, score: others than usual."""
+        long_side = max((max(v.image.shape[:2]) for v in views), default=1)
+        return look(detector or self._detector, views, indices, score or self._score, long_side)
 
     def _candidates(
-        self, images: list[np.ndarray], views: list[View], indices: list[int], detector: Detector | None = None,
-        score: float = 0.0,
+        self, images: list[np.ndarray], views: list[View], detections: list[list[Detection]]
     ) -> list[list[Candidate]]:
-        """One list per view; `images` are the whole frames, one per view. detector, score: others than usual."""
-        long_side = max((max(v.image.shape[:2]) for v in views), default=1)
-        detections = look(detector or self._detector, views, indices, score or self._score, long_side)
-        flat = [(image, d, v.quarter) for image, v, row in zip(images, views, detections) for d in row]
+        """One list per view; `images` are the whole frames, one per view."""
+        flat = [(image, d) for image, row in zip(images, detections) for d in row]
         points = iter(self._landmarker([f[0] for f in flat], [f[1] for f in flat]))
         return [[Candidate(d, next(points), v.quarter) for d in row] for v, row in zip(views, detections)]
 
@@ -118,7 +141,8 @@ class FaceFinder:
         if self.settings.orientations == "auto":
             for quarter in sorted(memory.quarters()):
                 tried.add(quarter)
-                pending += self._candidates([image], [turned(view, quarter)], [index])[0]
+                views = [turned(view, quarter)]
+                pending += self._candidates([image], views, self._look(views, [index]))[0]
             for candidate in sorted(pending, key=lambda c: c.rank, reverse=True):
                 decided = position if self._sure(candidate) else memory.believes(candidate, position)
                 if any(rivals(candidate, c) for c, _ in done):
@@ -135,7 +159,7 @@ class FaceFinder:
         else:
             doubtful = pending
         rest = [turned(view, q) for q in range(1, 4) if q not in tried]
-        for row in self._candidates([image] * len(rest), rest, [index] * len(rest)):
+        for row in self._candidates([image] * len(rest), rest, self._look(rest, [index] * len(rest))):
             doubtful += [d for d in row if not any(rivals(d, c) for c, _ in done)]
         done += [(c, position) for c in choose(doubtful)]
         memory.keep(done)
@@ -144,22 +168,23 @@ class FaceFinder:
     def _sure(self, candidate: Candidate) -> bool:
         return candidate.quarter == 0 and sure(candidate, self._detector.sure_score)
 
-    def _second_look(self, image: np.ndarray, index: int, near: list[Candidate]) -> list[FoundFace]:
+    def _second_look(self, image: np.ndarray, index: int, near: list[Candidate]) -> list[Settled]:
         """Enlarged (or in tiles), turned, with a lower limit; then the same by another detector. The mesh or a
         neighbouring frame must agree."""
         found = self._looked_closer(self._detector, image, index, near)
         if found or not self._second_name:
-            return [self._face(c, "second_look") for c in found]
+            return [Settled(c, self._detector, ("second_look",)) for c in found]
         if self._second is None:
             self._second = make_detector(self._second_name, threads=self.settings.net_threads)[1]
         found = self._looked_closer(self._second, image, index, near)
-        return [self._face(c, "second_look", "other_detector", detector=self._second) for c in found]
+        return [Settled(c, self._second, ("second_look", "other_detector")) for c in found]
 
     def _looked_closer(
         self, detector: Detector, image: np.ndarray, index: int, near: list[Candidate]
     ) -> list[Candidate]:
         views = self._second_views(detector, image)
-        rows = self._candidates([image] * len(views), views, [index] * len(views), detector, detector.low_score)
+        seen = self._look(views, [index] * len(views), detector, detector.low_score)
+        rows = self._candidates([image] * len(views), views, seen)
         return choose([
             c for row in rows for c in row
             if c.good or (c.quarter == 0 and any(same_head(c.detection, n.detection) for n in near))
@@ -175,25 +200,43 @@ class FaceFinder:
         large = [turned(v, q) for v in (whole, *tiles(image, short)) for q in range(4)]
         return large + tiles(image, max(short // 2, 32))
 
-    def _face(self, candidate: Candidate, *flags: str, detector: Detector | None = None) -> FoundFace:
-        """A settled candidate as a face: points by the mesh, or by the detector's five where it sees nothing."""
-        judge = detector or self._detector
-        detection, landmarks, marks = candidate.detection, candidate.landmarks, list(flags)
-        if detection.score < (judge.score + judge.sure_score) / 2:
-            marks.append("low_score")
-        if not candidate.good:
-            marks.append("low_presence")
-        if candidate.seen and landmarks.unsteady > UNSTEADY:
-            marks.append("passes_disagree")
-        if not candidate.seen:
-            placed = landmarks_from_hint(detection, landmarks)
-            if placed is not None:
-                landmarks = placed
-                marks.append("five_points")
-        yaw, pitch, roll = (float(a) for a in pose_deg(landmarks.mesh_px))
-        if max(abs(yaw), _yaw_of_hint(detection, landmarks, yaw)) >= PROFILE_YAW_DEG:
-            marks += ["profile", "profile_unaligned"] if "five_points" in marks else ["profile"]
-        return FoundFace(detection, landmarks, (yaw, pitch, roll), tuple(marks))
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A candidate that is a face, the detector that found it, and what is known of it already."""
+
+    candidate: Candidate
+    judge: Detector
+    flags: tuple[str, ...] = ()
+
+
+def faces_of(settled: list[Settled]) -> list[FoundFace]:
+    """Settled candidates as faces: points by the mesh, or by the detector's five where it sees nothing."""
+    if not settled:
+        return []
+    placed = [None if s.candidate.seen else landmarks_from_hint(s.candidate.detection, s.candidate.landmarks)
+              for s in settled]
+    landmarks = [p or s.candidate.landmarks for s, p in zip(settled, placed)]
+    poses = pose_deg(np.stack([one.mesh_px for one in landmarks])).tolist()
+    return [
+        FoundFace(s.candidate.detection, points, (yaw, pitch, roll), _marks(s, points, yaw, by_five=p is not None))
+        for s, p, points, (yaw, pitch, roll) in zip(settled, placed, landmarks, poses)
+    ]
+
+
+def _marks(one: Settled, landmarks: Landmarks, yaw_deg: float, *, by_five: bool) -> tuple[str, ...]:
+    candidate, detection, marks = one.candidate, one.candidate.detection, list(one.flags)
+    if detection.score < (one.judge.score + one.judge.sure_score) / 2:
+        marks.append("low_score")
+    if not candidate.good:
+        marks.append("low_presence")
+    if candidate.seen and landmarks.unsteady > UNSTEADY:
+        marks.append("passes_disagree")
+    if by_five:
+        marks.append("five_points")
+    if max(abs(yaw_deg), _yaw_of_hint(detection, landmarks, yaw_deg)) >= PROFILE_YAW_DEG:
+        marks += ["profile", "profile_unaligned"] if by_five else ["profile"]
+    return tuple(marks)
 
 
 def _yaw_of_hint(detection: Detection, landmarks: Landmarks, yaw: float) -> float:

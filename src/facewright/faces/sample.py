@@ -5,6 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from facewright.image.geometry import translation
+
+_INDEX_FROM_EDGE, _EDGE_FROM_INDEX = translation(-0.5, -0.5), translation(0.5, 0.5)
+
 
 def sample(image: np.ndarray, frame_from_net: np.ndarray, net_side: int) -> np.ndarray:
     """The square that `frame_from_net` (edges at integers) names -> (net_side, net_side, 3) uint8, bilinear.
@@ -13,12 +17,11 @@ def sample(image: np.ndarray, frame_from_net: np.ndarray, net_side: int) -> np.n
     pixel is skipped.
     """
     step = int(np.hypot(*frame_from_net[:2, 0]))
-    to_index = np.array([[1.0, 0, -0.5], [0, 1.0, -0.5], [0, 0, 1.0]])
     matrix, source = frame_from_net, image
     if step >= 2:
         source, shift = _coarse(image, frame_from_net, net_side, step)
         matrix = np.array([[1 / step, 0, -shift[0] / step], [0, 1 / step, -shift[1] / step], [0, 0, 1]]) @ matrix
-    index = to_index @ matrix @ np.linalg.inv(to_index)
+    index = _INDEX_FROM_EDGE @ matrix @ _EDGE_FROM_INDEX
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(source, index[:2], (net_side, net_side), flags=flags, borderMode=cv2.BORDER_CONSTANT)
 

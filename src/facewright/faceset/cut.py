@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import cv2
 import numpy as np
 
-from facewright.faces.align import crop, face_from_frame
+from facewright.faces.align import crop, face_from_frame, unit_from_frame
 from facewright.faces.face import MESH_SCALE, Face, FaceType, SourceRef, face_id
 from facewright.faces.find import FoundFace
 from facewright.faceset.record import encode_face, suffix
 from facewright.faceset.settings import LEAST_NATIVE_PX, MAX_SIDE_PX, OBSTRUCTIONS, ExtractSettings
 from facewright.faceset.signs import box_too_small, cut_off
-from facewright.image.geometry import apply_affine, invert, scale_of, square_corners
+from facewright.image.geometry import apply_affine, invert, scale_of, scaling, square_corners
 from facewright.image.warp import AREA_BELOW, resize
 
 LEAVES_FRAME = "crop_leaves_frame"
@@ -55,16 +55,42 @@ class Cut:
     image: np.ndarray
 
 
+def plan_faces(
+    found: Sequence[FoundFace], images: Sequence[np.ndarray], sources: Sequence[SourceRef], ordinals: Sequence[int],
+    tracks: Sequence[str], how: Cutting,
+) -> list[Cut | None]:
+    """The Face of each finding (its sharpness is measured by `finish_face`), or None where its points span no crop."""
+    crops = unit_from_frame_of(found, FaceType(how.settings.face_type))
+    fulls = unit_from_frame_of(found, FaceType.FULL)
+    return [_plan(*one, how) for one in zip(found, images, sources, ordinals, tracks, crops, fulls)]
+
+
 def plan_face(
     found: FoundFace, image: np.ndarray, source: SourceRef, ordinal: int, track: str, how: Cutting
 ) -> Cut | None:
-    """The Face of a finding (its sharpness is measured by `finish_face`), or None when its points span no crop."""
+    """The same for one."""
+    return plan_faces([found], [image], [source], [ordinal], [track], how)[0]
+
+
+def unit_from_frame_of(found: Sequence[FoundFace], face_type: FaceType) -> np.ndarray:
+    """(N, 3, 3): frame px to the unit square of each face's crop; NaN where its points span none."""
+    points = np.array([one.landmarks.points_px for one in found], np.float32).reshape(-1, 68, 2)
+    spans = np.isfinite(unit_from_frame(points)).all((-2, -1))
+    units = np.full((len(points), 3, 3), np.nan)
+    units[spans] = face_from_frame(points[spans], 1, face_type)
+    return units
+
+
+def _plan(
+    found: FoundFace, image: np.ndarray, source: SourceRef, ordinal: int, track: str, crop_unit: np.ndarray,
+    full_unit: np.ndarray, how: Cutting,
+) -> Cut | None:
     landmarks, settings = found.landmarks, how.settings
-    points = np.asarray(landmarks.points_px, np.float32)
-    kind = FaceType(settings.face_type)
-    side = how.side_px or native_side(found, kind)
-    matrix = face_from_frame(points, side, kind)
-    if not np.isfinite(matrix).all() or not np.isfinite(landmarks.mesh_px).all() or abs(np.linalg.det(matrix)) < 1e-9:
+    if not np.isfinite(crop_unit).all() or not np.isfinite(landmarks.mesh_px).all():
+        return None
+    side = how.side_px or side_of(1.0 / scale_of(crop_unit))
+    matrix = scaling(side) @ crop_unit
+    if abs(np.linalg.det(matrix)) < 1e-9:
         return None
     mesh, mesh_scale = fixed_point(landmarks.mesh_px)
     yaw, pitch, roll = found.pose_deg
@@ -72,9 +98,10 @@ def plan_face(
     face = Face(
         face_id=face_id(source.sha256, source.frame_index, ordinal), source=source, box_px=(x0, y0, x1, y1),
         score=float(found.detection.score), presence_01=float(found.presence_01), mesh_px=mesh, mesh_scale=mesh_scale,
-        points_px=points, face_type=kind, side_px=side, face_from_frame=matrix, yaw_deg=float(yaw),
-        pitch_deg=float(pitch), roll_deg=float(roll), sharpness=0.0, flags=_flags(found, image, matrix, side),
-        track=track, person=how.person, detector=how.detector, nets=how.nets, consent=how.consent,
+        points_px=np.asarray(landmarks.points_px, np.float32), face_type=FaceType(settings.face_type), side_px=side,
+        face_from_frame=matrix, yaw_deg=float(yaw), pitch_deg=float(pitch), roll_deg=float(roll), sharpness=0.0,
+        flags=_flags(found, image, matrix, side, 1.0 / scale_of(full_unit)), track=track, person=how.person,
+        detector=how.detector, nets=how.nets, consent=how.consent,
     )
     return Cut(face, image)
 
@@ -131,20 +158,9 @@ def fixed_point(mesh_px: np.ndarray) -> tuple[np.ndarray, float]:
     return np.clip(np.rint(mesh_px * scale), -_INT16, _INT16).astype(np.int16), scale
 
 
-def frame_side_px(found: FoundFace, face_type: FaceType) -> float:
-    """Side in frame px of the square that a crop of this face covers; NaN when its points span none."""
-    matrix = face_from_frame(np.asarray(found.landmarks.points_px, np.float32), 256, face_type)
-    return 256.0 / scale_of(matrix) if np.isfinite(matrix).all() else float("nan")
-
-
-def native_side(found: FoundFace, face_type: FaceType) -> int:
-    """Side of a crop that keeps every pixel of this face: up to the next multiple of 16, within 256..2048."""
-    side = frame_side_px(found, face_type)
-    return side_of(side) if np.isfinite(side) else LEAST_NATIVE_PX
-
-
 def side_of(native_px: float) -> int:
-    """The same for the side that the crop's square has in the frame."""
+    """Side of a crop that keeps every pixel of a face whose square has the side `native_px` in its frame: up to the
+    next multiple of 16, within 256..2048."""
     return int(min(max(np.ceil(native_px / 16) * 16, LEAST_NATIVE_PX), MAX_SIDE_PX))
 
 
@@ -172,12 +188,14 @@ def leaves_frame(face_from_frame_px: np.ndarray, side_px: int, image: np.ndarray
     return bool(corners.min() < -0.5 or corners[:, 0].max() > width - 0.5 or corners[:, 1].max() > height - 0.5)
 
 
-def _flags(found: FoundFace, image: np.ndarray, matrix: np.ndarray, side_px: int) -> tuple[str, ...]:
+def _flags(
+    found: FoundFace, image: np.ndarray, matrix: np.ndarray, side_px: int, full_side_px: float
+) -> tuple[str, ...]:
     words = set(found.flags)
     if leaves_frame(matrix, side_px, image):
         words.add(LEAVES_FRAME)
     if cut_off(found.landmarks.mesh_px, image.shape):
         words.add("cut_off")
-    if box_too_small(found.detection.box_px, frame_side_px(found, FaceType.FULL)):
+    if box_too_small(found.detection.box_px, full_side_px):
         words.add("box_too_small")
     return tuple(sorted(words))

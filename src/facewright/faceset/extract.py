@@ -20,9 +20,11 @@ from facewright.core.errors import DiskRefused, NothingFound
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.settings import DetectSettings
 from facewright.faceset import header, people, spread
+from facewright.faceset.ahead import ahead
 from facewright.faceset.crew import Crew, Order, worker_count
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
+from facewright.faceset.index import Index
 from facewright.faceset.keeping import keep_one, vector_of, wanted
 from facewright.faceset.looking import ChunkResult, Finder, Looking, measured_side
 from facewright.faceset.neighbours import without_placed
@@ -127,7 +129,8 @@ class ExtractStep:
                 results = spread.results(
                     self.settings.cluster, self._order(looking), finder.nets, chunks, work.stop)
             elif finder is not None:
-                results = looking.results(chunks, finder, asked)
+                # The nets look at the next chunk while this thread waits for the disk.
+                results = ahead(looking.results(chunks, finder, asked))
             else:
                 results = Crew(self._order(looking), count, work.note).results(chunks, work.stop)
             for result in stack.enter_context(closing(results)):
@@ -147,7 +150,10 @@ class ExtractStep:
                 writer.update_header(lambda stored: self._begun(stored, source))
                 debug = [(f"{index:07d}.jpg", data) for index, data in result.debug]
                 writer.add_chunk(result.chunk.source_sha256, result.chunk.start, debug, DEBUG)
-            writer.add_chunk(result.chunk.source_sha256, result.chunk.start, [(name, data) for name, data, _ in files])
+            folder = writer.add_chunk(
+                result.chunk.source_sha256, result.chunk.start, [(name, data) for name, data, _ in files])
+            place = folder.relative_to(self.folder).as_posix()
+            Index(self.folder).add((f"{place}/{name}", face, False) for name, _, face in files)
         return result.record
 
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -19,12 +19,13 @@ from facewright.faces.face import Face, FaceType
 from facewright.faces.find import FoundFace
 from facewright.faceset import people
 from facewright.faceset.ahead import ahead
-from facewright.faceset.cut import Cut, Cutting, draw, finish_face, frame_side_px, plan_face
+from facewright.faceset.cut import Cut, Cutting, draw, finish_face, plan_faces, unit_from_frame_of
 from facewright.faceset.selection import Chunk, runs
 from facewright.faceset.settings import CHUNK_FRAMES, MAX_SIDE_PX, MIN_SIDE_PX, ExtractSettings
 from facewright.faceset.shots import Shots
 from facewright.faceset.signs import jumps
 from facewright.faceset.sources import Footage
+from facewright.image.geometry import scale_of
 from facewright.media.frame import Frame
 from facewright.media.reader import frames as read_frames
 
@@ -47,17 +48,23 @@ class Finder(Protocol):
         """(part, net id) of the nets that place a face."""
         ...
 
-    def find(self, frames: list[Frame]) -> list[list[FoundFace]]:
-        """The faces of each frame, from image left to right."""
+    def glimpse(self, frame: Frame) -> Any:
+        """What the detector sees in a frame; on another thread than `find`."""
+        ...
+
+    def find(self, frames: list[Frame], glimpses: list[Any] | None = None) -> list[list[FoundFace]]:
+        """The faces of each frame, from image left to right. glimpses: one for each frame."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The frames of one chunk as read; damaged: (frame index, reason) of those that could not be."""
+    """The frames of one chunk as read, with a glimpse of each; damaged: (frame index, reason) of those that could not
+    be."""
 
     chunk: Chunk
     frames: list[Frame]
+    glimpses: list[Any]
     damaged: list[tuple[int, str]]
 
 
@@ -100,11 +107,11 @@ class Looking:
     def results(
         self, todo: list[Chunk], finder: Finder, asked: Callable[[], bool] = lambda: False
     ) -> Generator[ChunkResult, None, None]:
-        """Results in order: a thread reads ahead, the nets run here, crops are cut and encoded by two threads while
-        the nets look at the next chunk. asked(): end after the chunk in hand."""
+        """Results in order: a thread reads and detects ahead, points are found here, crops are cut and encoded by two
+        threads while the nets look at the next chunk. asked(): end after the chunk in hand."""
         with (
             ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode") as pool,
-            closing(self._batches(todo)) as batches,
+            closing(self._batches(todo, finder)) as batches,
         ):
             waiting: Pending | None = None
             for batch in batches:
@@ -118,40 +125,43 @@ class Looking:
             if waiting is not None:
                 yield waiting.result()
 
-    def _batches(self, todo: list[Chunk]) -> Generator[Batch, None, None]:
-        """Chunks in order, the next one read while this one is worked on, unless frames are so large that two are
-        too many (the reader's own thread then runs a few frames ahead)."""
+    def _batches(self, todo: list[Chunk], finder: Finder) -> Generator[Batch, None, None]:
+        """Chunks in order, the next one read and glimpsed while this one is worked on, unless frames are so large that
+        two are too many (the reader's own thread then runs a few frames ahead)."""
         videos = [one.video for one in self.footage.values()]
         largest = max(v.size_px[0] * v.size_px[1] * (3 if v.bit_depth <= 8 else 6) for v in videos)
-        return self._read(todo) if largest * CHUNK_FRAMES > _HELD_BYTES else ahead(self._read(todo))
+        batches = self._read(todo, finder)
+        return batches if largest * CHUNK_FRAMES > _HELD_BYTES else ahead(batches)
 
-    def _read(self, todo: list[Chunk]) -> Generator[Batch, None, None]:
+    def _read(self, todo: list[Chunk], finder: Finder) -> Generator[Batch, None, None]:
         """Chunks that follow each other are read in one go; frames that could not be decoded are left out and noted."""
         for one in self.footage.values():
             mine = [chunk for chunk in todo if chunk.source_sha256 == one.sha256]
             for group in runs(mine, list(one.chunks)):
-                yield from _read_group(one, group)
+                yield from _read_group(one, group, finder)
 
     def _look(self, batch: Batch, finder: Finder, pool: ThreadPoolExecutor) -> Pending:
         one, shots = self.footage[batch.chunk.source_sha256], self.shots.get(batch.chunk.source_sha256, Shots([]))
         how = Cutting(self.settings, self.side_px, finder.detector_name, finder.nets, self.person, self.consent)
-        found = finder.find(batch.frames)
+        found = finder.find(batch.frames, batch.glimpses)
         breaks = shots.breaks(batch.frames) if shots.starts else None
         tracks = people.tracks(batch.chunk, batch.frames, found, not one.video.moves, breaks)
         found = jumps(batch.frames, found, tracks)
-        cuts: list[list[Cut]] = []
-        missed: list[tuple[int, str]] = []
-        left_out = 0
-        for frame, faces, names in zip(batch.frames, found, tracks):
-            kept, ref = _kept(faces, self.settings), one.ref(frame, shots.shot(frame.index))
-            row = [plan_face(faces[at], frame.image, ref, at, names[at], how) for at in kept]
-            good = [c for c in row if c is not None]
-            left_out += len(faces) - len(good)
-            if not good:
-                missed.append((frame.index, NO_FACE if not faces else ONLY_LEFT_OUT if not kept else NO_CROP))
-            cuts.append(good)
+        kept = [_kept(faces, self.settings) for faces in found]
+        places = [(position, at) for position, row in enumerate(kept) for at in row]
+        refs = [one.ref(frame, shots.shot(frame.index)) for frame in batch.frames]
+        images = [batch.frames[p].image for p, _ in places]
+        planned = plan_faces([found[p][at] for p, at in places], images, [refs[p] for p, _ in places],
+                             [at for _, at in places], [tracks[p][at] for p, at in places], how)
+        cuts: list[list[Cut]] = [[] for _ in batch.frames]
+        for (position, _), cut in zip(places, planned):
+            if cut is not None:
+                cuts[position].append(cut)
+        missed = [(frame.index, NO_FACE if not faces else ONLY_LEFT_OUT if not sure else NO_CROP)
+                  for frame, faces, sure, good in zip(batch.frames, found, kept, cuts) if not good]
         result = Pending(batch.chunk, [], [], {
-            "faces": sum(map(len, cuts)), "frames": len(batch.chunk.frames), "left_out": left_out,
+            "faces": sum(map(len, cuts)), "frames": len(batch.chunk.frames),
+            "left_out": sum(map(len, found)) - sum(map(len, cuts)),
             "no_face": missed, "damaged": batch.damaged, "second_look": _looks(found, self.settings),
         })
         for frame, row in zip(batch.frames, cuts):
@@ -165,13 +175,13 @@ class Looking:
 
 def measured_side(footage: list[Footage], settings: ExtractSettings, finder: Finder) -> int:
     """A side for all crops, from the faces of frames spread over the films."""
-    kind, sides = FaceType(settings.face_type), list[float]()
+    seen: list[FoundFace] = []
     for one in footage:
         indices = [index for chunk in one.chunks for index in chunk.frames]
         for at in np.unique(np.linspace(0, len(indices) - 1, _SAMPLES).round().astype(int)):
-            found = finder.find(list(read_frames(one.video, indices[at], indices[at] + 1)))
-            sides += [frame_side_px(face, kind) for row in found for face in row]
-    return estimate_side(np.array(sides))
+            seen += chain.from_iterable(finder.find(list(read_frames(one.video, indices[at], indices[at] + 1))))
+    units = unit_from_frame_of(seen, FaceType(settings.face_type))
+    return estimate_side(np.array([1.0 / scale_of(unit) for unit in units]))
 
 
 def estimate_side(sides_px: np.ndarray) -> int:
@@ -186,7 +196,7 @@ def estimate_side(sides_px: np.ndarray) -> int:
     return min(max(wanted, MIN_SIDE_PX), MAX_SIDE_PX)
 
 
-def _read_group(one: Footage, group: list[Chunk]) -> Iterator[Batch]:
+def _read_group(one: Footage, group: list[Chunk], finder: Finder) -> Iterator[Batch]:
     """Read the chunks of a group in one pass of the film."""
     damage: dict[int, str] = {}
     step = math.gcd(*(chunk.step for chunk in group), *(b.start - a.start for a, b in pairwise(group)))
@@ -194,13 +204,15 @@ def _read_group(one: Footage, group: list[Chunk]) -> Iterator[Batch]:
     with closing(cast(Generator[Frame, None, None], reading)):
         held: Frame | None = next(reading, None)
         for chunk in group:
-            wanted, got = set(chunk.frames), list[Frame]()
+            wanted, got, glimpses = set(chunk.frames), list[Frame](), list[Any]()
             while held is not None and held.index <= chunk.frames[-1]:
                 if held.index in wanted and held.index not in damage:
                     got.append(held)
+                    glimpses.append(finder.glimpse(held))
                 held = next(reading, None)
             missing = wanted - {frame.index for frame in got}
-            yield Batch(chunk, got, [(index, damage.get(index, "It cannot be read.")) for index in sorted(missing)])
+            damaged = [(index, damage.get(index, "It cannot be read.")) for index in sorted(missing)]
+            yield Batch(chunk, got, glimpses, damaged)
 
 
 def _kept(faces: list[FoundFace], settings: ExtractSettings) -> list[int]:

@@ -1,6 +1,6 @@
 """Resampling by a matrix or a map, and the random maps of training from an explicit generator.
 
-`warp` is OpenCV's warpAffine on the forward matrix. The random warp follows models-and-training.md 3.2; the
+`warp` is warpAffine on the forward matrix. The random warp follows models-and-training.md 3.2; the
 two-step path here (remap, then affine) is the parity reference of the one-step path that trains.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from facewright.image.geometry import apply_affine, invert, pixel_box, scale_of, to33
+from facewright.image.geometry import apply_affine, invert, pixel_box, scale_of, to33, translation
 
 Interpolation = Literal["auto", "nearest", "linear", "cubic", "area", "lanczos4"]
 Border = Literal["constant", "replicate"]
@@ -21,6 +21,9 @@ _FLAGS = {
     "nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos4": cv2.INTER_LANCZOS4,
 }
 _BORDERS = {"constant": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
+_DEPTHS = {np.dtype(np.uint8): cv2.CV_8U, np.dtype(np.uint16): cv2.CV_16U, np.dtype(np.float32): None}
+_PLANES_FROM, _CUBIC_MARGIN_PX = 96 * 96, 3
+"""Pixels of a target from which taking a picture apart is worth it; what the kernel reads beyond its edge."""
 AREA_BELOW = 0.5
 """Crops that shrink more than this ("auto") are averaged first, else they alias."""
 
@@ -36,7 +39,7 @@ def warp(
 
     Cubic is OpenCV's (a = -0.75): float results overshoot 0..1 and are not clipped. "area" averages whole blocks
     of source pixels before a cubic step; "auto" is "area" when shrinking more than 2x, else cubic. Outside of the
-    source: black, or the nearest edge pixel ("replicate").
+    source: black, or the nearest edge pixel ("replicate"). Raises Mismatch: a singular matrix.
     """
     size = (size_px, size_px) if isinstance(size_px, int) else size_px
     matrix = to33(target_from_source)
@@ -45,9 +48,7 @@ def warp(
     if interpolation == "area":
         image, matrix = _averaged(image, matrix, size, border)
         interpolation = "cubic"
-    warped = cv2.warpAffine(image, matrix[:2], size, flags=_FLAGS[interpolation], borderMode=_BORDERS[border])
-    # OpenCV drops a channel axis of length 1; give it back.
-    return warped[..., None] if image.ndim == 3 and warped.ndim == 2 else warped
+    return _affine(image, matrix, size, _FLAGS[interpolation], border)
 
 
 def warp_back(
@@ -57,8 +58,36 @@ def warp_back(
 
     `size_px` is (width, height). Float results overshoot 0..1 at edges and are not clipped.
     """
-    flags = _FLAGS[interpolation] | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, to33(image_from_target)[:2], size_px, flags=flags)
+    return _affine(image, to33(image_from_target), size_px, _FLAGS[interpolation] | cv2.WARP_INVERSE_MAP, "constant")
+
+
+def _affine(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], flags: int, border: Border) -> np.ndarray:
+    """OpenCV's warpAffine; cubic pictures of several channels by the plane."""
+    cubic = flags & cv2.INTER_MAX == cv2.INTER_CUBIC
+    if cubic and image.ndim == 3 and image.dtype in _DEPTHS and size[0] * size[1] >= _PLANES_FROM:
+        source_from_target = matrix if flags & cv2.WARP_INVERSE_MAP else invert(matrix)
+        corners = np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float64)
+        box = pixel_box(apply_affine(source_from_target, corners), image.shape[1::-1], margin_px=_CUBIC_MARGIN_PX)
+        if box[2] > box[0]:
+            return _by_planes(image, source_from_target, size, border, box)
+    warped = cv2.warpAffine(image, matrix[:2], size, flags=flags, borderMode=_BORDERS[border])
+    # OpenCV drops a channel axis of length 1; give it back.
+    return warped[..., None] if image.ndim == 3 and warped.ndim == 2 else warped
+
+
+def _by_planes(
+    image: np.ndarray, source_from_target: np.ndarray, size: tuple[int, int], border: Border,
+    box: tuple[int, int, int, int],
+) -> np.ndarray:
+    """OpenCV's cubic takes 23 ns a pixel of three channels, 8 as three planes of float32 (on x86-64), and gives the
+    same but for rounding: one step in one value of a thousand. `box`: the part of `image` that is needed."""
+    x0, y0, x1, y1 = box
+    step, depth = (translation(-x0, -y0) @ source_from_target)[:2], _DEPTHS[image.dtype]
+    flags, planes = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, []
+    for plane in cv2.split(np.ascontiguousarray(image[y0:y1, x0:x1])):  # split itself copies views slowly
+        wide = cv2.warpAffine(plane.astype(np.float32), step, size, flags=flags, borderMode=_BORDERS[border])
+        planes.append(wide if depth is None else cv2.add(wide, 0.0, dtype=depth))  # rounds and saturates
+    return np.asarray(cv2.merge(planes)).reshape(*size[::-1], image.shape[2])
 
 
 def _averaged(

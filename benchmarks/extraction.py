@@ -6,8 +6,8 @@ Each clip goes through the whole step with the product's defaults, in one proces
 frame shows) was established by eye; it and the count of false positives are those of `benchmarks.faces_found`: faces
 over the true number, or on tracks shorter than three frames. Decode and the search for cuts are timed alone beforehand,
 the nets inside their calls; "rest" is all processor time beyond the nets'. Goals: 99.5 % of the frames with a face,
-pooled, no clip losing more than one; rest at most 0.6 of the nets; wall at most 1.3 of what the nets alone would take one by one, which is their processor
-time.
+pooled, no clip losing more than one; rest at most 0.6 of the nets; wall at most 1.3 of what the nets alone would take
+one by one, which is their processor time.
 Steadiness: second difference of the points that align, median over frames, in percent of the eyes' distance (a frame
 that repeats the one before it does not count).
 """

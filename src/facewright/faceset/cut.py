@@ -62,7 +62,8 @@ def plan_faces(
     """The Face of each finding (its sharpness is measured by `finish_face`), or None where its points span no crop."""
     crops = unit_from_frame_of(found, FaceType(how.settings.face_type))
     fulls = unit_from_frame_of(found, FaceType.FULL)
-    return [_plan(*one, how) for one in zip(found, images, sources, ordinals, tracks, crops, fulls)]
+    places = zip(found, images, sources, ordinals, tracks)
+    return [_plan(*place, crop_unit, full_unit, how) for place, crop_unit, full_unit in zip(places, crops, fulls)]
 
 
 def plan_face(

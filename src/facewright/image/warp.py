@@ -22,6 +22,7 @@ _FLAGS = {
 }
 _BORDERS = {"constant": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
 _DEPTHS = {np.dtype(np.uint8): cv2.CV_8U, np.dtype(np.uint16): cv2.CV_16U, np.dtype(np.float32): None}
+_ZERO = np.zeros(4)
 _PLANES_FROM, _CUBIC_MARGIN_PX = 96 * 96, 3
 """Pixels of a target from which taking a picture apart is worth it; what the kernel reads beyond its edge."""
 AREA_BELOW = 0.5
@@ -86,7 +87,7 @@ def _by_planes(
     flags, planes = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, []
     for plane in cv2.split(np.ascontiguousarray(image[y0:y1, x0:x1])):  # split itself copies views slowly
         wide = cv2.warpAffine(plane.astype(np.float32), step, size, flags=flags, borderMode=_BORDERS[border])
-        planes.append(wide if depth is None else cv2.add(wide, 0.0, dtype=depth))  # rounds and saturates
+        planes.append(wide if depth is None else cv2.add(wide, _ZERO, dtype=depth))  # rounds and saturates
     return np.asarray(cv2.merge(planes)).reshape(*size[::-1], image.shape[2])
 
 

@@ -14,7 +14,7 @@ from facewright.core import files
 from facewright.core.errors import DiskRefused, FileRefused, NothingFound, SettingRefused
 from facewright.core.step import Work
 from facewright.jobs import run as jobs
-from facewright.media import prepare
+from facewright.media import batches, pieced_film
 from facewright.media.reader import frame_times, frames, open_video, read_still
 from facewright.media.settings import DenoiseSettings, FramesSettings, GradeSettings
 from facewright.media.sidecar import NAME, read_sidecar
@@ -127,7 +127,7 @@ def test_chunks_do_not_show_in_what_time_filters_make(make_clip, tmp_path, monke
     source = make_clip(Clip("steps/calm.mp4", "libx264", "yuv420p", options=SHARP), count=40)
     settings = DenoiseSettings(filter="atadenoise", strength=20)
     run(DenoiseStep(str(source), str(tmp_path / "a"), settings))
-    monkeypatch.setattr(prepare, "ITEM_FRAMES", 7)
+    monkeypatch.setattr(batches, "ITEM_FRAMES", 7)
     step = DenoiseStep(str(source), str(tmp_path / "b"), settings)
     items = step.plan()
     odd = [item for at, item in enumerate(items) if at % 2]  # as after a kill that left every second one
@@ -174,7 +174,7 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on(film, tmp_path, monkey
             raise OSError(errno.ENOSPC, "No space left on device")
         renamed(pairs)
 
-    for module in (files, prepare):
+    for module in (files, pieced_film):
         monkeypatch.setattr(module, "replace_files", full)
     with pytest.raises(DiskRefused, match="the disk is full"):
         run(GradeStep(str(film), str(tmp_path / target), GradeSettings(gamma=2)))
@@ -199,7 +199,7 @@ def test_killed_anywhere_the_same_command_ends_with_the_same_bytes(film, tmp_pat
             raise Killed
         renamed(pairs)
 
-    for module in (files, prepare):
+    for module in (files, pieced_film):
         monkeypatch.setattr(module, "replace_files", torn)
     for _ in range(3):
         try:

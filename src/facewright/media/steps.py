@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from facewright.media.batches import Treat
 from facewright.media.denoise import check_depth, denoised, margin
 from facewright.media.frame import Video
 from facewright.media.grade import Grade
 from facewright.media.parts import Part, picked
-from facewright.media.prepare import PrepareStep, Treat
+from facewright.media.prepare import PrepareStep
 from facewright.media.settings import DenoiseSettings, FramesSettings, GradeSettings, MadeSettings
 
 M = TypeVar("M", bound=MadeSettings)

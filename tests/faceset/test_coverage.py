@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tests.faceset.clean_set import drawn, good, write
-from tests.faceset.test_cells import views
+from tests.faceset.test_coverage_cells import views
 
 from facewright.core.errors import NothingFound
 from facewright.faceset import coverage
@@ -202,3 +202,16 @@ def test_empty_measures_do_not_hurt():
     some = Views(np.zeros(3), np.zeros(3), nan, nan)
     assert some.mouth.tolist() == [1, 1, 1]
     assert some.eyes.tolist() == [2, 2, 2]
+
+
+def test_where_eyes_look(pair):
+    def looking(one, degrees):
+        return dataclasses.replace(one, gaze_deg=np.resize(np.asarray(degrees, float), one.count))
+
+    source, target = looking(pair[0], [0, 1, np.nan]), looking(pair[1], [0, 20, 0, 0])
+    assert facts(source)["gaze"] == {"eyes to image left": 0, "eyes ahead": 107, "eyes to image right": 0}
+    words = [one["what"] for one in compare(source, target)["expressions"]]
+    assert words == ["eyes to image right"]
+    assert compare(source, looking(pair[1], [*[0] * 19, 20]))["expressions"] == [], "one in twenty may be a mistake"
+    assert compare(source, looking(pair[1], [np.nan]))["expressions"] == []
+    assert draw(facts(source), facts(target), compare(source, target), [])[:4] == b"\x89PNG"

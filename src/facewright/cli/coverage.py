@@ -69,8 +69,13 @@ def _sets(sets: Sequence[Mapping[str, Any]]) -> None:
             f"{word.removeprefix(key + ' ').removeprefix('lit ')} {100 * n / one['faces']:.0f} %"
             for word, n in one[key].items())
 
+    def gaze(one: Mapping[str, Any]) -> str:
+        known = sum(one["gaze"].values())
+        words = (f"{word.removeprefix('eyes ')} {100 * n / known:.0f} %" for word, n in one["gaze"].items() if known)
+        return ", ".join(words) + (f" (of {known:,} that tell)" if 0 < known < one["faces"] else "") or "not known"
+
     def span(key: str) -> Any:
-        return lambda one: f"{one[key][0]:.0f} to {one[key][1]:.0f}"
+        return lambda one: f"{round(one[key][0])} to {round(one[key][1])}"
 
     def head(one: Mapping[str, Any]) -> str:
         known = [f"{word} {v:.2f}" for word, v in one["proportions"].items() if v is not None]
@@ -79,7 +84,7 @@ def _sets(sets: Sequence[Mapping[str, Any]]) -> None:
     show.table([
         row("faces", lambda one: f"{one['faces']:,}" + (f" (and {one['parked']:,} parked)" if one["parked"] else "")),
         row("turn, degrees", span("yaw_deg")), row("nod, degrees", span("pitch_deg")),
-        row("mouth", shares("mouth")), row("eyes", shares("eyes")), row("lit", shares("light")),
+        row("mouth", shares("mouth")), row("eyes", shares("eyes")), row("eyes look", gaze), row("lit", shares("light")),
         row("crop in its frame", lambda one: f"{one['size_px']['0.1']:.0f} to {one['size_px']['0.9']:.0f} px"),
         row("blurry, covered, badly exposed",
             lambda one: ", ".join(f"{one[word]:,}" for word in ("blurry", "obstructed", "bad_exposure"))),

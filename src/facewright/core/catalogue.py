@@ -113,7 +113,7 @@ _TABLE = (
     _tflite("face_mesh", "face_landmark.tflite", "face_landmark", 1242398,
             "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814", "468 face points, every alignment"),
     _tflite("iris", "iris_landmark.tflite", "iris_landmark", 2640568,
-            "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f", "gaze (not used yet)"),
+            "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f", "gaze, in `faces coverage`"),
     _tflite("selfie_segmentation", "selfie_segmentation.tflite", "selfie_segmentation", 249505,
             "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
             "a matte of the whole person, not of the face (not used yet)"),

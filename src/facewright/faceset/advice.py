@@ -107,8 +107,8 @@ def _light(source: Mapping[str, Any]) -> Iterator[Advice]:
 def _poses(compared: Mapping[str, Any], target: Mapping[str, Any]) -> Iterator[Advice]:
     for one in compared["beyond"]:
         (a, b), (c, d) = one["source_deg"], one["target_deg"]
-        yield _say(WARNING, "pose", f"The target {one['what']} from {c:.0f} to {d:.0f} degrees, the source from "
-                   f"{a:.0f} to {b:.0f}: no training time cures that. Add source footage with those poses.")
+        yield _say(WARNING, "pose", f"The target {one['what']} from {round(c)} to {round(d)} degrees, the source from "
+                   f"{round(a)} to {round(b)}: no training time cures that. Add source footage with those poses.")
     share = compared["out_of_reach"] / max(target["faces"], 1)
     if compared["poses"] and share >= 0.01:
         worst = compared["poses"][0]

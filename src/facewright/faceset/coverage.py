@@ -11,17 +11,21 @@ import cv2
 import numpy as np
 
 from facewright.core.errors import NothingFound
+from facewright.faces import gaze
 from facewright.faces.identity import mean_vector
 from facewright.faceset.clean_settings import CleanSettings
 from facewright.faceset.coverage_cells import (
     COLUMNS,
     EYES_WORDS,
+    GAZE_EDGES_DEG,
+    GAZE_WORDS,
     HARSH,
     HEIGHT_WORDS,
     MOUTH_WORDS,
     ROWS,
     SIDE_WORDS,
     Views,
+    binned,
     grid,
 )
 from facewright.faceset.faceset import Faceset
@@ -43,6 +47,7 @@ _MEASURES = ("laplacian", "expression", "light", "crop", "proportions", "exposur
 _NEAR_ENOUGH, _FINE_DEG, _FRONTAL_DEG, _FEW_FRONTAL = 5, 2.5, 12.0, 10
 _YAW_SPAN_DEG, _PITCH_SPAN_DEG = 120.0, 90.0
 _ENLARGED = 2.0
+_FEW_GAZES = 20
 _SPEAKERS = 12
 Progress = Callable[[int, int], None]
 
@@ -59,6 +64,8 @@ class Portrait:
     proportions: np.ndarray
     frontal: int
     parked: int
+    gaze_deg: np.ndarray
+    """(N,) of the eyes in the head, to image right positive; NaN where it cannot be told."""
     alike: dict[str, float]
     """SHA-256 of a film -> cosine of its faces' mean to that of the film with most; {} without an identity net."""
 
@@ -83,13 +90,15 @@ def portrait(
     if not rows:
         raise NothingFound(f"There are no faces{f' of {person}' if person else ''} in {faceset.path.name}.",
                            remedy="`facewright faces info` counts what it holds.", where=faceset.path)
-    found = measures(faceset, _MEASURES, [row.face_id for row in rows], progress=progress)
+    names = (*_MEASURES, "gaze") if gaze.at_hand() else _MEASURES
+    found = measures(faceset, names, [row.face_id for row in rows], progress=progress)
     columns = Columns(rows, found, np.full(len(rows), np.nan), np.full((len(rows), 2), np.nan))
     views = Views(columns.of("yaw_deg").astype(float), columns.of("pitch_deg").astype(float), found["expression"],
                   found["light"])
     middle, frontal = _proportions(views, found["proportions"])
     return Portrait(faceset.path.name, views, columns, found["crop"][:, 0], middle, frontal,
-                    sum(map(is_parked, everybody)), _alike(rows, vectors_of or faceset.vectors))
+                    sum(map(is_parked, everybody)), found.get("gaze", np.full(len(rows), np.nan)),
+                    _alike(rows, vectors_of or faceset.vectors))
 
 
 def _alike(rows: list[Row], vectors_of: VectorsOf) -> dict[str, float]:
@@ -139,6 +148,7 @@ def facts(one: Portrait) -> dict[str, Any]:
         "yaw_deg": spread(views.yaw_deg), "pitch_deg": spread(views.pitch_deg),
         "poses": grid(views).tolist(), "yaw_edges_deg": list(YAW_EDGES_DEG), "pitch_edges_deg": list(PITCH_EDGES_DEG),
         "mouth": _counted(views.mouth, MOUTH_WORDS), "eyes": _counted(views.eyes, EYES_WORDS),
+        "gaze": _counted(_gaze(one), GAZE_WORDS),
         "light": _counted(views.side, SIDE_WORDS), "light_height": _counted(views.height, HEIGHT_WORDS),
         "harsh": int(harsh.sum()), "light_by_turn": {
             word: _counted(views.side[(views.yaw_deg >= low) & (views.yaw_deg < high)], SIDE_WORDS)
@@ -147,6 +157,11 @@ def facts(one: Portrait) -> dict[str, Any]:
         "enlarged": int(enlarged.sum()), **{word: len(reasons) for word, reasons in faults.items()},
         "films": _films(one), "proportions": _named(one.proportions), "frontal": one.frontal,
     }
+
+
+def _gaze(one: Portrait) -> np.ndarray:
+    """(M,) 0..2 of GAZE_WORDS, of the faces that tell."""
+    return binned(one.gaze_deg[np.isfinite(one.gaze_deg)], GAZE_EDGES_DEG)
 
 
 def _counted(bins: np.ndarray, words: tuple[str, ...]) -> dict[str, int]:
@@ -209,7 +224,8 @@ def compare(source: Portrait, target: Portrait) -> dict[str, Any]:
         "out_of_reach": int(far.sum()), "lacking": lacking.reshape(ROWS, COLUMNS).tolist(),
         "poses": [{**_cell(c), "faces": int(lacking[c]), "of": int(all_of[c])} for c in cells],
         "beyond": _beyond(source.views, target.views),
-        "expressions": _lacks(source, target, (("mouth", MOUTH_WORDS), ("eyes", EYES_WORDS))),
+        "expressions": [*_lacks(source, target, (("mouth", MOUTH_WORDS), ("eyes", EYES_WORDS))),
+                        *_lacking_gaze(source, target)],
         "light": _lacks(source, target, (("side", SIDE_WORDS), ("height", HEIGHT_WORDS))),
         "proportions": _ratios(source.proportions, target.proportions), "shots": _shots(target, far),
     }
@@ -243,6 +259,17 @@ def _lacks(
             if b[at] >= 0.01 and b[at] * target.count >= 2 and a[at] < b[at] / 5:
                 found.append({"what": word, "source_01": round(float(a[at]), 4), "target_01": round(float(b[at]), 4)})
     return found
+
+
+def _lacking_gaze(source: Portrait, target: Portrait) -> list[dict[str, Any]]:
+    """The same of where the eyes look: more of the target is asked for, as single faces are judged wrongly now and then
+    and a person's own eyes shift all of theirs."""
+    a, b = (_gaze(one) for one in (source, target))
+    if min(len(a), len(b)) < _FEW_GAZES:
+        return []
+    ours, theirs = (np.bincount(some, minlength=len(GAZE_WORDS)) / len(some) for some in (a, b))
+    return [{"what": word, "source_01": round(float(x), 4), "target_01": round(float(y), 4)}
+            for word, x, y in zip(GAZE_WORDS, ours, theirs) if y >= 0.1 and x < y / 5]
 
 
 def _ratios(source: np.ndarray, target: np.ndarray) -> dict[str, float | None]:

@@ -14,6 +14,7 @@ from facewright.faceset.info import PITCH_EDGES_DEG, YAW_EDGES_DEG
 MOUTH_EDGES, MOUTH_WORDS = (0.1, 0.3), ("mouth closed", "mouth parted", "mouth open")
 EYES_EDGES, EYES_WORDS = (0.16, 0.24), ("eyes closed", "eyes narrow", "eyes open")
 SIDE_EDGES, SIDE_WORDS = (-0.15, 0.15), ("lit from image left", "lit evenly", "lit from image right")
+GAZE_EDGES_DEG, GAZE_WORDS = (-12.0, 12.0), ("eyes to image left", "eyes ahead", "eyes to image right")
 HEIGHT_EDGES, HEIGHT_WORDS = (-0.05, 0.3), ("from below", "from the front", "from above")
 """Edges of the measures `expression` and `light`: three bins each."""
 HARSH = 0.5

@@ -30,7 +30,7 @@ def draw(
     panel_w, panel_h = _LEFT + columns * _CELL_W, 34 + rows * _CELL_H + 44
     width = max(2 * _MARGIN + len(grids) * panel_w + (len(grids) - 1) * _GAP, 2 * (_MARGIN + _WORD_W + _BAR_W) + 190)
     lines = [(one["kind"], line) for one in advice for line in _wrapped(one["text"], width - 2 * _MARGIN - _WARNING_W)]
-    bars_h = 24 + 2 * (3 * (2 * _BAR_H + 8) + 34)
+    bars_h = 24 + 3 * (3 * (2 * _BAR_H + 8) + 34)
     height = _MARGIN + panel_h + 20 + bars_h + (60 if compared else 0) + _LINE * len(lines) + 40 + _MARGIN
     image = Image.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(image)
@@ -94,9 +94,11 @@ def _bars(
 ) -> int:
     """Shares of expressions and lights, two blocks a column; returns where the next part begins."""
     sets = [(source, SOURCE)] + ([(target, TARGET)] if target is not None else [])
-    halves = (("expression: mouth", "mouth"), ("expression: eyes", "eyes")), (("light from the side", "light"),
-                                                                              ("light's height", "light_height"))
-    y = top
+    halves = (
+        (("expression: mouth", "mouth"), ("expression: eyes", "eyes"), ("gaze, of heads that look ahead", "gaze")),
+        (("light from the side", "light"), ("light's height", "light_height")),
+    )
+    ends = []
     for column, blocks in enumerate(halves):
         x, y = _MARGIN + column * (width // 2), top
         for title, key in blocks:
@@ -105,7 +107,7 @@ def _bars(
             for word in source[key]:
                 pen.text((x, y + (_BAR_H + 1) * len(sets) / 2), word, fill=_INK, font=_font(13), anchor="lm")
                 for row, (facts, colour) in enumerate(sets):
-                    share = facts[key][word] / max(facts["faces"], 1)
+                    share = facts[key][word] / max(sum(facts[key].values()), 1)
                     y0 = y + row * (_BAR_H + 1)
                     end = x + _WORD_W + max(share * _BAR_W, 0.5)
                     pen.rectangle((x + _WORD_W, y0, end, y0 + _BAR_H - 1), fill=colour)
@@ -113,7 +115,8 @@ def _bars(
                              font=_font(12), anchor="lm")
                 y += len(sets) * _BAR_H + 8
             y += 10
-    return y
+        ends.append(y)
+    return max(ends)
 
 
 def _heads(

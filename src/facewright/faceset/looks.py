@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from facewright.faces import gaze
 from facewright.faces.align import POSE_POINTS, dfl_pose_rad, template_3d
 from facewright.faces.face import Face
 from facewright.faceset import record, shapes
@@ -208,6 +209,14 @@ def _expression(look: Look) -> tuple[float, float]:
     return mouth, float(np.mean(eyes))
 
 
+def _gaze(look: Look) -> float:
+    """See faces.gaze; NaN also where the iris net is not at hand, or the eyes are too small in their frame."""
+    eyes = np.linalg.norm(look.face.points[[39, 45]] - look.face.points[[36, 42]], axis=-1)
+    if eyes.min() < gaze.LEAST_EYE_PX or not gaze.at_hand():
+        return float("nan")
+    return gaze.gaze_deg(look.image, look.points, look.face.yaw_deg)
+
+
 def _misfit(look: Look) -> float:
     """How far jaw, brows, nose and eyes lie from where a rigid mean head seen from afar would have them: RMS distance
     over the spread of the points. A sound face has 0.02 to 0.06."""
@@ -248,6 +257,7 @@ MEASURES: dict[str, Measure] = {m.name: m for m in (
     Measure("exposure", 1, _exposure, "shares inside that are too dark, too bright: 0..1", "<f8", (2,)),
     Measure("light", 1, _light, "light from image right, from above: -1..1, 0 = even", "<f8", (2,)),
     Measure("expression", 1, _expression, "openness of mouth, of eyes (height / width)", "<f8", (2,), picture=False),
+    Measure("gaze", 1, _gaze, "turn of the eyes in the head, degrees, to image right positive; NaN: not known"),
     Measure("crop", 1, lambda look: shapes.crop_in_frame(look.face),
             "side in frame px, angle in degrees, centre x and y of the crop", "<f8", (4,), picture=False),
     Measure("extent", 1, lambda look: shapes.extent(look.face), "x0, y0, x1, y1 of the points in frame px", "<f8", (4,),

@@ -24,6 +24,7 @@ from facewright.core.places import data_folder
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.pack import PackStep
 from facewright.faceset.store import Writer
+from facewright.faceset.trash import take_out
 from facewright.models.run_folder import RunFolder
 from facewright.models.shelf import trashed
 from facewright.provenance.binding import bind
@@ -202,6 +203,55 @@ def test_faces_under_a_revoked_record_leave_no_more(project, monkeypatch):
     assert not (project / "after.faces").exists()
     assert not (project / "aligned").exists()
     assert api.faces_pack(dst, project / "dst.faces", settings={})["faces"] == 3, "no record is named: as before"
+
+
+def test_faces_leave_no_project_that_revoked_their_record(project, monkeypatch, tmp_path):
+    record, src = agreed(project, monkeypatch), project / "facesets" / "src"
+    assert api.faces_export(src, tmp_path / "before", settings={})["exported"] == 3
+    done = api.consent_revoke(record, "withdrawn")
+    assert [(one["deed"], one["name"]) for one in done["copies"]] == [("exported", "before")]
+    for carry in (api.faces_export, api.faces_copy):
+        with pytest.raises(ConsentRefused, match="revoked"):
+            carry(src, tmp_path / "outside", settings={})
+    assert not (tmp_path / "outside").exists()
+
+
+def test_faces_in_a_trash_are_named(project, monkeypatch):
+    record, src = agreed(project, monkeypatch), project / "facesets" / "src"
+    hers = api.consent_show(record)["standing"]["reference"]
+    faces = Faceset.open(src)
+    mine, other, third = faces
+    with Writer(src) as writer:
+        writer.write_face(faces.file(other), dataclasses.replace(other, consent="sha256:" + "0" * 64), None)
+        writer.write_face(faces.file(third), dataclasses.replace(third, consent=hers), None)
+        one = take_out(writer, [faces.file(mine), faces.file(other)], "blurry").name
+        two = take_out(writer, [faces.file(third)], "small").name
+        writer.update_header(lambda head: dataclasses.replace(head, consent="sha256:" + "0" * 64))
+    for _ in range(2):
+        done = api.consent_revoke(record, "withdrawn")
+        assert done["facesets"] == []
+        assert [(t["faceset"], t["operation"], t["faces"]) for t in done["faces_trashed"]] == [
+            ("src", one, 1), ("src", two, 1)]
+    assert api.faces_trash_empty(Path(done["faces_trashed"][1]["folder"]), two)["faces"] == 1
+
+
+def test_what_left_or_came_in_one_file_is_in_the_ledger_and_named(project, monkeypatch):
+    record, src = agreed(project, monkeypatch), project / "facesets" / "src"
+    hers = api.consent_show(record)["standing"]["reference"]
+    api.faces_pack(src, project / "hers.faces", settings={})
+    api.model_bundle(project / "runs" / "hers", project / "hers.zip")
+    api.model_unbundle(project / "hers.zip", project / "runs" / "again")
+    packed, _, came = (entry["body"] for entry in api.ledger_show()[-3:])
+    assert packed["records"] == came["records"] == [hers]
+    assert came["files"][0][0] == "hers.zip"
+    done = api.consent_revoke(record, "withdrawn")
+    assert [(one["deed"], one["name"]) for one in done["copies"]] == [
+        ("packed", "hers.faces"), ("exported", "hers"), ("imported", "again")]
+    ledger = project / "ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b"genesis", b"genesiS", 1))
+    with pytest.raises(TraceBroken):
+        api.model_unbundle(project / "hers.zip", project / "runs" / "third")
+    assert not (project / "runs" / "third").exists(), "no run that the ledger does not know"
 
 
 def into_a_notebook_s(source: Path, out: Path) -> int:

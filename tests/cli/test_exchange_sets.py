@@ -39,7 +39,7 @@ def test_an_export_is_in_the_ledger_with_its_records(cli, theirs, tmp_path):
     assert cli("faces", "export", tmp_path / "set", tmp_path / "out").code == 0
     entry = cli("ledger", "show", "--json").json()[-1]
     assert entry["type"] == "faces.exported"
-    assert entry["body"]["result"]["records"] == row["reference"]
+    assert entry["body"]["records"] == [row["reference"]]
     assert "exported 12" in cli("ledger", "show").out
     first = json.loads((tmp_path / "out" / "facewright-faces.jsonl").read_text().splitlines()[0])
     assert first["consents"] == [row["reference"]]

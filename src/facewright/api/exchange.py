@@ -152,7 +152,7 @@ def entry_of(run: Path, permit: Permit) -> Enter:
     """Writes the ledger's entry: files of these names and digests hold the run's net as it was at an iteration."""
 
     def enter(iteration: int, digests: Mapping[str, str]) -> None:
-        files = sorted([_ascii(name), digest] for name, digest in digests.items())
+        files = sorted([spelled(name), digest] for name, digest in digests.items())
         note(run, "model.exported", permit, run.name, {"iteration": str(iteration), "files": files})
 
     return enter
@@ -170,9 +170,9 @@ def note(place: Path, kind: str, permit: Permit, name: str, facts: dict[str, Any
     from facewright import __version__
 
     given = {key: value for key, value in permit.as_dict().items() if key not in ("permit", "created")}
-    ledger_of(trust_at(place)).append(kind, {"name": _ascii(name), "permit": given, "version": __version__, **facts})
+    ledger_of(trust_at(place)).append(kind, {"name": spelled(name), "permit": given, "version": __version__, **facts})
 
 
-def _ascii(text: str) -> str:
+def spelled(text: str) -> str:
     """Names as the ledger spells them, whatever a disk allows."""
     return text.encode("ascii", "backslashreplace").decode()

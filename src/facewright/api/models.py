@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facewright.core.errors import DiskRefused, FileRefused, SettingRefused
 from facewright.project import here_or_refuse, run_place
+
+if TYPE_CHECKING:
+    from facewright.models.run_folder import RunFolder
 
 
 def model_list(folder: Path | None = None) -> list[dict[str, Any]]:
@@ -196,16 +199,28 @@ def model_bundle(run: Path, file: Path, *, every_save: bool = False) -> dict[str
 
 
 def model_unbundle(file: Path, run: Path) -> dict[str, Any]:
-    """A new run from a file of model_bundle. Raises FileRefused (hostile, damaged; RUN is there), SettingRefused."""
-    from facewright.api.trust import records_of
+    """A new run from a file of model_bundle; the ledger notes it before the run appears. Raises FileRefused (hostile,
+    damaged; RUN is there), SettingRefused, TraceBroken."""
+    from facewright.api.exchange import note as enter_ledger
+    from facewright.api.exchange import spelled
+    from facewright.api.trust import permit_at, records_of
+    from facewright.core.files import sha256_of
     from facewright.models.bundle import unbundle
+    from facewright.models.exchange import MASK_STAGE
     from facewright.training.runs import row_of
     from facewright.training.snapshots import journal
 
     place = run_place(run)
-    folder = unbundle(file, place)
+
+    def records(folder: RunFolder) -> list[str]:
+        return sorted({str(p["consent"]) for p in folder.extra.get("likenesses", []) if p.get("consent")})
+
+    def enter(folder: RunFolder) -> None:
+        facts = {"net": folder.net, "files": [[spelled(file.name), sha256_of(file)]], "records": records(folder)}
+        enter_ledger(place, "model.imported", permit_at(place, MASK_STAGE, []), place.name, facts)
+
+    named = records(unbundle(file, place, enter=enter))
     journal(place, "unbundle", file=file.name)
-    named = sorted({str(p["consent"]) for p in folder.extra.get("likenesses", []) if p.get("consent")})
     here = records_of(place, named)
     return row_of(place) | {"run": str(place), "records": named, "missing": [r for r in named if r not in here]}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,11 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     """Deny every use from now on. The private half of the record's binding is set aside, and the identity vectors of
     faces under it in the project's facesets are erased; what else stands on it is named, and stays.
 
-    facesets, models: names in this project, [] outside of one; trashed: folders in the trash of its models; unread:
+    facesets, models: names in this project, [] outside of one; trashed: folders in the trash of its models;
+    faces_trashed: faces under it in the trash of facesets (faceset, folder, name of the operation, faces); unread:
     names of those that could not be looked at. films: digests of those that the ledger signed. copies: what the ledger
-    knows of models that were handed out (exports, bundles) or brought here: entry, deed (exported or imported), name,
-    files (names). Asked again, it ends what was killed on its way.
+    knows of models that were handed out (exports, bundles) or brought here, and of faces that were exported or packed:
+    entry, deed (exported, imported or packed), name, files (names). Asked again, it ends what was killed on its way.
 
     Raises ConsentRefused, SettingRefused; when all else is done, TraceBroken and DiskRefused (of the ledger).
     """
@@ -59,13 +60,14 @@ def consent_revoke(record: str, reason: str) -> dict[str, Any]:
     }
 
 
-def _standing_on(reference: str) -> dict[str, list[str]]:
+def _standing_on(reference: str) -> dict[str, list[Any]]:
     from facewright.faceset.store import is_faceset
+    from facewright.faceset.trash import under
     from facewright.models.shelf import runs_in, trashed
 
     project, unread = find(Path.cwd()), list[str]()
     if project is None:
-        return {"facesets": [], "models": [], "trashed": [], "unread": unread}
+        return {"facesets": [], "models": [], "trashed": [], "faces_trashed": [], "unread": unread}
     sets, runs = project.root / "facesets", project.root / "runs"
     places = sorted(p for p in sets.iterdir() if is_faceset(p)) if sets.is_dir() else []
 
@@ -79,7 +81,15 @@ def _standing_on(reference: str) -> dict[str, list[str]]:
                 unread.append(place.name)
         return found
 
-    return {"facesets": named(places, _forgets), "models": named(runs_in(runs), _learned),
+    gone = list[dict[str, Any]]()
+
+    def thrown_away(place: Path, reference: str) -> bool:
+        gone.extend({"faceset": place.name, "folder": str(place), "operation": operation, "faces": faces}
+                    for operation, faces in under(place, reference).items())
+        return False
+
+    named((place for place in places if place.is_dir()), thrown_away)
+    return {"facesets": named(places, _forgets), "faces_trashed": gone, "models": named(runs_in(runs), _learned),
             "trashed": named((one.folder for one in trashed(runs)), _learned), "unread": unread}
 
 
@@ -113,16 +123,22 @@ def _films(ledger: Ledger, reference: str) -> list[str]:
 
 
 def _copies(ledger: Ledger, reference: str) -> list[dict[str, Any]]:
-    """What crossed the border: files that hold the net of a run, and models that were brought here."""
-    passed = _permitted(ledger, reference, "model.exported", "model.imported")
+    """What crossed the border: files that hold the net of a run, models that were brought here, faces that left."""
+    passed = _permitted(ledger, reference, "model.exported", "model.imported", "faces.exported", "faces.packed")
     return [
-        {"entry": entry.id, "deed": entry.type.removeprefix("model."), "name": str(entry.body.get("name", "")),
+        {"entry": entry.id, "deed": entry.type.partition(".")[2], "name": _name_of(entry.body),
          "files": [name for name, _ in entry.body.get("files", [])]}
         for entry in passed
     ]
 
 
+def _name_of(body: Mapping[str, Any]) -> str:
+    """The model's, or that of the folder or file that faces went to."""
+    result = body.get("result", {})
+    return str(body.get("name", "")) or Path(str(result.get("out") or result.get("file") or "")).name
+
+
 def _permitted(ledger: Ledger, reference: str, *types: str) -> list[Entry]:
-    """Entries of these types whose permit rests on the record."""
-    return ledger.find(lambda entry: entry.type in types and any(
-        grant["record"] == reference for grant in entry.body.get("permit", {}).get("grants", [])))
+    """Entries of these types that rest on the record: by their permit, or because faces under it passed."""
+    return ledger.find(lambda entry: entry.type in types and (reference in entry.body.get("records", []) or any(
+        grant["record"] == reference for grant in entry.body.get("permit", {}).get("grants", []))))

@@ -58,12 +58,21 @@ def perform(step: Step, *, background: bool, on_event: OnEvent, stop: Stop | Non
     from facewright.jobs.run import prepare, run_job
 
     refuse_packed(step.home())
-    gate = gate_at(step.home())
+    gate = _gate(step)
     if not background:
         return run_job(step, gate=gate, on_event=on_event, stop=stop).as_dict()
     job = prepare(step, gate=gate)
     pid = spawn(job)
     return {"job": job.id, "stage": step.stage, "process": pid, "watch with": f"facewright jobs watch {job.id[-6:]}"}
+
+
+def _gate(step: Step) -> Any:
+    """The gate of the project that a step writes into; of faces that leave, that of the one they leave: its records say
+    who was revoked, and its ledger where they went."""
+    from facewright.provenance.permit import LEAVING_STAGES
+
+    leaving = step.likenesses() if step.stage in LEAVING_STAGES else []
+    return gate_at(leaving[0].where if leaving else step.home())
 
 
 def jobs_list() -> list[dict[str, Any]]:
@@ -121,4 +130,4 @@ def jobs_resume(id: str, *, on_event: OnEvent) -> dict[str, Any]:
 
     job = Job.find(id)
     step = rebuild(job, STEPS)
-    return run_job(step, job=job, gate=gate_at(step.home()), on_event=on_event).as_dict()
+    return run_job(step, job=job, gate=_gate(step), on_event=on_event).as_dict()

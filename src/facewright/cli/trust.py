@@ -166,8 +166,8 @@ def consent_revoke(
     """Withdraw consent: every use is denied from now on.
 
     The identity vectors of faces under the record are erased, and what its binding compares with is set aside. What
-    stands on the record is named: facesets, films and models of the project, also models in the trash, handed out
-    or brought here. What becomes of it is yours to do.
+    stands on the record is named: facesets, films and models of the project, also what lies in a trash, was handed out
+    (models, faces) or brought here. What becomes of it is yours to do.
     """
     from facewright import api
 
@@ -175,13 +175,16 @@ def consent_revoke(
 
     def text() -> None:
         show.result(f"Revoked: the record of {done['person'] or done['id']}. {done['note']}")
-        names = {"  facesets": done["facesets"], "  models": done["models"], "  in the trash": done["trashed"],
+        names = {"  facesets": done["facesets"], "  models": done["models"], "  in the trash": [*done["trashed"], *(
+            f"{made.count(one['faces'], 'face')} of {one['faceset']}" for one in done["faces_trashed"])],
                  "  handed out or brought here": _names(done["copies"]), "  not readable": done["unread"]}
         show.facts({what: ", ".join(found) for what, found in names.items() if found})
         if done["films"]:
             show.result(f"  {made.count(len(done['films']), 'film')} signed with it (--json has the digests)")
         made.following(*(f"facewright model delete {made.quoted(name)}" for name in done["models"]),
-                       *(f"facewright model trash empty {made.quoted(name)}" for name in done["trashed"]))
+                       *(f"facewright model trash empty {made.quoted(name)}" for name in done["trashed"]),
+                       *(f"facewright faces trash empty {made.quoted(one['folder'])} {made.quoted(one['operation'])}"
+                         for one in done["faces_trashed"]))
 
     return Shown(done, text)
 

@@ -181,7 +181,7 @@ class ExportStep:
         anew = [path for one in done for path in one["coded_anew"]]
         return {
             "faceset": str(self.folder), "out": str(self.out), "exported": len(names),
-            "pak": dfl_pak.NAME if self.settings.pak else "", "consents": consents, "records": " ".join(consents),
+            "pak": dfl_pak.NAME if self.settings.pak else "", "consents": consents,
             "people": sorted({name.rpartition("/")[0] for name in names} - {""}), "coded_anew": len(anew),
             "smaller_masks": sum(one["smaller_masks"] for one in done),
             "refused": [list(pair) for pair in refused.items()],

@@ -180,7 +180,7 @@ class PackStep:
         note, damaged = PackedFiles(self.file).note(), self.faceset.damaged()
         return {"faceset": str(self.folder), "file": str(self.file), "faces": note["faces"],
                 "bytes": self.file.stat().st_size, "left out": [list(pair) for pair in damaged.items()],
-                "already there": not records}
+                "already there": not records, "consents": self.faceset.consents()}
 
     def _complete(self, records: list[dict[str, Any]]) -> None:
         crc = [number for record in records for number in record["crc"]]

@@ -131,6 +131,31 @@ def _ulid(one: Held) -> str:
     return one.name.partition("-")[0]
 
 
+def under(faceset: Path, consent: str) -> dict[str, int]:
+    """Operation -> how many of its faces are under this record of consent: by their own word, else by that of the set
+    when they were taken out. A face that cannot be read counts with its set."""
+    found = dict[str, int]()
+    for one in held(faceset):
+        folder = faceset / PRIVATE / TRASH / one.name
+        whole = str(_said(folder).get("consent", ""))
+        number = sum((_own_record(folder / path) or whole) == consent for path in one.paths)
+        if number:
+            found[one.name] = number
+    return found
+
+
+def _own_record(file: Path) -> str:
+    try:
+        return record.read_face(file).consent
+    except FileRefused:
+        return ""
+
+
+def _said(operation: Path) -> dict[str, Any]:
+    """What an operation noted of its set, {} where it noted no record of consent."""
+    return next((dict(note) for note in reversed(scan(operation / MOVES)[0]) if "consent" in note), {})
+
+
 def empty(faceset: Path, name: str = "") -> list[Held]:
     """Delete for good what lies in the trash (or one operation of it); returns what it was. Raises NothingFound."""
     trash = faceset / PRIVATE / TRASH
@@ -173,8 +198,8 @@ def _keep_records(writer: Writer, places: Iterable[tuple[Path, Path]]) -> None:
     head = header_file.load(writer.faceset)
     now = head.consent if head else ""
     for operation, place in places:
-        said = [r for r in scan(operation / MOVES)[0] if "consent" in r][-1:]
-        before = str(said[0]["consent"]) if said else now
+        said = _said(operation)
+        before = str(said.get("consent", now))
         if before == now or not place.is_relative_to(operation):
             continue
         face = record.read_face(place)
@@ -182,7 +207,7 @@ def _keep_records(writer: Writer, places: Iterable[tuple[Path, Path]]) -> None:
             continue
         if before:
             writer.write_face(place, dataclasses.replace(face, consent=before), record.read_mask(place))
-        elif _of_strangers(str(said[0].get("why", ""))):
+        elif _of_strangers(str(said.get("why", ""))):
             raise Mismatch(
                 "These faces were taken out as other people's, and the set came under a record of consent since.",
                 why="The record does not speak for them.", where=operation,

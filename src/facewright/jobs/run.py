@@ -245,6 +245,8 @@ class HouseGate:
             "inputs": [[name, digest] for name, digest in sorted(job.data["inputs"].items())],
             "settings_sha256": _digest(job.data["settings"]), "result": _plain(summary),
         }
+        if "consents" in summary:  # whose records faces left with; a stage that asks nobody has no grants
+            body["records"] = list(summary["consents"])
         permit = getattr(step, "permit", None)
         if hasattr(permit, "as_dict"):
             body["permit"] = _without_moment(permit.as_dict())

@@ -74,8 +74,10 @@ def bundle(
     return index
 
 
-def unbundle(file: Path, run: Path) -> RunFolder:
-    """A new run at `run` from a bundle, whole or not at all.
+def unbundle(
+    file: Path, run: Path, *, enter: Callable[[RunFolder], None] = lambda folder: None
+) -> RunFolder:
+    """A new run at `run` from a bundle, whole or not at all. enter: called when all is checked, before it appears.
 
     Raises FileRefused (hostile, damaged, no bundle; RUN is there already), SettingRefused (bad name), DiskRefused.
     """
@@ -86,6 +88,7 @@ def unbundle(file: Path, run: Path) -> RunFolder:
             for name, wanted in index["files"].items():
                 _extract(archive, name, wanted, part, file)
             _is_a_run(part, file)
+            enter(RunFolder.open(part))
     return RunFolder.open(run)
 
 

@@ -176,6 +176,11 @@ def test_a_person_gets_a_set_of_their_own_and_can_come_back(faceset, tmp_path):
     before = contents(faceset)
     done = api.faces_people_move_out(faceset.path, "Bea", tmp_path / "bea")
     assert (done["moved"], len(done["trash"])) == (24, 1)
+    again = api.faces_people_move_out(faceset.path, "Bea", tmp_path / "bea")
+    assert (again["moved"], again["faces"]) == (0, 24), "as after a kill behind the last face"
+    with pytest.raises(NothingFound, match="fits what was asked") as caught:
+        api.faces_people_move_out(faceset.path, "Zoe", tmp_path / "zoe")
+    assert "person-1" in caught.value.why
     assert Faceset.open(tmp_path / "bea").people().keys() == {"Bea"}
     assert len(Faceset.open(tmp_path / "bea")) == 24
     left = Faceset.open(faceset.path)

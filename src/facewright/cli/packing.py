@@ -165,7 +165,7 @@ def carried(done: Mapping[str, Any]) -> None:
     if done["replaced"]:
         show.result(f"  {len(done['replaced']):,} gave way to a better copy and are in its trash.")
     if done["kept"]:
-        show.result(f"  {len(done['kept']):,} were left: the same face is there, and better (--json lists them).")
+        show.result(f"  {len(done['kept']):,} were left: the same face is there, no worse (--json lists them).")
     if len(done["face_types"]) > 1:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in done["face_types"].items())
         show.result(f"  It holds several face types now ({kinds}): a net is trained on one.")

@@ -141,7 +141,7 @@ class CopyStep:
         parts = [record for mine in sets for record in mine]
         out = Faceset.open(self.out)
         decided = [take_over(self.out, source) for source, mine in zip(self.sources, sets) if mine]
-        moved = [self._take_out(number, mine) for number, mine in enumerate(sets)] if self.move else []
+        moved = [self._take_out(number, mine, work) for number, mine in enumerate(sets)] if self.move else []
         told = [*parts, *(dataclasses.asdict(again) for _, again in moved)]
         return {
             "faceset": str(self.out), "from": list(map(str, self.sources)), "faces": len(out),
@@ -164,7 +164,7 @@ class CopyStep:
     def _why(self) -> str:
         return f"{self.settings.person} moved to {self.out.name}".strip()
 
-    def _take_out(self, number: int, records: list[dict[str, Any]]) -> tuple[Taken, Copied]:
+    def _take_out(self, number: int, records: list[dict[str, Any]], work: Work) -> tuple[Taken, Copied]:
         """The originals of one source go to its trash, once OUT holds them as they are there; and what was copied anew
         for that, because it was changed since."""
         source = self.sources[number]
@@ -172,18 +172,26 @@ class CopyStep:
         with Writer(source) as theirs, self._writer as ours:
             faceset = Faceset.open(source)
             anew = _said(faceset.header) != _said(self._heads[number])
-            stale = {path: one.path for path, one in placed.items()
-                     if anew or _crc(source / path) != one.source_crc}
+            stale = dict[str, str]()
+            for done, (path, one) in enumerate(placed.items()):
+                work.progress(done, len(placed), note="comparing")
+                if anew or _crc(source / path) != one.source_crc:
+                    stale[path] = one.path
+                else:
+                    self._check(one)
             again = _copied_anew(ours, faceset, stale) if stale else Copied()
+            for one in again.placed.values():
+                self._check(one)
             placed = {path: one for path, one in placed.items() if path not in stale} | again.placed
-            for one in placed.values():
-                if _crc(self.out / one.path) != one.crc:
-                    raise DiskRefused(f"{one.path} does not read back as it was written.",
-                                      why="The disk may be failing.", where=self.out / one.path,
-                                      remedy="The originals are all in their place. Copy onto another disk.")
             taken = take_out(theirs, placed, self._why)
         faceset.index.refresh()
         return taken, again
+
+    def _check(self, one: Placed) -> None:
+        if _crc(self.out / one.path) != one.crc:
+            raise DiskRefused(f"{one.path} does not read back as it was written.", why="The disk may be failing.",
+                              remedy="The originals are all in their place. Copy onto another disk.",
+                              where=self.out / one.path)
 
 
 def _copied_anew(writer: Writer, source: Faceset, mine: Mapping[str, str]) -> Copied:

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facewright.core import unpickle
+from facewright.core import pickle_scan, unpickle
 from facewright.core.errors import FileRefused
 from facewright.core.unpickle import read_pickle, read_pickle_file
 
@@ -244,7 +244,7 @@ def walked(data: bytes) -> list[str] | None:
 
 def scanned(data: bytes) -> int | None:
     try:
-        return unpickle._scan(data, 10_000)
+        return pickle_scan.scan(data, 10_000)
     except unpickle._REFUSALS:
         return None
 
@@ -265,5 +265,5 @@ def test_of_broken_pickles_too(what, protocol, data):
     found, names = scanned(bytes(broken)), walked(bytes(broken))
     if found is not None and names is not None:
         assert found == len(names)
-    if names is not None and {*names} & unpickle._FORBIDDEN:
+    if names is not None and {*names} & pickle_scan._FORBIDDEN:
         assert found is None

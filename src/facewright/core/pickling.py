@@ -62,7 +62,7 @@ def _write(value: Any, file: BinaryIO) -> None:
         file.write(b"cnumpy.core.multiarray\nscalar\n" + _dtype(value.dtype) + b"C" + bytes([len(data)]) + data)
         file.write(b"\x86R")
     elif isinstance(value, list):
-        if _are_points(value):
+        if are_points(value):
             file.write(b"](" + b"".join([_POINT.pack(_PAIR, x, _FLOAT, y, _END) for x, y in value]) + b"e")
             return
         file.write(b"](")
@@ -90,7 +90,7 @@ _POINT = struct.Struct(">3sdcdc")
 _PAIR, _FLOAT, _END = b"](G", b"G", b"e"
 
 
-def _are_points(value: list[Any]) -> bool:
+def are_points(value: list[Any]) -> bool:
     """Whether it is a list of [x, y] floats: faces are full of them, so these are written at once."""
     return set(map(type, value)) == {list} and set(map(len, value)) == {2} and set(
         map(type, chain.from_iterable(value))) == {float}

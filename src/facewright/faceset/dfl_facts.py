@@ -155,7 +155,7 @@ def plain(face: Face, mask_png: bytes | None, upright: np.ndarray | None = None)
     if upright is not None:
         back = invert(upright)
         outside, matrix, box_px = apply_affine(back, outside), matrix @ upright, moved_box(back, box_px)
-    box = np.array([int(np.clip(round(v), -_FAR, _FAR)) for v in box_px], np.int64)
+    box = np.array([int(min(max(round(v), -_FAR), _FAR)) for v in box_px], np.int64)
     found: dict[str, Any] = {
         "face_type": str(face.face_type), "landmarks": inside.tolist(), "source_filename": frame_name(face),
         "source_rect": box, "source_landmarks": outside.astype(np.float64).tolist(),

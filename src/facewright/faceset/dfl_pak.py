@@ -126,7 +126,7 @@ def _spans(path: Path, table: np.ndarray, at: int, total: int) -> Iterator[tuple
 
 
 def _names(listed: bytes, count: int) -> list[tuple[str, str]]:
-    entries = read_pickle(listed, opcode_limit=_OPCODES)
+    entries = read_pickle(listed, opcode_limit=_OPCODES, keys=("filename", "person_name"))
     if not isinstance(entries, list) or len(entries) != count:
         raise ValueError("its list and its table of offsets differ in length")
     return [(last_part(str(one.get("filename") or "")), last_part(str(one.get("person_name") or "")))

@@ -8,12 +8,14 @@ table with one key that says what it is: `dict` (pairs), `tuple`, `set`, `bytes`
 from __future__ import annotations
 
 import base64
+import marshal
 import math
 import re
-from itertools import chain
 from typing import Any
 
 import numpy as np
+
+from facewright.core.pickling import are_points
 
 _DTYPE = re.compile(r"[<>|][fiubSU]\d{1,6}")
 
@@ -25,7 +27,7 @@ def pack(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else {"float": repr(value)}
     if isinstance(value, list):
-        return {"points": _text(np.array(value, "<f8"))} if _are_points(value) else [pack(v) for v in value]
+        return {"points": _text(np.array(value, "<f8"))} if are_points(value) else [pack(v) for v in value]
     if isinstance(value, tuple | set):
         return {type(value).__name__: [pack(v) for v in value]}
     if isinstance(value, dict):
@@ -66,8 +68,11 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, list | tuple):
-        if type(a) is list and _are_points(a) and _are_points(b):
-            return a == b  # as long as they are the usual lists of points, in one go
+        if type(a) is list and are_points(a):
+            try:
+                return marshal.dumps(a, 2) == marshal.dumps(b, 2)  # kinds and bits, in one go
+            except ValueError:  # b is no list of plain floats
+                return False
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
         return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
@@ -78,11 +83,6 @@ def _array(dtype: str, shape: list[int], data: str) -> np.ndarray:
     if not _DTYPE.fullmatch(dtype):
         raise ValueError("an array of unknown make")
     return np.frombuffer(base64.b64decode(data, validate=True), dtype).reshape(shape)
-
-
-def _are_points(value: list[Any]) -> bool:
-    return set(map(type, value)) == {list} and set(map(len, value)) == {2} and set(
-        map(type, chain.from_iterable(value))) == {float}
 
 
 def _text(array: np.ndarray) -> str:

@@ -57,7 +57,9 @@ def test_looking_again_and_pictures(cli, refused, faces):
     said = cli("faces", "again", faces, "0-1", "--detect-side", "320", "--footage", film, "--json")
     assert said.code == 0, said
     assert said.json()["frames"] == 2
-    assert "by hand" in cli("faces", "again", faces, "--state", "accepted", "--keep", "--footage", film).out
+    said = cli("faces", "again", faces, "--state", "accepted", "--keep", "--footage", film)
+    assert said.code == 0, said
+    assert "by hand" in said.out
     refused("faces", "again", faces, "--state", "damaged", "--footage", film)
     assert "sheet: " in cli("faces", "sheet", faces, "sheet.png", "--landmarks").out
     assert cv2.imread("sheet.png").shape[1] > 400

@@ -234,8 +234,6 @@ def again(
         looked = f"{made.count(done['frames'], 'frame')} of {done['film']}"
         show.result(f"{made.count(done['new'], 'new face')} in {looked}; {done['replaced']:,} replaced, "
                     f"{done['unchanged']:,} as before, {done['by_hand']:,} by hand.")
-        if done["unparked"]:
-            show.result(f"  {made.count(done['unparked'], 'face')} put in between neighbours parked no more.")
         if done["without_face"]:
             show.result(f"  {made.count(len(done['without_face']), 'frame')} still without a face.")
 

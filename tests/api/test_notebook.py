@@ -8,7 +8,8 @@ import types
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA, make_face
-from tests.faceset.packing import ONE, contents, make, run
+from tests.faceset.sets import ONE, contents, make
+from tests.steps import run
 
 import facewright
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound

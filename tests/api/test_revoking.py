@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA
-from tests.faceset.packing import run
 from tests.masks.conftest import head, make_set
 from tests.merge.test_dfm import mirror
+from tests.steps import run
 from tests.tiny_run import make
 
 import facewright

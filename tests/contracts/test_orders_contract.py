@@ -7,7 +7,8 @@ import inspect
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA, make_face
-from tests.faceset.golden_set import IDENTITY, golden_faceset, write_set
+from tests.faceset.golden_set import IDENTITY, golden_faceset
+from tests.faceset.sets import write_set
 
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.orders import Ranking

@@ -8,13 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from tests.faceset.conftest import SHA
+from tests.faceset.sets import write_set
 from tests.masks.conftest import FRAME_PX, head
 
 from facewright.faces.face import Face
-from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Source
-from facewright.faceset.store import Writer
 from facewright.image.geometry import apply_affine
 from facewright.image.masks import hull_mask
 
@@ -115,16 +114,9 @@ FAULTY = {
 
 
 def write(folder: Path, faces: list[tuple]) -> Faceset:
-    """Lossless, in chunks of 32, with the film's facts."""
-    faces = sorted(faces, key=lambda one: one[0].source.frame_index)
-    with Writer(folder) as writer:
-        files = [(f"{one[0].face_id}.png", record.encode_face(*one[:2], one[2] if len(one) > 2 else None, 0))
-                 for one in faces]
-        for at in range(0, len(files), 32):
-            writer.add_chunk(SHA, at, files[at : at + 32])
-        source = Source("film.mp4", SHA, "25", (FRAME_PX, FRAME_PX), 1000, {}, True, {})
-        writer.update_header(lambda _: Header("whole_face", SIDE, (source,)))
-    return Faceset.open(folder)
+    """With the film's facts."""
+    source = Source("film.mp4", SHA, "25", (FRAME_PX, FRAME_PX), 1000, {}, True, {})
+    return write_set(folder, faces, Header("whole_face", SIDE, (source,)))
 
 
 def mixed(folder: Path, count: int = 150) -> tuple[Faceset, dict[str, list[str]]]:

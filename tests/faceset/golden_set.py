@@ -9,20 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from tests.faceset.conftest import SHA, make_face
+from tests.faceset.sets import write_set
 
-from facewright.faces.face import Face, face_id
+from facewright.faces.face import face_id
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.record import encode_face
-from facewright.faceset.store import Writer
 
 IDENTITY = np.eye(3)
-
-
-def write_set(folder: Path, faces: list[tuple[Face, np.ndarray]]) -> Faceset:
-    """Lossless files (PNG), so that numbers of the pictures stay what they were."""
-    with Writer(folder) as writer:
-        writer.add_chunk(SHA, 0, [(f"{face.face_id}.png", encode_face(face, image, None, 0)) for face, image in faces])
-    return Faceset.open(folder)
 
 
 def golden_faceset(golden: Path, folder: Path) -> tuple[Faceset, dict[str, str]]:

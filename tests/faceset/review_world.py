@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.faceset import fake_finder
 from tests.faceset.test_extract import make_film
+from tests.steps import run
 
-from facewright.core.step import Step, Work
 from facewright.faceset.extract import ExtractStep
 from facewright.faceset.settings import ExtractSettings
 
@@ -36,14 +36,5 @@ def film_at(folder: Path, name: str = "film.mp4", seed: int = 0) -> Path:
 def extract(film: Path, folder: Path, only: Any = None, finder: Any = SureFinder, **settings: Any) -> Path:
     chosen = ExtractSettings(**{"resolution": 128, "shots": False, **settings})
     step = ExtractStep([str(film)], str(folder), chosen, make_finder=finder)
-    run(step, only)
+    run(step, only=only)
     return folder
-
-
-def run(step: Step, only: Any = None) -> dict[str, Any]:
-    """Without a job; `only`: stop before finish, after the items that it picks."""
-    records = {}
-    todo = [item for item in step.plan() if only is None or only(item)]
-    for item, result in step.stream(todo, Work()):
-        records[item.id] = step.commit(item, result)
-    return {} if only is not None else step.finish(records, Work())

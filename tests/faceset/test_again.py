@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.faceset import fake_finder
 from tests.faceset.review_world import EMPTY, FRAMES, TWO, extract, film_at
+from tests.steps import run
 
 from facewright import api
 from facewright.core.errors import Mismatch, NothingFound, SettingRefused
@@ -47,14 +48,6 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def step_for(world, folder, *runs, finder=Shifted, **settings) -> AgainStep:
     return AgainStep(str(folder), str(world[0]), [list(run) for run in runs], AgainSettings(**settings),
                      make_finder=finder)
-
-
-def run(step: AgainStep, folder: Path | None = None) -> dict:
-    """As a job whose folder is `folder`."""
-    records = {}
-    for item, result in step.stream(step.plan(), Work(folder=folder)):
-        records[item.id] = step.commit(item, result)
-    return step.finish(records, Work())
 
 
 def by_frame(folder: Path) -> dict[int, list]:
@@ -134,7 +127,7 @@ def test_many_items_are_undone_together_and_an_accepted_frame_opens(world, folde
 def test_killed_in_a_commit_the_next_run_ends_alike(world, folder, tmp_path, monkeypatch, killed_at):
     job = tmp_path / "01ARZ3NDEKTSV4RRFFQ69G5FAV-again"
     whole = Path(shutil.copytree(folder, tmp_path / "whole"))
-    run(step_for(world, whole, (0, 69)), job)
+    run(step_for(world, whole, (0, 69)), work=Work(folder=job))
 
     class Killed(BaseException):
         pass
@@ -152,8 +145,8 @@ def test_killed_in_a_commit_the_next_run_ends_alike(world, folder, tmp_path, mon
         else:
             patch.setattr(target, kill)
             with pytest.raises(Killed):
-                run(step, job)
-    run(step_for(world, folder, (0, 69)), job)
+                run(step, work=Work(folder=job))
+    run(step_for(world, folder, (0, 69)), work=Work(folder=job))
     assert files_of(folder) == files_of(whole)
     assert len(decisions.read(folder).deeds) == len(decisions.read(whole).deeds)
     api.faces_undo(folder)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.faceset.conftest import make_face
-from tests.faceset.golden_set import IDENTITY, write_set
+from tests.faceset.golden_set import IDENTITY
+from tests.faceset.sets import write_set
 
 from facewright.faceset.best import _exact_shares, best, spread
 from facewright.image.alike import roots_of

@@ -9,10 +9,10 @@ from tests.faceset.conftest import SHA
 from tests.faceset.fake_finder import FakeFinder, found
 from tests.faceset.test_extract import make_film
 from tests.faceset.test_smoothing import SHAPE, _face, _run, _set
+from tests.steps import run
 
 from facewright import api
 from facewright.core.errors import NothingFound
-from facewright.core.step import Work
 from facewright.faces.face import FaceType
 from facewright.faceset import gaps, persons, record
 from facewright.faceset.decisions import deciding
@@ -47,8 +47,7 @@ def with_facts(faceset, missing):
 
 def _fill(folder, up_to=12, **more):
     step = gaps.GapStep(str(folder), GapSettings(up_to=up_to), **more)
-    records = {item.id: step.commit(item, result) for item, result in step.stream(step.plan(), Work())}
-    return step.finish(records, Work())
+    return run(step)
 
 
 def _new(faceset):
@@ -147,8 +146,7 @@ def test_pictures_come_from_the_film_and_smoothing_goes_along(tmp_path):
 
     step = ExtractStep([str(film)], str(tmp_path / "set"), ExtractSettings(resolution=128, shots=False),
                        make_finder=Blinking)
-    records = {item.id: step.commit(item, result) for item, result in step.stream(step.plan(), Work())}
-    step.finish(records, Work())
+    run(step)
     assert _fill(tmp_path / "set")["borrowed"] == 4
     done = _fill(tmp_path / "set", films=[str(film)])
     assert (done["proposed"], done["from_film"]) == (4, 4)
@@ -192,12 +190,11 @@ def test_an_accepted_one_stays_in_use_when_its_film_comes_and_when_it_is_moved(t
 
     folder = tmp_path / "set"
     step = ExtractStep([str(film)], str(folder), ExtractSettings(resolution=128, shots=False), make_finder=Blinking)
-    records = {item.id: step.commit(item, result) for item, result in step.stream(step.plan(), Work())}
-    step.finish(records, Work())
+    run(step)
     _fill(folder)
     api.faces_accept(folder, ["10"])
     face = _new(Faceset.open(folder))[12]
-    api.faces_place(folder, 12, points=(face.points + 1).tolist(), face=face.face_id, film=str(film))
+    api.faces_place(folder, 12, points=(face.points + 1).tolist(), face=face.face_id, footage=[str(film)])
     moved = Faceset.open(folder).face(face.face_id)
     assert not {"parked", "interpolated", gaps.BORROWED} & set(moved.flags)
     assert _fill(folder, films=[str(film)])["from_film"] == 2

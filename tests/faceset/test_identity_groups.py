@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.faceset.conftest import make_face
-from tests.faceset.golden_set import write_set
+from tests.faceset.sets import write_set
 
 from facewright.core.errors import FileRefused, WeightsMissing
 from facewright.faceset.faceset import Faceset, Vectors

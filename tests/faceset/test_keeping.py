@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA
-from tests.faceset.test_moving import head_of, make_set
+from tests.faceset.sets import head_of, make_set
 from tests.faceset.test_persons import OTHER, _film, _vectors
+from tests.steps import run
 
 from facewright.core.errors import Mismatch, NothingFound
 from facewright.faceset import people, persons
@@ -73,14 +74,7 @@ def test_what_person_means(faceset, tmp_path, picture):
 
 def _extract(film, place, person):
     step = ExtractStep([str(film)], str(place), person=person)
-    records = {item.id: step.commit(item, result) for item, result in step.stream(step.plan(), _work())}
-    return step.finish(records, _work())
-
-
-def _work():
-    from facewright.core.step import Work
-
-    return Work()
+    return run(step)
 
 
 @pytest.mark.shared

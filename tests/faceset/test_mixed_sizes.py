@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from tests.faceset.test_extract import _Growing, film, run, step_for  # noqa: F401
 
-from facewright.core.step import Work
 from facewright.faces.face import FaceType
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
@@ -40,8 +39,7 @@ def test_masks_cover_the_same_part(sets):
     settings = pytest.importorskip("facewright.masks.settings")
     for path in sets:
         step = apply.ApplyStep(str(path), "hull", settings=settings.MaskSettings())
-        records = {item.id: step.commit(item, result) for item, result in step.stream(step.plan(), Work())}
-        step.finish(records, Work())
+        run(step)
     mixed, even = (Faceset.open(path) for path in sets)
     for a, b in zip(mixed, even):
         masks = [source.mask(face) for face, source in ((a, mixed), (b, even))]

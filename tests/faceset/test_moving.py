@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA, make_face, same_face
-from tests.faceset.packing import contents, run
+from tests.faceset.sets import ONE, OTHER, contents, head_of, make_set
+from tests.steps import run
 
 from facewright.core.errors import DiskRefused, Mismatch, NothingFound, SettingRefused
 from facewright.core.step import Work
@@ -27,27 +28,8 @@ from facewright.faceset.settings import ChoiceSettings
 from facewright.faceset.store import Writer
 from facewright.faceset.trash import bring_back, held
 
-OTHER = "fedcba9876543210" * 4
-ONE, TWO = ("sha256:" + digit * 64 for digit in "12")
+TWO = "sha256:" + "2" * 64
 FAR = (300.0, 300.0, 400.0, 400.0)
-
-
-def make_set(
-    place: Path, faces: list[Face], picture: np.ndarray, head: Header | None = None, quality: int = 95
-) -> Faceset:
-    with Writer(place) as writer:
-        for face in faces:
-            start = face.source.frame_index // 32 * 32
-            data = record.encode_face(face, picture, np.full((8, 8), 7, np.uint8) if face.mask_by else None, quality)
-            name = f"faces/{face.source.sha256[:8]}/{start:07d}/{face.face_id}{record.suffix(quality)}"
-            writer.add_files([(name, data)])
-        writer.update_header(lambda _: head or Header("whole_face", 64))
-    return Faceset.open(place)
-
-
-def head_of(*films: str, people: tuple[Person, ...] = (), **more: str) -> Header:
-    sources = tuple(Source("film.mp4", sha, "25", (640, 360), 100, {}, True, {"frames": 100}) for sha in films)
-    return Header("whole_face", 64, sources, people=people, **more)
 
 
 def copy(source: Faceset, out: Path, ids: list[str] | None = None, move: bool = False) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from tests.faceset.clean_set import good, write
 from tests.faceset.conftest import SHA
-from tests.faceset.packing import run
+from tests.steps import run
 
 from facewright.core.errors import NothingFound, SettingRefused
 from facewright.faceset.faceset import Faceset

@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.faceset.conftest import SHA, make_face, same_face
-from tests.faceset.packing import ONE, contents, files_of, make, run
+from tests.faceset.sets import ONE, contents, files_of, make
+from tests.steps import run
 
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound, SettingRefused
 from facewright.core.places import cache_folder

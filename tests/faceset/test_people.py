@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.steps import run
 
-from facewright.core.step import Work
 from facewright.faceset import persons
 from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
@@ -32,8 +32,7 @@ def _film(place: Path, pictures: list[np.ndarray]) -> Path:
 
 def _extracted(film: Path, place: Path) -> Faceset:
     step = ExtractStep([str(film)], str(place), ExtractSettings(resolution=256))
-    records = {item.id: step.commit(item, result) for item, result in step.stream(step.plan(), Work())}
-    step.finish(records, Work())
+    run(step)
     return Faceset.open(place)
 
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA, make_face
-from tests.faceset.test_moving import contents, head_of, make_set
+from tests.faceset.sets import contents, head_of, make_set
 
 from facewright import api
 from facewright.core.errors import Mismatch, NothingFound

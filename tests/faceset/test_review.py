@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from tests.faceset import fake_finder
 from tests.faceset.conftest import make_face
-from tests.faceset.review_world import EMPTY, FRAMES, TWO, SureFinder, extract, film_at, run
+from tests.faceset.review_world import EMPTY, FRAMES, TWO, SureFinder, extract, film_at
+from tests.steps import run
 
 from facewright import api
 from facewright.core.errors import FacewrightError, FileRefused, Mismatch, NothingFound, SettingRefused

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA, make_face
-from tests.faceset.test_moving import contents, head_of, make_set
+from tests.faceset.sets import contents, head_of, make_set
 
 from facewright.core.errors import NothingFound
 from facewright.core.step import Stop, Work

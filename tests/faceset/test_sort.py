@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA, make_face
-from tests.faceset.golden_set import golden_faceset, set_of_pictures, write_set
+from tests.faceset.golden_set import golden_faceset, set_of_pictures
+from tests.faceset.sets import write_set
 
 from facewright.core.errors import DiskRefused, FileRefused, NothingFound, SettingRefused
 from facewright.core.registry import Plug

@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from tests.faceset.conftest import SHA, make_face
+from tests.faceset.sets import write_set
 
 from facewright.faces.align import canonical_mesh, face_from_frame, template_3d
 from facewright.faces.face import Face, FaceType
-from facewright.faceset import record
 from facewright.faceset.header import Header, Source
-from facewright.faceset.store import Writer
 
 FRAME_PX = 640
 
@@ -46,12 +45,9 @@ def picture(face: Face, side: int = 0) -> np.ndarray:
 
 def make_set(place: Path, faces: list[Face], masks: dict[str, np.ndarray] | None = None) -> Path:
     """A faceset of these faces; masks by face id, (m, m) uint8."""
-    files = [(f.face_id + ".jpg", record.encode_face(f, picture(f), (masks or {}).get(f.face_id))) for f in faces]
-    with Writer(place) as writer:
-        for at in range(0, len(files), 32):
-            writer.add_chunk(SHA, at, files[at : at + 32])
-        source = Source("film.mp4", SHA, "25", (FRAME_PX, FRAME_PX), len(faces), {}, True, {})
-        writer.update_header(lambda _: Header(str(faces[0].face_type), faces[0].side_px, (source,)))
+    source = Source("film.mp4", SHA, "25", (FRAME_PX, FRAME_PX), len(faces), {}, True, {})
+    write_set(place, [(face, picture(face), (masks or {}).get(face.face_id)) for face in faces],
+              Header(str(faces[0].face_type), faces[0].side_px, (source,)), 95)
     return place
 
 

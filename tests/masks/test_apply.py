@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.masks.conftest import head, make_set, pixels
+from tests.steps import run
 
 from facewright.core.errors import DiskRefused, NothingFound, SettingRefused
 from facewright.core.step import Stop, Work
@@ -23,13 +24,6 @@ from facewright.jobs.job import list_jobs
 from facewright.masks import undo
 from facewright.masks.apply import ApplyStep, restore_masks
 from facewright.masks.settings import MaskSettings
-
-
-def run(step: ApplyStep, work: Work | None = None) -> dict:
-    items = step.plan()
-    work = work or Work()
-    records = {item.id: step.commit(item, result) for item, result in step.stream(items, work)}
-    return step.finish(records, work)
 
 
 def stored(folder: Path) -> dict[str, tuple[np.ndarray | None, str]]:
@@ -162,7 +156,7 @@ def test_a_batch_done_again_keeps_what_was_there_first(faceset):
     job = faceset / ".facewright" / "jobs" / "7ZZ000000000000000000000ZZ-apply_masks"  # begun after the first
     job.mkdir(parents=True)
     for _ in range(2):  # killed before the journal's line: the same job, the same batches
-        run(ApplyStep(str(faceset), "mesh"), Work(folder=job))
+        run(ApplyStep(str(faceset), "mesh"), work=Work(folder=job))
     kept = {b.face_id: b for b in undo.read_masks(undo.folder_of(faceset, job.name[:26], undo.MASKS))}
     assert all(np.array_equal(kept[k].mask, m) and kept[k].mask_by == "hull" for k, (m, _) in first.items())
 

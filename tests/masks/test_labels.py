@@ -290,7 +290,7 @@ def test_what_is_no_label_file_is_refused(faceset, tmp_path, text):
 
 
 def test_masks_become_polygons_that_draw_the_mask(tmp_path):
-    from tests.masks.test_apply import run
+    from tests.steps import run
 
     from facewright.masks.apply import ApplyStep
 

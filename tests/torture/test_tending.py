@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.faceset.packing import run
+from tests.steps import run
 from tests.torture import road as roads
 from tests.torture.forge import Forge
 from tests.torture.road import Road

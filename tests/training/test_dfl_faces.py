@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.faceset.dfl_sets import OpenGate
+from tests.steps import run
 
 from facewright.core.settings import check
-from facewright.core.step import Work
 from facewright.faceset.dfl_import import ImportStep
 from facewright.faceset.faceset import Faceset
 from facewright.jobs.run import run_job
@@ -34,17 +34,10 @@ def faceset(golden, tmp_path_factory) -> Path:
     return out
 
 
-def run_step(step) -> dict:
-    records = {}
-    for item, result in step.stream(step.plan(), Work()):
-        records[item.id] = step.commit(item, result)
-    return step.finish(records, Work())
-
-
 @pytest.mark.parametrize("masker", ["hull", "mesh"])
 def test_they_get_masks(faceset, tmp_path, masker):
     folder = shutil.copytree(faceset, tmp_path / "set")
-    done = run_step(ApplyStep(str(folder), masker, MaskSettings(side=64)))
+    done = run(ApplyStep(str(folder), masker, MaskSettings(side=64)))
     assert (done["faces"], done["refused"]) == (6, [])
     for face in Faceset.open(folder):
         mask = Faceset.open(folder).mask(face)
@@ -58,7 +51,7 @@ def test_they_train(faceset, tmp_path):
     settings = check(SaehdTrain, {"iterations": 3, "batch_size": 2, "device": "cpu", "precision": "float32",
                                   "preview_seconds": 0, "threads": 1})
     step = TrainStep(str(tmp_path / "run"), str(faceset), str(faceset), "saehd", settings, shape=TINY)
-    run_step(step)
+    run(step)
     losses = both(read_losses(tmp_path / "run" / "losses.bin"))
     assert len(losses) == 3
     assert np.isfinite(losses).all()

@@ -288,6 +288,19 @@ def test_faces_under_a_revoked_record_are_carried_nowhere(project, monkeypatch, 
     assert CARRYING["copy"](project / "facesets" / "dst", project / "other")["copied"] == 3
 
 
+def test_every_project_that_faces_come_from_or_into_is_asked(project, monkeypatch, tmp_path):
+    record, src = agreed(project, monkeypatch), project / "facesets" / "src"
+    other = api.new(tmp_path / "other").root
+    api.faces_copy(src, other / "facesets" / "before", settings={})
+    make_set(other / "facesets" / "own", [head(n) for n in range(40, 43)])
+    api.consent_revoke(record, "withdrawn")
+    with pytest.raises(ConsentRefused, match="revoked"):
+        api.faces_merge(other / "facesets" / "all", [other / "facesets" / "own", src], settings={})
+    with pytest.raises(ConsentRefused, match="revoked"):
+        api.faces_copy(other / "facesets" / "before", project / "facesets" / "back", settings={})
+    assert api.faces_copy(other / "facesets" / "own", project / "facesets" / "back", settings={})["copied"] == 3
+
+
 @pytest.mark.parametrize("door", [name for name in CARRYING if name != "merge"])
 def test_each_face_keeps_its_own_record_through_every_door(project, door):
     one, two = ("sha256:" + digit * 64 for digit in "12")

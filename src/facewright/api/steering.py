@@ -68,11 +68,16 @@ def perform(step: Step, *, background: bool, on_event: OnEvent, stop: Stop | Non
 
 def _gate(step: Step) -> Any:
     """The gate of the project that a step writes into; of faces that leave, that of the one they leave: its records say
-    who was revoked, and its ledger where they went."""
+    who was revoked, and its ledger where they went. Where they are of several projects, each is asked, and the one they
+    come into. Raises ConsentRefused."""
     from facewright.provenance.permit import LEAVING_STAGES
 
     leaving = step.likenesses() if step.stage in LEAVING_STAGES else []
-    return gate_at(leaving[0].where if leaving else step.home())
+    gates = {gate.records: gate for gate in map(gate_at, (*(one.where for one in leaving), step.home()))}
+    first, *others = gates.values()
+    for gate in others:
+        gate.allow(step)
+    return first
 
 
 def jobs_list() -> list[dict[str, Any]]:

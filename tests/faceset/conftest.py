@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,3 +48,21 @@ def same_face(a: Face, b: Face) -> bool:
 def picture() -> np.ndarray:
     yy, xx = np.mgrid[0:64, 0:64]
     return np.stack([xx * 4, yy * 4, (xx + yy) * 2], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> tuple[Path, Path]:
+    """The film of review_world and its faceset, which nobody changes."""
+    from tests.faceset.review_world import extract, film_at
+
+    root = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEWRIGHT_NO_IDENTITY", "1")
+        film = film_at(root)
+        return film, extract(film, root / "set")
+
+
+@pytest.fixture
+def folder(world, tmp_path) -> Path:
+    """A copy of that faceset."""
+    return Path(shutil.copytree(world[1], tmp_path / "set"))

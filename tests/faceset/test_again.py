@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.faceset import fake_finder
-from tests.faceset.review_world import EMPTY, FRAMES, TWO, extract, film_at
+from tests.faceset.review_world import EMPTY, FRAMES, TWO, extract
 from tests.steps import run
 
 from facewright import api
@@ -25,20 +25,6 @@ class Shifted(fake_finder.FakeFinder):
 
     def faces(self, index):
         return [] if index == 12 else [fake_finder.found(index, 65 + index * 0.25, 60, 50)]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> tuple[Path, Path]:
-    root = tmp_path_factory.mktemp("again")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACEWRIGHT_NO_IDENTITY", "1")
-        film = film_at(root)
-        return film, extract(film, root / "set")
-
-
-@pytest.fixture
-def folder(world, tmp_path) -> Path:
-    return Path(shutil.copytree(world[1], tmp_path / "set"))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.faceset import fake_finder
-from tests.faceset.review_world import EMPTY, SureFinder, extract, film_at
+from tests.faceset.review_world import EMPTY, SureFinder, extract
 
 from facewright import api
 from facewright.core.errors import FileRefused, Mismatch, NothingFound, SettingRefused
@@ -30,23 +29,9 @@ from facewright.image.geometry import apply_affine
 from facewright.media.reader import open_video
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> tuple[Path, Path]:
-    root = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACEWRIGHT_NO_IDENTITY", "1")
-        film = film_at(root)
-        return film, extract(film, root / "set")
-
-
 @pytest.fixture
 def film(world) -> str:
     return str(world[0])
-
-
-@pytest.fixture
-def folder(world, tmp_path) -> Path:
-    return Path(shutil.copytree(world[1], tmp_path / "set"))
 
 
 def points_at(x: float, y: float, size: float = 50.0) -> list[list[float]]:

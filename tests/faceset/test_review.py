@@ -29,21 +29,6 @@ from facewright.faceset.settings import ExtractSettings
 from facewright.faceset.store import Writer
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> tuple[Path, Path]:
-    """(film, faceset)."""
-    root = tmp_path_factory.mktemp("review")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACEWRIGHT_NO_IDENTITY", "1")
-        film = film_at(root)
-        return film, extract(film, root / "set")
-
-
-@pytest.fixture
-def folder(world, tmp_path) -> Path:
-    return Path(shutil.copytree(world[1], tmp_path / "set"))
-
-
 def states_of(folder: Path, **query) -> dict[int, str]:
     return {one.frame: one.state for one in review.states(Faceset.open(folder), **query)}
 

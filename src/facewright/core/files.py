@@ -43,10 +43,9 @@ def replace_folder(part: Path, final: Path) -> None:
     `final` must not exist: a folder is never replaced in place, versions get new names.
     """
     try:
-        for file in part.rglob("*"):
-            if file.is_file():
-                with open(file, "rb+") as handle:
-                    os.fsync(handle.fileno())
+        for place, _, names in os.walk(part):
+            for name in names:
+                _sync_file(os.path.join(place, name))
         sync_folder(part)
         os.replace(part, final)
         sync_folder(final.parent)
@@ -57,8 +56,7 @@ def replace_folder(part: Path, final: Path) -> None:
 def replace_files(parts: Sequence[tuple[Path, Path]]) -> None:
     """Put fully written files in their places: sync all, rename all, sync their folders. OSError when it cannot."""
     for part, _ in parts:
-        with open(part, "rb+") as handle:
-            os.fsync(handle.fileno())
+        _sync_file(part)
     for part, final in parts:
         os.replace(part, final)
     for folder in dict.fromkeys(final.parent for _, final in parts):
@@ -93,6 +91,14 @@ def write_all(files: Iterable[tuple[Path, bytes]]) -> int:
         for part, _ in parts:
             part.unlink(missing_ok=True)
     return len(parts)
+
+
+def _sync_file(path: str | Path) -> None:
+    handle = os.open(path, os.O_RDWR)  # Windows syncs only what may be written
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:
@@ -299,8 +305,7 @@ def part_file(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}{PART}{path.suffix}")
     try:
         yield part
-        with open(part, "rb+") as handle:
-            os.fsync(handle.fileno())
+        _sync_file(part)
         os.replace(part, path)
         sync_folder(path.parent)
     except OSError as error:

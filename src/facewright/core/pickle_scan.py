@@ -202,7 +202,10 @@ def _apply(opcode: pickletools.OpcodeInfo, stack: list[Size], marks: list[int]) 
 
 
 def _tuple_of(items: list[Size]) -> Size:
-    size = (1 + max(items)[0], 1 + sum([w for _, w in items])) if items else (1, 1)
+    if items.count(_ATOM) == len(items):
+        size = (1, 1 + len(items))
+    else:
+        size = (1 + max(items)[0], 1 + sum([w for _, w in items]))
     if size[0] > NESTING_LIMIT or size[1] > _TUPLE_WEIGHT_LIMIT:
         raise ValueError("tuples are nested too deeply")
     return size

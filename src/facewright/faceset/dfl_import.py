@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -183,16 +184,16 @@ class ImportStep:
             if result.files:
                 writer.update_header(lambda stored: self._begun(stored, batch.frames, result))
             place = writer.add_chunk(batch.frames.sha256, batch.start, result.files)
-            self._note(place.relative_to(self.folder).as_posix(), result)
+            self._note(place, result)
         return {"faces": len(result.files), "refused": result.refused, "counts": result.counts,
                 "source": batch.frames.sha256}
 
-    def _note(self, folder: str, result: Result) -> None:
+    def _note(self, place: Path, result: Result) -> None:
         """Tell the index, which would read every file again else."""
-        told = [(f"{folder}/{name}", face, masked)
-                for (name, _), face, masked in zip(result.files, result.faces, result.masked)]
-        if all((self.folder / path).is_file() for path, *_ in told):  # a chunk that was there already holds others
-            Index(self.folder).add(told)
+        there, folder = set(os.listdir(place)) if place.is_dir() else set(), place.relative_to(self.folder).as_posix()
+        if all(name in there for name, _ in result.files):  # a chunk that was there already holds others
+            Index(self.folder).add((f"{folder}/{name}", face, masked) for (name, _), face, masked in
+                                   zip(result.files, result.faces, result.masked))
 
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
         """Complete faceset.json and the index. Raises FileRefused: nothing there could be read."""

@@ -28,11 +28,9 @@ _JPEGS, _PICTURES = (".jpg", ".jpeg"), (".jpg", ".jpeg", ".png")
 _HEAD_BYTES = 72 << 10
 _OPCODES = 2_000_000_000
 _DEBUG = "_debug"
-_FRAME = re.compile(
-    rb"(?:\x8c\x0f|X\x0f\0\0\0)source_filename(?:\x94|q.|r....)?(?:\x8c(?P<short>.)|X(?P<long>....))", re.DOTALL)
-"""The key in a pickle of any protocol from 2 on, and the length of the text behind it."""
-_ID = re.compile(_FRAME.pattern.replace(b"source_filename", ID_KEY.encode()), re.DOTALL)
-"""The same for our own key, which is as long."""
+_FRAME = "source_filename"
+_TEXT = re.compile(rb"(?:\x94|q.|r....)?(?:\x8c(?P<short>.)|X(?P<long>....))", re.DOTALL)
+"""Behind a key in a pickle of any protocol from 2 on: the length of the text that follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +234,12 @@ def _named(entry: Entry, records: Records | None) -> Entry:
     try:
         head = entry.beginning()
         told = None if entry.saved is not None and entry.saved.forced else _told(entry, head)
-        if records is not None and told and (match := _ID.search(head)):
-            entry = replace(entry, known=_known(_text(head, match), records))
+        if records is not None and told and (known := _text(head, ID_KEY)):
+            entry = replace(entry, known=_known(known, records))
     except (OSError, FileRefused, ValueError):
         told = ""  # reading the whole file will say why
     if told is None:
-        value = entry.saved.facts.get("source_filename") if entry.saved is not None else ""
+        value = entry.saved.facts.get(_FRAME) if entry.saved is not None else ""
         told = last_part(value) if isinstance(value, str) else ""
     return replace(entry, frame_name=told)
 
@@ -251,20 +249,27 @@ def _known(face_id: str, records: Records) -> Known | None:
     return None if told is None else Known(face_id, told[0].source, records)
 
 
-def _text(head: bytes, match: re.Match[bytes]) -> str:
-    size = int.from_bytes(match["short"] or match["long"], "little")
-    return head[match.end() : match.end() + size].decode("utf-8", "replace")
+def _text(head: bytes, key: str) -> str | None:
+    """The text behind a key, without reading the pickle; None where none is seen."""
+    name, at = key.encode(), -1
+    short, long = b"\x8c" + bytes([len(name)]), b"X" + len(name).to_bytes(4, "little")
+    while (at := head.find(name, at + 1)) >= 0:
+        match = _TEXT.match(head, at + len(name)) if head.endswith((short, long), 0, at) else None
+        if match:
+            size = int.from_bytes(match["short"] or match["long"], "little")
+            return head[match.end() : match.end() + size].decode("utf-8", "replace")
+    return None
 
 
 def _told(entry: Entry, head: bytes) -> str | None:
     """What the file says itself; None where it carries no facts."""
-    match = _FRAME.search(head)
-    if match:
-        return last_part(_text(head, match))
+    told = _text(head, _FRAME)
+    if told is not None:
+        return last_part(told)
     coded = opened(entry.read()).coded
     if not coded:
         return None
-    value = facts_in(coded).get("source_filename")
+    value = facts_in(coded).get(_FRAME)
     return last_part(value) if isinstance(value, str) else ""
 
 

@@ -45,7 +45,7 @@ def replace_folder(part: Path, final: Path) -> None:
     try:
         for place, _, names in os.walk(part):
             for name in names:
-                _sync_file(os.path.join(place, name))
+                _sync_file(Path(place, name))
         sync_folder(part)
         os.replace(part, final)
         sync_folder(final.parent)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -190,7 +189,8 @@ class ImportStep:
 
     def _note(self, place: Path, result: Result) -> None:
         """Tell the index, which would read every file again else."""
-        there, folder = set(os.listdir(place)) if place.is_dir() else set(), place.relative_to(self.folder).as_posix()
+        folder = place.relative_to(self.folder).as_posix()
+        there = {path.name for path in place.iterdir()} if result.files else set()
         if all(name in there for name, _ in result.files):  # a chunk that was there already holds others
             Index(self.folder).add((f"{folder}/{name}", face, masked) for (name, _), face, masked in
                                    zip(result.files, result.faces, result.masked))

@@ -177,6 +177,15 @@ def test_moved_without_header_and_read_only(folder, tmp_path):
     assert faceset.face_type == "whole_face"
 
 
+def test_a_set_takes_over_what_its_first_faces_are():
+    new = {"face_type": "head", "side_px": 96, "consent": "c", "person": "Ada"}
+    first = Header(person="Bob").begun(Source("a", SHA), **new)
+    assert (first.face_type, first.side_px, first.consent, first.person) == ("head", 96, "c", "Bob")
+    second = first.begun(Source("b", OTHER), face_type="full_face", side_px=64, consent="d", person="Eve")
+    assert second == dataclasses.replace(first, sources=(Source("a", SHA), Source("b", OTHER)))
+    assert second.begun(Source("c", SHA), **new) == second
+
+
 def test_not_a_faceset(tmp_path):
     for place in (tmp_path, tmp_path / "gone"):
         with pytest.raises(FileRefused, match="no faceset"):

@@ -72,3 +72,7 @@ class DetectSettings(Settings):
     net_threads: int = knob(
         1, "Threads of each net; one worker process per core is faster than threads", low=1, high=64
     )
+
+    def detection(self) -> DetectSettings:
+        """The part that the finder of faces understands, of settings that hold more."""
+        return DetectSettings(**{name: getattr(self, name) for name in DetectSettings.model_fields})

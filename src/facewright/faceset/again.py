@@ -24,7 +24,7 @@ from facewright.faces.settings import DetectSettings
 from facewright.faceset import decisions, edits, trash
 from facewright.faceset.cut import Cutting, finish_face, plan_face
 from facewright.faceset.decisions import Deed
-from facewright.faceset.extract import Finder
+from facewright.faceset.extract import Finder, house_finder
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.films import frames_at
 from facewright.faceset.index import Index, Row, row_of
@@ -70,7 +70,7 @@ class AgainStep:
         self.folder, self.film = Path(faceset).resolve(), str(Path(film).resolve())
         self.frames = [list(run) for run in frames]
         self.settings = settings or AgainSettings()
-        self._make_finder = make_finder or _house_finder
+        self._make_finder = make_finder or house_finder
         self._writer = Writer(self.folder)
         self._run = ""
 
@@ -120,8 +120,7 @@ class AgainStep:
             told = decisions.read(self.folder)
             written = {str(deed.facts.get("item")): deed for deed in (*told.deeds, *told.undone)
                        if deed.facts.get("run") == self._run}
-            finder = self._make_finder(DetectSettings(
-                **{name: getattr(self.settings, name) for name in DetectSettings.model_fields}))
+            finder = self._make_finder(self.settings.detection())
             look = _Look(faceset, self.video, self.settings, finder, known, set(told.reserved))
             for item in work.until_stopped(todo):
                 result = look(item.payload, written.get(item.id))
@@ -246,9 +245,3 @@ class _Look:
             return False
         points = self._faceset.face(row.face_id).points_px
         return bool(np.abs(points - one.landmarks.points_px).max() < _SAME_PX)
-
-
-def _house_finder(settings: DetectSettings) -> Finder:
-    from facewright.faces.find import FaceFinder
-
-    return FaceFinder(settings)

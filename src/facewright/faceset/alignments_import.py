@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
@@ -201,12 +200,9 @@ class AlignmentsStep:
         return result
 
     def _begun(self, stored: Header) -> Header:
-        if stored.source(self.frames.sha256) is not None:
-            return stored
-        fresh = stored if stored.sources else dataclasses.replace(
-            stored, face_type=str(self.settings.face_type), side_px=self.settings.resolution,
-            consent=stored.consent or self.consent, person=stored.person or self.person)
-        return fresh.with_source(self.frames.source({"import": self._digest}, False, {}))
+        return stored.begun(
+            self.frames.source({"import": self._digest}, False, {}), face_type=str(self.settings.face_type),
+            side_px=self.settings.resolution, consent=self.consent, person=self.person)
 
     @cached_property
     def _digest(self) -> str:

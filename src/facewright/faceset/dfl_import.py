@@ -285,15 +285,10 @@ class ImportStep:
             header_file.refuse_others(stored, self.consent, self.person, self.folder)
 
     def _begun(self, stored: Header, frames: Frames, result: Result) -> Header:
-        fresh = stored
-        if not stored.sources:
-            kinds = [(str(face.face_type), face.side_px) for face in result.faces]
-            kind, side = max(kinds, key=kinds.count)
-            fresh = dataclasses.replace(stored, face_type=kind, side_px=side, consent=stored.consent or self.consent,
-                                        person=stored.person or self.person)
-        if fresh.source(frames.sha256) is not None:
-            return fresh
-        return fresh.with_source(frames.source({"import": self._digest}, False, {}))
+        kinds = [(str(face.face_type), face.side_px) for face in result.faces]
+        kind, side = max(kinds, key=kinds.count)
+        return stored.begun(frames.source({"import": self._digest}, False, {}), face_type=kind, side_px=side,
+                            consent=self.consent, person=self.person)
 
     def _ended(self, stored: Header, records: Mapping[str, dict[str, Any]]) -> Header:
         for frames, _ in self.frames:

@@ -106,6 +106,15 @@ class Header:
         kept = tuple(source if s.sha256 == source.sha256 else s for s in self.sources)
         return dataclasses.replace(self, sources=kept)
 
+    def begun(self, source: Source, *, face_type: str, side_px: int, consent: str, person: str) -> Header:
+        """This header as the first faces of `source` come. A set without any source takes over what they are, and what
+        it does not say itself of consent and person; a source that is known stays as it is."""
+        if self.source(source.sha256) is not None:
+            return self
+        fresh = self if self.sources else dataclasses.replace(
+            self, face_type=face_type, side_px=side_px, consent=self.consent or consent, person=self.person or person)
+        return fresh.with_source(source)
+
 
 def noted(facts: Mapping[str, Any], word: str) -> dict[int, str]:
     """Frame -> why, of the frames that a film's facts list under `no_face` or `damaged`."""

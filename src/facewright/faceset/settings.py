@@ -82,10 +82,6 @@ class ExtractSettings(DetectSettings, SpanSettings):
             )
         return side
 
-    def detection(self) -> DetectSettings:
-        """The part that the finder of faces understands."""
-        return DetectSettings(**{name: getattr(self, name) for name in DetectSettings.model_fields})
-
     @property
     def side_px(self) -> int:
         """The side that all crops have, 0 where it must be estimated or each face has its own."""

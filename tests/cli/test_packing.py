@@ -29,6 +29,7 @@ def test_packed_checked_and_unpacked(cli, refused, sets):
     assert "all whole" in cli("faces", "check", sets / "src").out
     assert f"{count} faces in" in cli("faces", "unpack", sets / "src.faces", sets / "back").out
     assert cli("faces", "unpack", sets / "src.faces", sets / "json", "--json").json()["faces"] == count
+    assert "rename" not in cli("faces", "people", sets / "src.faces").out, "nobody in a packed set can be named"
     error = refused("faces", "consent", sets / "src.faces", "synthetic source")
     assert "faces unpack" in error["remedy"]
     records = cli("consent", "list", "--json").out

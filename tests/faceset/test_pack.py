@@ -28,6 +28,7 @@ from facewright.faceset import pack as packing
 from facewright.faceset import pack_format, record, salvage
 from facewright.faceset.copying import CopyStep
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.files import refuse_packed
 from facewright.faceset.integrity import check
 from facewright.faceset.pack import PackStep
 from facewright.faceset.pack_format import Member
@@ -497,3 +498,15 @@ def test_killed_while_packing_and_unpacking(tmp_path):
     subprocess.run([sys.executable, "-c", code, "faces_unpack", str(file), str(out)], check=True)
     assert files_of(out) == files_of(folder)
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_what_is_said_of_a_pack_can_be_run_as_it_stands(tmp_path, picture):
+    file = tmp_path / "my faces.faces"
+    file.write_bytes(bytes(4096))
+    with pytest.raises(FileRefused) as caught:
+        Faceset.open(file)
+    assert "no sound packed faceset" in caught.value.what
+    assert f"unpack --salvage '{file}' OUT" in caught.value.remedy
+    with pytest.raises(Mismatch) as locked:
+        refuse_packed(file)
+    assert f"unpack '{file}' FACESET" in locked.value.remedy

@@ -63,7 +63,9 @@ def _people(found: Mapping[str, Any], faceset: Path) -> None:
         [[(one["name"] or "(nobody)") + ("*" if one["settled"] else ""), f"{one['faces']:,}", f"{one['share']:.0%}",
           f"{one['tracks']:,}", _films(one["films"]), one["sample"]] for one in rows],
         ["person", "faces", "share", "tracks", "films", "a good face"])
-    if any(not one["name"] for one in rows):
+    if faceset.is_file():  # packed: nobody in it can be named
+        made.following(f"facewright faces people sheet {made.quoted(faceset)} PEOPLE.png")
+    elif any(not one["name"] for one in rows):
         made.following(f"facewright faces people link {made.quoted(faceset)}")
     elif unnamed := [one["name"] for one in rows if not one["settled"]]:
         made.following(f"facewright faces people sheet {made.quoted(faceset)} PEOPLE.png",

@@ -17,6 +17,7 @@ from facewright.faceset.files import load_header, refuse_packed
 from facewright.faceset.header import Header, Person
 from facewright.faceset.index import Index, Row
 from facewright.faceset.info import FacesetInfo, collect
+from facewright.faceset.pack_format import refused
 from facewright.faceset.store import Writer, is_faceset
 
 Embed = Callable[[Sequence[np.ndarray], Sequence[Face]], np.ndarray]
@@ -48,6 +49,8 @@ class Faceset:
         """
         folder = Path(path)
         if not is_faceset(folder):
+            if folder.is_file():
+                raise refused(folder, "it does not begin as one")
             missing = not folder.exists()
             raise FileRefused(
                 f"There is no faceset at {folder}.", why="" if missing else "It holds no faces.",

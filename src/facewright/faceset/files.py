@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Protocol
 
 import numpy as np
@@ -103,8 +104,8 @@ def refuse_packed(path: Path) -> None:
     if path.is_file():
         raise Mismatch(
             f"{path.name} is a packed faceset: it can be read and trained from, but not changed.",
-            remedy=f"Unpack it first: `facewright faces unpack {path.name} FACESET`; change that folder, and pack "
-            "it anew.", where=path)
+            remedy=f"Unpack it first: `facewright faces unpack {quote(str(path))} FACESET`; change that folder, "
+            "and pack it anew.", where=path)
 
 
 def read_head(files: Files, path: str) -> tuple[Face, bool]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 
 from facewright.core.errors import FileRefused
 from facewright.core.files import disk_error, is_safe_name
@@ -152,7 +153,8 @@ def refused(file: Path, why: str) -> FileRefused:
     """The one sentence for a file that is no sound packed faceset."""
     return FileRefused(
         f"{file.name} is no sound packed faceset.", why=f"{why[:1].upper()}{why[1:]}.", where=file,
-        remedy=f"`facewright faces unpack --salvage {file.name} OUT` brings back every face in it that is whole.",
+        remedy=f"`facewright faces unpack --salvage {quote(str(file))} OUT` brings back every face in it that is "
+        "whole.",
     )
 
 

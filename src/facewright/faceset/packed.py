@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 from typing import Any
 
@@ -104,7 +105,7 @@ class PackedFiles:
 
     @property
     def _remedy(self) -> str:
-        return f"`facewright faces unpack --salvage {self.path.name} OUT` brings back all others."
+        return f"`facewright faces unpack --salvage {quote(str(self.path))} OUT` brings back all others."
 
     def _altered(self, path: str) -> FileRefused:
         return FileRefused(f"{path} in {self.path.name} is damaged.", why="It does not match its checksum.",

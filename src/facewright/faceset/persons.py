@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,8 @@ def rename(folder: Path, old: str, new: str) -> dict[str, Any]:
     if new != old and any(name == new for name in _names(faceset)):
         raise Mismatch(
             f"Somebody in {folder.name} is called {new} already.", where=folder,
-            remedy=f"If both are one: `facewright faces people merge FACESET {new} {old}`; else choose another name.")
+            remedy=f"If both are one: `facewright faces people merge FACESET {quote(new)} {quote(old)}`; else choose "
+            "another name.")
     _say(faceset, rows, new, [old])
     return {"faceset": str(folder), "name": new, "before": old, "faces": len(rows)}
 

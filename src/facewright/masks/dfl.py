@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,8 @@ def faces_in(place: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     files = sorted(p for p in place.iterdir() if p.suffix.lower() in (".jpg", ".jpeg")) if place.is_dir() else [place]
     if not files and (place / "faceset.json").exists():
         raise NothingFound(f"{place.name} is a faceset of ours.", why="Labels are read from a file, or DeepFaceLab.",
-                           remedy=f"Write them first: `facewright mask labels export {place.name} FILE`.", where=place)
+                           remedy=f"Write them first: `facewright mask labels export {quote(str(place))} FILE`.",
+                           where=place)
     if not files:
         raise NothingFound(f"There are no face files in {place.name}.", why=f"Neither .jpg files nor a {NAME}.",
                            remedy="Name DeepFaceLab's folder `aligned`.", where=place)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Protocol
 
 import cv2
@@ -111,7 +112,7 @@ def no_masks(faceset: Path) -> NothingFound:
     """What is said where a command needs masks and no face has one."""
     return NothingFound(
         f"No face in {faceset.name} has a mask.",
-        remedy=f"Make them: `facewright mask apply {faceset.name} --with mesh`, or hull, or an XSeg RUN.",
+        remedy=f"Make them: `facewright mask apply {quote(str(faceset))} --with mesh`, or hull, or an XSeg RUN.",
         where=faceset,
     )
 

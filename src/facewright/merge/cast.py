@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from shlex import quote
 
 from facewright.core.errors import Mismatch, NothingFound
 from facewright.faces.face import Face
@@ -107,7 +108,8 @@ def cast(faceset: Faceset, source_sha256: str, film: str, person: str = "") -> C
         raise Mismatch(
             f"No face in {faceset.path.name} comes from {film}.",
             why=f"Its faces come from {_listed(footage.values())}.",
-            remedy=f"Run `facewright extract {film} {faceset.path.name}` first, or give the film that was extracted.",
+            remedy=f"Run `facewright extract {quote(film)} {quote(str(faceset.path))}` first, or give the film that "
+            "was extracted.",
             where=faceset.path,
         )
     names = sorted({*faceset.people(), *(row.person for row in rows if row.person)})

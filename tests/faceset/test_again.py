@@ -140,7 +140,7 @@ def test_killed_in_a_commit_the_next_run_ends_alike(world, folder, tmp_path, mon
 
 
 def test_the_command_s_verb_finds_film_and_frames(world, folder, monkeypatch):
-    monkeypatch.setattr("facewright.faceset.again._house_finder", Shifted)
+    monkeypatch.setattr("facewright.faceset.again.house_finder", Shifted)
     with pytest.raises(NothingFound, match="not at hand"):
         api.faces_again(folder, ["8"], settings={})
     done = api.faces_again(folder, settings={"detector": "yunet"}, state="no-face", footage=[world[0]])

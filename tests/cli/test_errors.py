@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.cli.conftest import TINY, write_film
+from tests.cli.test_surface import commands
 from tests.nets import environment
 
 from facewright import api, demo
@@ -331,3 +332,32 @@ def test_ctrl_c_is_130_and_the_training_goes_on(cli, world, tmp_path):
                "float32", "--batch-size", "2", "--iterations", str(saved.iteration + 1), "--json")
     assert done.code == 0, done
     assert done.json()["iterations"] == saved.iteration + 1
+
+
+FILLED = {
+    "A-B...": "1-2", "RECORD": "her", "[FRAME ...]": "1", "FRAME": "1", "WORD": "good", "NAME": "Ada", "NEW": "Bea",
+    "NAME NAME ...": "Ada", "TRACK ...": "t", "TRACK": "t", "FILE.faces": "new.faces", "FILE.png": "new.png",
+    "FACESET": "nowhere/ghost", "FILE|FACESET": "nowhere/ghost", "FACESET ...": "nowhere/ghost",
+}  # fmt: skip
+MORE = {"faces place": ("--rect", "1,2,30,40"), "faces roundtrip": ("--command", "cp {in} {out}"),
+        "faces people merge": ("Bea",)}
+TENDING = sorted(path for path in commands() if path.startswith(("faces ", "video ")) and path != "faces orders")
+
+
+@pytest.mark.parametrize("path", TENDING)
+def test_a_path_that_is_not_there_is_named_with_a_remedy(cli, tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    words = list[str]()
+    for number, argument in enumerate(p for p in commands()[path].params if p.param_type_name == "argument"):
+        if argument.metavar.endswith(" OUT"):
+            words += ["nowhere/ghost", "new"]
+        elif number == 0 and argument.metavar != "OUT":
+            words.append("nowhere/ghost")
+        elif argument.required or argument.metavar == "[FRAME ...]":
+            words.append(FILLED.get(argument.metavar, "new.mp4" if path == "video cut" else "new"))
+    said = cli(*path.split(), *words, *MORE.get(path, ()), "--json")
+    assert said.code == 2
+    error = said.json()["error"]
+    assert "ghost" in error["what"] + (error["where"] or "")
+    assert error["remedy"]
+    assert not (tmp_path / "new").exists()

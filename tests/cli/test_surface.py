@@ -121,6 +121,21 @@ def test_every_command_says_what_it_does_and_takes_json():
                 assert parameter.help, f"{path} {parameter.name}"
 
 
+def test_lists_of_commands_show_whole_sentences():
+    """In a terminal of 80 columns no line about a command of `faces` or `video` ends in dots."""
+    def walk(group: Any, path: str) -> None:
+        longest = max(map(len, group.commands))
+        for name, child in group.commands.items():
+            line = child.get_short_help_str(78 - 6 - longest)
+            assert line, f"{path} {name}"
+            assert not line.endswith("..."), f"{path} {name}: {line}"
+            if hasattr(child, "commands"):
+                walk(child, f"{path} {name}")
+
+    for name in ("faces", "video"):
+        walk(typer.main.get_command(app).commands[name], name)
+
+
 def test_an_option_s_word_means_one_thing():
     """Over all commands about faces and footage a word takes the same kind of value, or none, everywhere."""
     seen: dict[str, dict[Any, list[str]]] = {}

@@ -17,6 +17,8 @@ Footage = Annotated[
     typer.Option("--footage", metavar="PATH", help="Where a film or folder of pictures of the set lies now; those of "
                  "its extraction are found where they still lie. Repeatable."),
 ]
-Flag = Annotated[str, typer.Option("--flag", metavar="WORD", help="Only faces that carry this flag.")]
+Flag = Annotated[
+    str, typer.Option("--flag", metavar="WORD", help="Only faces that carry this flag; `faces info` counts them.")
+]
 Person = Annotated[str, typer.Option(help="Only the faces of this person, where the faceset shows several.")]
 Background = Annotated[bool, typer.Option("--background", help="Start the job and return; watch it with `jobs watch`.")]

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     command(faces, "park")(park)
     command(faces, "unpark")(unpark)
     command(faces, "tag")(tag)
-    trash = group(faces, "trash", "What was taken out of a faceset: it waits here and can come back.")
+    trash = group(faces, "trash", "What was taken out: it waits, and can come back.")
     command(trash, "list")(trash_list)
     command(trash, "restore")(trash_restore)
     command(trash, "empty")(trash_empty)
@@ -52,7 +52,7 @@ def clean(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Find bad faces; says what would go and why, and does it only with --apply.
+    """Find bad faces, and say why; --apply takes them out.
 
     Blurry, badly exposed, cut off, misaligned ones, other people, no faces at all; near-duplicates and the best N when
     asked. Everything goes to the trash, a folder a category (`faces trash restore` undoes it). Obstructed faces are
@@ -125,7 +125,10 @@ def park(faceset: Faceset, faces: Faces = None, flag: Flag = None, person: Perso
 
 
 def unpark(faceset: Faceset, faces: Faces = None, flag: Flag = None, person: Person = "") -> Shown:
-    """Let training see parked faces again; without names and flags all of them."""
+    """Let training see parked faces again.
+
+    Without names and flags all of them.
+    """
     from facewright import api
 
     done = api.faces_unpark(faceset, faces or (), flags=flag or (), person=person)
@@ -173,7 +176,9 @@ def trash_list(faceset: Faceset, name: Operation = "") -> Shown:
 def trash_restore(
     faceset: Faceset,
     name: Operation = "",
-    face: Annotated[list[str] | None, typer.Option("--face", metavar="FACE", help="Only this face of it.")] = None,
+    face: Annotated[
+        list[str] | None, typer.Option("--face", metavar="FACE", help="Only this face of it; repeatable.")
+    ] = None,
 ) -> Shown:
     """Bring back what was taken out last, or by the operation named."""
     from facewright import api

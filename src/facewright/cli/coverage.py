@@ -34,10 +34,11 @@ def coverage(
     dst_person: Annotated[str, typer.Option(help="Only this person's faces of the target.")] = "",
     as_json: bool = False,
 ) -> Shown:
-    """What the source shows, and what of the target it lacks: poses, expressions, light, and the shapes of the heads.
+    """What the source shows, and lacks of the target.
 
-    Poses beyond the source's by more than 5 degrees come out wrong however long one trains. Poses that the target does
-    not have are no concern. The source's parked faces do not count.
+    Poses, expressions, light, and the shapes of the heads. Poses beyond the source's by more than 5 degrees come out
+    wrong however long one trains. Poses that the target does not have are no concern. The source's parked faces do
+    not count.
     """
     from facewright import api
     from facewright.project import here_or_refuse
@@ -129,7 +130,8 @@ def compile_set(
     ] = None,
     person: Annotated[str, typer.Option(help="Only faces of this person.")] = "",
     flag: Annotated[
-        list[str] | None, typer.Option(metavar="WORD", help="Only faces that carry this flag; repeatable.")
+        list[str] | None, typer.Option(metavar="WORD", help="Only faces that carry this flag (`faces info` counts "
+                                       "them); repeatable.")
     ] = None,
     where: Annotated[
         list[str] | None, typer.Option(metavar="NAME=LOW..HIGH", help="Only faces in this range: yaw_deg=-30..30, "
@@ -137,8 +139,9 @@ def compile_set(
     ] = None,
     as_json: bool = False,
 ) -> Shown:
-    """Make a set of chosen faces of others: by film, person, flag, pose, size.
+    """Make a set of chosen faces of others.
 
+    By film, person, flag, pose, size.
     Faces are copied with all they carry; each keeps its record of consent. Options of one kind add up, different kinds
     must all hold.
     """

@@ -29,10 +29,10 @@ def register(app: typer.Typer) -> None:
     command(faces, "resize", ResizeSettings)(resize)
     command(faces, "enhance", EnhanceSettings)(enhance)
     command(faces, "roundtrip")(roundtrip)
-    collage = group(faces, "collage", "Many faces on a few pages for tools that take one picture, and back.")
+    collage = group(faces, "collage", "Many faces on a few pages for other tools, and back.")
     command(collage, "out", CollageSettings)(collage_out)
     command(collage, "in", ReplaceSettings)(collage_in)
-    metadata = group(faces, "metadata", "What face files carry beside their pixels, kept and given back.")
+    metadata = group(faces, "metadata", "What face files carry beside pixels, kept and restored.")
     command(metadata, "save")(metadata_save)
     command(metadata, "restore", RestoreSettings)(metadata_restore)
 
@@ -73,9 +73,10 @@ def enhance(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Make a new set of enhanced faces, and say how far each drifted from whom it showed.
+    """Make a new set of enhanced faces.
 
-    Nets that restore faces invent detail: profiles, teeth, eyes and motion blur suffer first. Look before you train.
+    How far each drifted from whom it showed is said. Nets that restore faces invent detail: profiles, teeth, eyes and
+    motion blur suffer first. Look before you train.
     """
     from facewright import api
 
@@ -95,7 +96,7 @@ def roundtrip(
     ],
     as_json: bool = False,
 ) -> Shown:
-    """Give all faces to an outside program and take them back in one step.
+    """Give all faces to a program and take them back.
 
     Names must stay; sizes may change. Pictures that come back cropped are refused, turned ones are turned back.
     """
@@ -142,7 +143,10 @@ def collage_in(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Cut worked-on pages back into a new set, at whatever size they came back."""
+    """Cut worked-on pages back into a new set.
+
+    At whatever size they came back.
+    """
     from facewright import api
 
     with show.Bar("faces collage", quiet=as_json) as bar:
@@ -155,9 +159,9 @@ def metadata_save(
     faceset: Faceset,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, such as FACESET.meta.gz.")],
 ) -> Shown:
-    """Keep landmarks, labels, masks and origin of all faces in one file.
+    """Keep what all face files carry in one file.
 
-    Before an outside editor rewrites the pictures and drops what they carry.
+    Landmarks, labels, masks, origin: before an outside editor rewrites the pictures and drops what they carry.
     """
     from facewright import api
 

@@ -47,7 +47,7 @@ def take_in(
 ) -> Shown:
     """Take faces of DeepFaceLab or faceswap in.
 
-    Pictures stay byte for byte, with landmarks, labels, masks and names; pickles are read by an allow-list alone. With
+    Pictures stay byte for byte, with landmarks, labels, masks and names; nothing in their files is ever run. With
     --footage the faces know their film: merging needs that. A meta.dat beside pictures serves those that lost their
     data; named itself, it counts for all.
     """

@@ -96,7 +96,7 @@ def faces_info(
         Path | None, typer.Argument(metavar="[FACESET]", help="Folder of a faceset; left out: both of the project.")
     ] = None,
 ) -> Shown:
-    """What a faceset holds: people, films, sizes, sharpness, consent, poses.
+    """What a faceset holds: people, films, consent, poses.
 
     Poses: yaw is the turn to the side, pitch the nod. What the source never shows, the swap cannot learn.
     """
@@ -118,7 +118,7 @@ def faces_consent(
     record: Annotated[str, typer.Argument(metavar="RECORD", help="Reference, id or name of a record.")],
     person: Annotated[str, typer.Option(help="Whose faces, where the faceset shows several people.")] = "",
 ) -> Shown:
-    """Tie a faceset to the consent record of the person it shows.
+    """Tie a faceset to the consent record of its person.
 
     Where the record is bound to a face and the identity net is at hand, the faces must be that person's.
     """

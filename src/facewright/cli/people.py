@@ -47,8 +47,9 @@ def register(app: typer.Typer) -> None:
 
 
 def listed(faceset: Faceset) -> Shown:
-    """List everybody in a faceset; `faces people FACESET` says the same.
+    """List everybody in a faceset.
 
+    `faces people FACESET` says the same.
     A star: named, merged or split by a user, and left so by later extractions. Inside a shot a head is one track.
     """
     from facewright import api
@@ -99,7 +100,10 @@ def sheet(
     person: Annotated[str, typer.Option(help="A row for each track of this person instead.")] = "",
     across: Annotated[int, typer.Option(min=1, max=24, help="Faces in a row.")] = 8,
 ) -> Shown:
-    """Draw a row of faces for everybody, spread over their tracks."""
+    """Draw faces of everybody, spread over their tracks.
+
+    A row for each; those with few faces share one.
+    """
     from facewright import api
 
     pages = api.faces_people_sheet(faceset, out, person=person, across=across)
@@ -138,7 +142,10 @@ def split(
     ],
     into: Annotated[str, typer.Option(metavar="NAME", help="Whose they are; left out: a new person.")] = "",
 ) -> Shown:
-    """Some tracks of a person show somebody else; said once, it holds for the whole track and stays."""
+    """Say that tracks of a person show somebody else.
+
+    Said once, it holds for the whole track and stays.
+    """
     from facewright import api
 
     done = api.faces_people_split(faceset, name, which, into=into)
@@ -177,8 +184,9 @@ def move_out(
 
 
 def link(faceset: Faceset) -> Shown:
-    """Find tracks and people anew: after an import, or when faces came back from the trash.
+    """Find tracks and people anew.
 
+    After an import, or when faces came back from the trash.
     What was named, merged or split by hand stays as it is.
     """
     from facewright import api
@@ -194,10 +202,11 @@ def smooth(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Steady the landmarks of films, so that the new face does not tremble; nothing lags.
+    """Steady the landmarks of films over time.
 
-    Within a shot, by the frames before and after. Blinks and speech keep their height; single wrong points are left
-    out; points set by hand stay and count as true. Measured points are kept: --strength 0 brings them back.
+    The new face does not tremble then, and nothing lags. Within a shot, by the frames before and after. Blinks and
+    speech keep their height; single wrong points are left out; points set by hand stay and count as true. Measured
+    points are kept: --strength 0 brings them back.
     """
     from facewright import api
 
@@ -236,11 +245,11 @@ def gaps(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Propose faces where a head was missed inside a shot, so that the old face never shows through.
+    """Propose faces where a head was missed inside a shot.
 
-    Landmarks go from the frames before to those behind; the picture is cut from the film. Such faces are flagged
-    "interpolated": `faces review` asks about them, merging replaces them, training leaves them out (parked) until they
-    are accepted.
+    So that the old face never shows through. Landmarks go from the frames before to those behind; the picture is cut
+    from the film. Such faces are flagged "interpolated": `faces review` asks about them, merging replaces them,
+    training leaves them out (parked) until they are accepted.
     """
     from facewright import api
 

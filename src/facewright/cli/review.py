@@ -53,7 +53,9 @@ def review(
     footage: Footage = None,
     as_json: bool = False,
 ) -> Shown:
-    """List frames by their state: which still need a look, and why.
+    """List the frames that need a look, and why.
+
+    Every frame has a state; --state says which are listed.
 
     The next doubtful frame behind frame 120: --state doubtful --after 120 -n 1. Sheets show the frames themselves where
     the film is at hand, else the crops.
@@ -172,7 +174,9 @@ def place(
     rect: Annotated[
         str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Let the landmark net look in this rectangle.")
     ] = None,
-    face: Annotated[str, typer.Option(metavar="FACE", help="Move the points of this face instead of adding one.")] = "",
+    face: Annotated[
+        str, typer.Option(metavar="FACE", help="Move the points of this face, by its id, instead of adding one.")
+    ] = "",
     film: Film = "",
     footage: Footage = None,
     person: Annotated[str, typer.Option(help="Whose face it is; left out: that of the track it continues.")] = "",
@@ -185,8 +189,9 @@ def place(
 ) -> Shown:
     """Put a face into a frame by hand, or correct one.
 
-    Points may lie on a face that is no human's (its mask must then be drawn). No later extraction changes such a face;
-    `faces undo` takes it back. A new face needs the film; one that is there keeps its crop without.
+    For example `faces place FACESET 57 --rect 210,80,330,240`: the landmark net looks there. Points may lie on a face
+    that is no human's (its mask must then be drawn). No later extraction changes such a face; `faces undo` takes it
+    back. A new face needs the film; one that is there keeps its crop without.
     """
     from facewright import api
 
@@ -216,10 +221,11 @@ def again(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Look again at chosen frames, with other settings of detection; what is not given is as in the extraction.
+    """Look again at chosen frames, with other settings.
 
-    Faces placed or moved by hand stay. Where nothing is found, what was there stays. Replaced faces lie in the trash;
-    `faces undo` takes the whole look back. Stopped or killed, the same command goes on.
+    What is not given is as in the extraction: `faces again FACESET 57 120-130 --orientations all`. Faces placed or
+    moved by hand stay. Where nothing is found, what was there stays. Replaced faces lie in the trash; `faces undo`
+    takes the whole look back. Stopped or killed, the same command goes on.
     """
     from facewright import api
 
@@ -241,7 +247,10 @@ def again(
 
 
 def undo(faceset: Faceset) -> Shown:
-    """Take the latest accept, skip, place or again back, with its files."""
+    """Take back the latest accept, skip, place or again.
+
+    With its files; what was undone can be done again (`faces redo`).
+    """
     from facewright import api
 
     done = api.faces_undo(faceset)
@@ -273,7 +282,7 @@ def sheet(
     side: Annotated[int, typer.Option(min=48, max=512, help="Width of a face on the sheet, px.")] = 160,
     as_json: bool = False,
 ) -> Shown:
-    """Draw the aligned faces on contact sheets; the faceset stays as it is."""
+    """Draw the aligned faces on contact sheets."""
     from facewright import api
 
     with show.Bar("faces sheet", quiet=as_json) as bar:
@@ -297,9 +306,10 @@ def debug(
     footage: Footage = None,
     as_json: bool = False,
 ) -> Shown:
-    """Write pictures with landmarks, mask edge and an arrow toward the top of the head drawn in.
+    """Write pictures of faces with what is known drawn in.
 
-    They go into a folder of their own: nothing in the faceset changes, and nothing there can be taken for a face.
+    Landmarks, mask edge, and an arrow toward the top of the head. They go into a folder of their own: nothing in the
+    faceset changes, and nothing there can be taken for a face.
     """
     from facewright import api
 

@@ -36,9 +36,10 @@ def sort(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Put the faces in an order: a list with a score for each, in FACESET/orders. No face is moved or taken out.
+    """Put the faces in an order: a list with scores.
 
-    What was measured is kept: a second order of the same faces takes seconds.
+    It lies in FACESET/orders; no face is moved or taken out (--rename: files are numbered). What was measured is kept:
+    a second order of the same faces takes seconds.
     """
     from facewright import api
 
@@ -91,7 +92,7 @@ def orders() -> Shown:
 
 
 def restore_names(faceset: Faceset) -> Shown:
-    """Take the numbers that `faces sort --rename` put before the files' names away again."""
+    """Take back the numbers of `faces sort --rename`."""
     from facewright import api
 
     done = api.faces_restore_names(faceset)

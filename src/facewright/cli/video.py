@@ -38,9 +38,9 @@ def register(app: typer.Typer) -> None:
 def info(
     paths: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Films or folders of pictures.")],
 ) -> Shown:
-    """What a film is: size, rate, length, colour, sound, and what is odd about it.
+    """What a film is: size, rate, length, colour, sound.
 
-    Frames are counted and times read from the file itself; its header is not believed.
+    And what is odd about it. Frames are counted and times read from the file itself; its header is not believed.
     """
     from facewright import api
 
@@ -125,8 +125,12 @@ def cut(
 def scenes(
     film: Film,
     sheet: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the middle of each scene here.")] = None,
-    export: Annotated[str, typer.Option(metavar="3,5-7", help="Scenes whose frames go to --out, or all.")] = "",
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Gets a folder for each exported scene.")] = None,
+    export: Annotated[
+        str, typer.Option(metavar="3,5-7", help="Give out the frames of these scenes (or: all) into --out.")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where --export makes a folder for each scene.")
+    ] = None,
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
@@ -164,10 +168,11 @@ def extract(
     as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Give out frames as pictures, each film into a folder of its own.
+    """Give out frames of films as pictures.
 
-    OUT/NAME/NAME_0000012.png is frame 12 of the film NAME. A frames.json beside them keeps their times: facewright
-    reads such a folder like the film. Stopped or killed, the same command goes on.
+    Each film gets a folder of its own: OUT/NAME/NAME_0000012.png is frame 12 of the film NAME. A frames.json beside
+    them keeps their times: facewright reads such a folder like the film. Stopped or killed, the same command goes
+    on.
     """
     from facewright import api
 
@@ -200,9 +205,9 @@ def grade(
     source: Source, out: Made, background: Background = False, as_json: bool = False,
     given: dict[str, Any] | None = None,
 ) -> Shown:
-    """Change brightness, contrast, gamma and saturation of footage before faces are looked for.
+    """Change light and colour of footage.
 
-    The input stays; extract the faces of the edited frames into a faceset of their own, or replace the film.
+    Before faces are looked for: brightness, contrast, gamma, saturation. The input stays; go on with OUT in its place.
     """
     from facewright import api
 

@@ -91,8 +91,8 @@ def extract(
         str,
         typer.Option(
             metavar="NAME|PICTURE|FACESET[:NAME]",
-            help="A picture, another faceset, or one of several people of this one: who alone stays, others go to the "
-            "trash. Any other name is kept in every face (films of one person).",
+            help="Keep this person alone, others go to the trash: by a picture of them, another faceset, or a name "
+            "that this faceset lists. A new name is written into every face (films of one person).",
         ),
     ] = "",
     consent: Annotated[str, typer.Option(help="Reference, id or name of the consent record of these faces.")] = "",

@@ -96,6 +96,9 @@ def page_name(number: int) -> str:
 
 def read_plan(place: Path) -> Plan:
     """The manifest in a folder of pages. Raises FileRefused."""
+    if not (place / MANIFEST).is_file():
+        raise FileRefused(f"There is no {MANIFEST} in {place.name}.", where=place,
+                          remedy="Name the folder that `facewright faces collage out` wrote.")
     try:
         facts = json.loads(read_file(place / MANIFEST, limit_bytes=64 << 20))
         if facts["format"] != FORMAT:

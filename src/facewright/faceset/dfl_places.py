@@ -115,7 +115,8 @@ def look(src: Path) -> Place:
     Raises FileRefused (nothing there, a damaged pak), NothingFound (no face file).
     """
     if not src.exists():
-        raise FileRefused(f"There is no {src.name} to import.", remedy="Check the path.", where=src)
+        raise FileRefused(f"There is no {src.name} to import.", where=src,
+                          remedy="Correct the path: a folder `aligned`, a faceset.pak, a meta.dat, or an .fsa file.")
     whole = src.resolve()
     forced = whole.name == META
     folder = whole if whole.is_dir() else whole.parent

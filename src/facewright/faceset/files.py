@@ -15,13 +15,13 @@ from typing import Protocol
 
 import numpy as np
 
-from facewright.core.errors import Mismatch
+from facewright.core.errors import FileRefused, Mismatch
 from facewright.core.files import PART, read_file
 from facewright.faces.face import Face
 from facewright.faceset import header as header_file
 from facewright.faceset import pack_format, record
 from facewright.faceset.header import Header
-from facewright.faceset.packed import PackedFiles
+from facewright.faceset.packed import PackedFiles, is_packed
 
 FACES = "faces"
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -100,8 +100,11 @@ def files_at(path: Path) -> Files:
 
 
 def refuse_packed(path: Path) -> None:
-    """Raise Mismatch where a faceset is to be changed that is packed."""
+    """Raise Mismatch where a faceset is to be changed that is packed; FileRefused: another file."""
     if path.is_file():
+        if not is_packed(path):
+            raise FileRefused(f"{path.name} is a file, not a faceset.", why="It does not begin as a packed one does.",
+                              remedy="Name the folder of a faceset.", where=path)
         raise Mismatch(
             f"{path.name} is a packed faceset: it can be read and trained from, but not changed.",
             remedy=f"Unpack it first: `facewright faces unpack {quote(str(path))} FACESET`; change that folder, "

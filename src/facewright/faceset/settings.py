@@ -164,6 +164,9 @@ class ChoiceSettings(Settings):
 
     person: str = knob("", "Only faces of this person")
     film: str = knob("", "Only faces of this film (its name, or the beginning of its digest)")
-    flag: str = knob("", "Only faces that carry this flag, such as `profile`")
+    flag: str = knob("", "Only faces that carry this flag, such as `profile`; `faces info` counts them")
     no_flag: str = knob("", "Only faces that do not carry this flag")
-    where: str = knob("", "Only faces in these ranges: `yaw_deg=-30..30 sharpness=50.. shot=2`")
+    where: str = knob(
+        "", "Only faces in these ranges: `yaw_deg=-30..30 sharpness=50.. shot=2`; names: yaw_deg, pitch_deg, roll_deg, "
+        "sharpness, score, presence_01, frame_index, side_px, shot, track, picture"
+    )

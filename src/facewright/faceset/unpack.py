@@ -65,9 +65,9 @@ class UnpackStep:
                 return search(torn)
         if not is_packed(self.file):
             raise FileRefused(
-                f"{self.file.name} is no packed faceset." if self.file.exists() else f"There is no {self.file.name}.",
+                f"{self.file.name} is no packed faceset." if self.file.exists() else f"There is no file {self.file}.",
                 why="It does not begin as one." if self.file.exists() else "", where=self.file,
-                remedy="Check the path; a damaged one is read with --salvage.")
+                remedy="Correct the path; a damaged one is read with --salvage.")
         packed = PackedFiles(self.file)
         packed.note()
         return Found({member.name: (member.data_at, member.size) for member in packed.members.values()})

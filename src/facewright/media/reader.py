@@ -24,7 +24,8 @@ def open_video(path: Path, *, sha256: str = "") -> Video:
     if path.is_dir() or (path.is_file() and is_still(path)):
         return open_stills(path, sha256)
     if not path.exists():
-        raise FileRefused(f"There is no {path.name or path}.", remedy="Check the path.", where=path)
+        raise FileRefused(f"There is nothing at {path}.", remedy="Correct the path: a film, or a folder of pictures.",
+                          where=path)
     from facewright.media.probe import probe
 
     return probe(path, sha256)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from tests.faceset.test_extract import run, step_for
 
+from facewright.core.errors import FileRefused
 from facewright.faceset import shots
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.shots import Shots, shots_of
@@ -50,21 +52,21 @@ def test_faces_know_their_shot_and_no_track_crosses_one(film, tmp_path):
 def test_found_once_and_kept(film, tmp_path, monkeypatch):
     step = step_for(film, tmp_path / "set")
     looked = []
-    real = shots.find_cuts
-    monkeypatch.setattr(shots, "find_cuts", lambda *a: looked.append(1) or real(*a))
-    assert shots_of(step.footage[0], tmp_path / "set").starts == CUTS
-    assert shots_of(step.footage[0], tmp_path / "set").starts == CUTS
+    real = shots.CutSearch
+    monkeypatch.setattr(shots, "CutSearch", lambda *a: looked.append(1) or real(*a))
+    assert shots_of(step.footage[0], tmp_path / "set").all().starts == CUTS
+    assert shots_of(step.footage[0], tmp_path / "set").all().starts == CUTS
     assert looked == [1]
     kept = next((tmp_path / "set" / ".facewright" / "shots").iterdir())
     for damage in ("", "{", json.dumps({"format": "other"}), json.dumps({"format": "facewright.shots/1"})):
         kept.write_text(damage)
-        assert shots_of(step.footage[0], tmp_path / "set").starts == CUTS
+        assert shots_of(step.footage[0], tmp_path / "set").all().starts == CUTS
     assert len(looked) == 5
 
 
 def test_a_part_of_a_film_counts_from_its_own_first_shot(film, tmp_path):
     step = step_for(film, tmp_path / "set", start="2", end="3.2")
-    assert shots_of(step.footage[0], tmp_path / "set").starts == [50, 75]
+    assert shots_of(step.footage[0], tmp_path / "set").all().starts == [50, 75]
 
 
 def test_left_out_on_wish(film, tmp_path):
@@ -82,6 +84,38 @@ def test_each_picture_is_a_shot(tmp_path):
     _, summary = run(step_for(folder, tmp_path / "set"))
     assert {f.source.frame_index: f.source.shot for f in Faceset.open(tmp_path / "set")} == {0: 0, 1: 1, 2: 2}
     assert "shots" not in summary["films"]["photos"]
+
+
+def test_who_waits_for_a_search_that_ends_is_told(film, tmp_path, monkeypatch):
+    held = threading.Event()
+    monkeypatch.setattr(shots, "_pictures", lambda *a: (None for _ in range(0 * held.wait())))
+    search = shots_of(step_for(film, tmp_path / "set").footage[0], tmp_path / "set")
+    assert search.settled(0) is False
+    caught: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            search.until(50)
+        except shots.Closed as error:
+            caught.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    threading.Timer(0.2, held.set).start()
+    search.close()
+    waiting.join(10)
+    assert len(caught) == 1
+    assert not (tmp_path / "set" / ".facewright" / "shots").exists()
+
+
+def test_what_a_search_meets_is_raised_to_who_asks(film, tmp_path, monkeypatch):
+    def broken(*_):
+        raise FileRefused("The film is gone.", remedy="Find it.")
+        yield
+
+    monkeypatch.setattr(shots, "_pictures", broken)
+    with pytest.raises(FileRefused, match="gone"):
+        run(step_for(film, tmp_path / "set"))
 
 
 def test_numbers():

@@ -9,9 +9,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from facewright.media.reader import frames, open_video
-from facewright.media.scenes import find_cuts, find_shots, small_size
+from facewright.media.scenes import CutSearch, find_cuts, find_shots, small_size
 from facewright.media.stills import encode_still
 
 SIZE = (160, 90)
@@ -89,6 +91,31 @@ def test_a_fade_through_black_is_one_cut_and_a_black_card_a_shot() -> None:
     assert len(found) == 1
     assert 28 <= found[0] <= 31
     assert find_cuts([*first, *[np.zeros_like(first[0])] * 8, *second]) == [30, 38]
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 14), st.sampled_from([1.0, 1.0, 0.2, 0.02, 0.0])),
+                min_size=1, max_size=9))
+def test_what_is_settled_stays(parts: list[tuple[int, int, float]]) -> None:
+    """Hard cuts, flashes, black cards, fades: a cut below the settled index is told at once and for ever."""
+    search, told = CutSearch(), list[tuple[float, list[int]]]()
+    pictures = [np.rint(p * light).astype(np.uint8) for seed, n, light in parts for p in filmed(seed, n)]
+    for picture in pictures:
+        search.see(picture)
+        told.append((search.settled, search.cuts()))
+    search.end()
+    final = search.cuts()
+    assert final == find_cuts(pictures)
+    assert search.settled > len(pictures)
+    for settled, cuts in told:
+        assert [c for c in cuts if c < settled] == [c for c in final if c < settled]
+    assert [s for s, _ in told] == sorted(s for s, _ in told)
+
+
+def test_little_is_unsettled_while_it_is_light() -> None:
+    search = CutSearch()
+    for at, picture in enumerate(filmed(3, 60, speed=1)):
+        search.see(picture)
+        assert search.settled >= at - 14
 
 
 def test_a_lower_threshold_finds_more() -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
@@ -26,6 +26,7 @@ from facewright.faceset.looking import ChunkResult
 from facewright.faceset.record import decode_face
 from facewright.faceset.selection import Chunk
 from facewright.faceset.settings import ExtractSettings
+from facewright.faceset.shots import Found, Shots
 
 MOST_WORKERS = 8
 CORES_EACH = 2
@@ -35,7 +36,7 @@ LEAST_CHUNKS = 8
 LONGEST_SPAN = 16
 """Chunks that follow each other and are given out together: read in one go, but lost together for a moment."""
 MOST_DEATHS = 3
-_POLL_S = 0.25
+_POLL_S, _CUTS_POLL_S = 0.25, 0.02
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Told = Callable[..., None]
@@ -43,7 +44,8 @@ Told = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker needs to know. args: ExtractStep's; shots: digest -> first frames of a film's shots; digests: path
+    """What a worker needs to know. args: ExtractStep's; shots: digest -> first frames of a film's shots, where
+    they are known; digests: path
     -> SHA-256 of each film (hashed once, by whoever gives the order); finder: `module:name` of its maker."""
 
     args: dict[str, Any]
@@ -88,12 +90,17 @@ class _Hand:
 
 
 class Crew:
-    """`count` workers on one order. told(kind, **facts) hears of those that died."""
+    """`count` workers on one order. A chunk goes out when the cuts up to its end are known. told(kind, **facts) hears
+    of workers that died."""
 
-    def __init__(self, order: Order, count: int, told: Told = lambda kind, **facts: None) -> None:
-        self._order, self._count, self._told = order, count, told
+    def __init__(
+        self, order: Order, count: int, shots: Mapping[str, Found],
+        told: Told = lambda kind, **facts: None,
+    ) -> None:
+        self._order, self._count, self._shots, self._told = order, count, shots, told
         self._inbox: queue.Queue[tuple[_Hand, tuple[dict[str, Any], list[bytes]] | None]] = queue.Queue(2 * count)
         self._hands: list[_Hand] = []  # those at work
+        self._idle: list[_Hand] = []  # those of them that wait for cuts
         self._made: list[_Hand] = []
         self._threads: list[threading.Thread] = []
         self._left: deque[Chunk] = deque()
@@ -115,8 +122,10 @@ class Crew:
                     self._left.clear()
                     for hand in self._hands:
                         hand.tell({"stop": True})
+                for hand in [self._idle.pop() for _ in self._idle[:]]:
+                    self._give(hand)
                 try:
-                    hand, message = self._inbox.get(timeout=_POLL_S)
+                    hand, message = self._inbox.get(timeout=_CUTS_POLL_S if self._idle else _POLL_S)
                 except queue.Empty:
                     continue
                 result = self._heard(hand, message, stop)
@@ -140,27 +149,35 @@ class Crew:
             return _result(hand.held.popleft(), facts, blobs)
         self._deaths.pop("", None)
         hand.held.clear()  # it is idle: what a stop left undone is nobody's now
-        if not self._give(hand):
-            self._hands.remove(hand)
-            hand.tell({"end": True})
+        self._give(hand)
         return None
 
-    def _give(self, hand: _Hand) -> bool:
-        """Hand out the next chunks of one film that follow each other; smaller spans toward the end."""
+    def _give(self, hand: _Hand) -> None:
+        """Hand out the next chunks of one film that follow each other, smaller spans toward the end; or let it wait, or
+        end it where nothing is left."""
+        if not self._left:
+            self._hands.remove(hand)
+            hand.tell({"end": True})
+            return
         length = max(min(len(self._left) // (2 * self._count), LONGEST_SPAN), 1)
-        while self._left and len(hand.held) < length:
-            if hand.held and hand.held[-1].source_sha256 != self._left[0].source_sha256:
-                break
+        sha256 = self._left[0].source_sha256
+        sought = self._shots.get(sha256, Shots([]))
+        while self._left and len(hand.held) < length and self._left[0].source_sha256 == sha256 \
+                and sought.settled(self._left[0].frames[-1]):
             hand.held.append(self._left.popleft())
-        if hand.held:
-            hand.tell({"chunks": [[chunk.source_sha256, chunk.start] for chunk in hand.held]})
-        return bool(hand.held)
+        if not hand.held:
+            self._idle.append(hand)
+            return
+        starts = sought.until(hand.held[-1].frames[-1]).starts
+        hand.tell({"chunks": [[chunk.source_sha256, chunk.start] for chunk in hand.held], "shots": {sha256: starts}})
 
     def _lost(self, hand: _Hand, stop: Stop) -> None:
         """A worker died: another one does again what it held."""
         if hand not in self._hands:
             return  # it had been told to end
         self._hands.remove(hand)
+        if hand in self._idle:
+            self._idle.remove(hand)
         status = hand.process.wait()
         if stop.asked:
             return

@@ -123,22 +123,28 @@ class ExtractStep:
             count = worker_count(self.settings.workers, len(chunks))
             alone = count == 1 or bool(self.settings.cluster)
             finder = self._make_finder(self.settings.detection()) if alone else None
-            looking = self._looking(finder, lambda done, of: work.progress(0, total, note=f"cuts: {done:,} of {of:,}"))
+            looking = self._looking(finder)
             asked = lambda: work.stop.asked  # noqa: E731
             if finder is not None and self.settings.cluster:
                 results = spread.results(
-                    self.settings.cluster, self._order(looking), finder.nets, chunks, work.stop)
+                    self.settings.cluster, self._order(looking, whole_shots=True), finder.nets, chunks, work.stop)
             elif finder is not None:
                 # The nets look at the next chunk while this thread waits for the disk.
                 results = ahead(looking.results(chunks, finder, asked))
             else:
-                results = Crew(self._order(looking), count, work.note).results(chunks, work.stop)
-            for result in stack.enter_context(closing(results)):
+                results = Crew(self._order(looking), count, looking.shots, work.note).results(chunks, work.stop)
+            stack.enter_context(closing(results))
+            for search in looking.shots.values():
+                stack.callback(search.close)  # before the results end: they may wait for it
+            for result in results:
                 if work.stop.at_once:
                     return
                 seen, faces = seen + len(result.chunk.frames), faces + result.record["faces"]
                 work.progress(seen, total, faces=faces)
                 yield items[result.chunk.id], result
+            if not work.stop.asked:
+                for sha256 in looking.shots.keys() & {chunk.source_sha256 for chunk in chunks}:
+                    looking.shots[sha256].all()  # finish reads what this keeps
 
     def commit(self, item: Item, result: ChunkResult) -> dict[str, Any]:
         """Put one chunk's files in place together; returns what finish needs to know of it."""
@@ -182,11 +188,9 @@ class ExtractStep:
             "already_there": [one.name for one in self.footage if one.sha256 in known], "person": facts,
         }
 
-    def _looking(self, finder: Finder | None, told: Callable[[int, int], None]) -> Looking:
+    def _looking(self, finder: Finder | None) -> Looking:
         """What every chunk needs to know: the side of the crops, the shots of the films."""
-        shots = {}
-        if self.settings.shots:
-            shots = {one.sha256: shots_of(one, self.folder, told) for one in self.footage}
+        shots = {one.sha256: shots_of(one, self.folder) for one in self.footage if self.settings.shots}
         self._side_px = self._side(finder)
         return Looking(self.footage, self.settings, self._side_px, shots, self.person, self.consent)
 
@@ -216,7 +220,7 @@ class ExtractStep:
             "second_look": dict(zip(("frames", "found", "by_other_detector"), again)),
         }
         if self.settings.shots and one.video.moves and mine:
-            facts["shots"] = shots_of(one, self.folder).spans(one.chunks[-1].frames[-1] + 1)
+            facts["shots"] = shots_of(one, self.folder).all().spans(one.chunks[-1].frames[-1] + 1)
         return facts
 
     def _begun(self, stored: Header, one: Footage) -> Header:
@@ -256,11 +260,11 @@ class ExtractStep:
     def _writing(self) -> AbstractContextManager[Writer]:
         return writing(self.folder, self._writer)
 
-    def _order(self, looking: Looking) -> Order:
-        """What another process needs to know to do chunks of this step."""
+    def _order(self, looking: Looking, *, whole_shots: bool = False) -> Order:
+        """What another process needs to know to do chunks of this step; a crew hears of shots with its chunks."""
         make = self._make_finder
         return Order(self.args() | {"person": self.person}, self.settings, looking.side_px,
-                     {k: s.starts for k, s in looking.shots.items()},
+                     {k: s.all().starts for k, s in looking.shots.items() if whole_shots},
                      {str(one.video.path): one.sha256 for one in self.footage},
                      f"{make.__module__}:{make.__qualname__}")
 

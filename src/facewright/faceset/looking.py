@@ -6,7 +6,7 @@ Nothing here is written to disk, and a chunk's result depends on its frames alon
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from facewright.faceset.ahead import ahead
 from facewright.faceset.cut import Cut, Cutting, draw, finish_face, plan_faces, unit_from_frame_of
 from facewright.faceset.selection import Chunk, runs
 from facewright.faceset.settings import CHUNK_FRAMES, MAX_SIDE_PX, MIN_SIDE_PX, ExtractSettings
-from facewright.faceset.shots import Shots
+from facewright.faceset.shots import Found, Shots
 from facewright.faceset.signs import jumps
 from facewright.faceset.sources import Footage
 from facewright.image.geometry import scale_of
@@ -94,10 +94,11 @@ class Pending:
 
 
 class Looking:
-    """Films, what to do with them, and what is to be known of them; `shots`: digest -> shots of a film."""
+    """Films, what to do with them, and what is to be known of them; `shots`: digest -> shots of a film, found or being
+    sought."""
 
     def __init__(
-        self, footage: list[Footage], settings: ExtractSettings, side_px: int, shots: Mapping[str, Shots],
+        self, footage: list[Footage], settings: ExtractSettings, side_px: int, shots: dict[str, Found],
         person: str = "", consent: str = "",
     ) -> None:
         self.footage = {one.sha256: one for one in footage}
@@ -141,9 +142,10 @@ class Looking:
                 yield from _read_group(one, group, finder)
 
     def _look(self, batch: Batch, finder: Finder, pool: ThreadPoolExecutor) -> Pending:
-        one, shots = self.footage[batch.chunk.source_sha256], self.shots.get(batch.chunk.source_sha256, Shots([]))
+        one, sought = self.footage[batch.chunk.source_sha256], self.shots.get(batch.chunk.source_sha256, Shots([]))
         how = Cutting(self.settings, self.side_px, finder.detector_name, finder.nets, self.person, self.consent)
         found = finder.find(batch.frames, batch.glimpses)
+        shots = sought.until(batch.chunk.frames[-1])
         breaks = shots.breaks(batch.frames) if shots.starts else None
         tracks = people.tracks(batch.chunk, batch.frames, found, not one.video.moves, breaks)
         found = jumps(batch.frames, found, tracks)

@@ -1,11 +1,12 @@
-"""The shots of what is looked at: found once per film and faceset, kept beside the faces, so that no session, process
-or shard finds them again."""
+"""The shots of what is looked at: found once per film and faceset, while faces are looked for already, and kept beside
+the faces, so that no session, process or shard finds them again."""
 
 from __future__ import annotations
 
 import json
+import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,15 @@ from facewright.faceset.sources import Footage
 from facewright.faceset.store import PRIVATE
 from facewright.media.frame import Frame
 from facewright.media.reader import frames
-from facewright.media.scenes import SIDE_PX, THRESHOLD, find_cuts, small_size
+from facewright.media.scenes import SIDE_PX, THRESHOLD, CutSearch, small_size
 
 _FORMAT = "facewright.shots/1"
 _LIMIT_BYTES = 16 << 20
+_TOLD_EVERY = 8
+
+
+class Closed(Exception):
+    """A signal to who waits for shots: nobody wants them any more."""
 
 
 class Shots:
@@ -39,28 +45,129 @@ class Shots:
         shots = [self.shot(frame.index) for frame in taken]
         return [at for at in range(1, len(shots)) if shots[at] != shots[at - 1]]
 
+    def settled(self, frame_index: int) -> bool:
+        """Whether every cut up to this frame is known: yes."""
+        return True
+
+    def until(self, frame_index: int) -> Shots:
+        """The shots, right up to this frame."""
+        return self
+
+    def all(self) -> Shots:
+        """The shots of all that is looked at."""
+        return self
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
     def spans(self, stop: int) -> list[list[int]]:
         """[first frame, frame behind the last] of each shot; `stop`: behind the last frame looked at."""
         return [[a, b] for a, b in zip(self.starts, [*self.starts[1:], stop])]
 
 
-def shots_of(one: Footage, faceset: Path, told: Callable[[int, int], None] = lambda done, total: None) -> Shots:
-    """The shots of a film's part that is looked at: read from the faceset's private folder, else found and kept there.
+class ShotSearch:
+    """The shots of a film while a thread looks for them, from the first question on; kept when it is through."""
 
-    told(frames done, frames). A picture of a folder is a shot of its own. Raises FileRefused, DiskRefused.
+    def __init__(self, one: Footage, path: Path) -> None:
+        self._one, self._path = one, path
+        self._first, self._stop = _range(one)
+        self._changed, self._closed = threading.Condition(), False
+        self._starts, self._settled = [self._first], float(self._first)
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    def settled(self, frame_index: int) -> bool:
+        """Whether every cut up to this frame is known. Raises what the search met."""
+        with self._begun():
+            if self._error is not None:
+                raise self._error
+            return self._settled > frame_index
+
+    def until(self, frame_index: int) -> Shots:
+        """The shots, right up to this frame; waits for them. Raises FileRefused, DiskRefused; Closed."""
+        with self._begun():
+            self._changed.wait_for(lambda: self._closed or self._error is not None or self._settled > frame_index)
+            if self._error is not None:
+                raise self._error
+            if self._closed:
+                raise Closed
+            return Shots(self._starts)
+
+    def all(self) -> Shots:
+        """The shots of the whole film, kept."""
+        shots = self.until(self._stop)
+        self._join()
+        if self._error is not None:
+            raise self._error
+        return shots
+
+    def close(self) -> None:
+        """End the search where it is; whoever waits meets Closed."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._join()
+
+    def _begun(self) -> threading.Condition:
+        with self._changed:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._work, name=f"cuts {self._one.name}", daemon=True)
+                self._thread.start()
+        return self._changed
+
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            search = CutSearch(THRESHOLD)
+            for count, picture in enumerate(_pictures(self._one, self._first, self._stop), 1):
+                search.see(picture)
+                if count % _TOLD_EVERY == 0:
+                    self._tell(search)
+                if self._closed:
+                    break
+            if not self._closed:
+                search.end()
+                _keep(self._path, self._one.sha256, self._tell(search))
+        except BaseException as error:  # noqa: BLE001  (carried to whoever asks, raised there)
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _tell(self, search: CutSearch) -> list[int]:
+        with self._changed:
+            self._settled = self._first + search.settled
+            self._starts = [self._first, *(self._first + cut for cut in search.cuts() if cut < search.settled)]
+            self._changed.notify_all()
+            return self._starts
+
+
+Found = Shots | ShotSearch
+
+
+def shots_of(one: Footage, faceset: Path) -> Found:
+    """The shots of a film's part that is looked at: read from the faceset's private folder, or sought from now on.
+
+    A picture of a folder is a shot of its own.
     """
-    first, stop = one.chunks[0].start, one.chunks[-1].frames[-1] + 1
+    first, stop = _range(one)
     if not one.video.moves:
         return Shots(list(range(first, stop)))
     path = faceset / PRIVATE / "shots" / f"{one.sha256[:16]}-{first}-{stop}.json"
     known = _read(path)
-    if known is None:
-        cuts = find_cuts(_pictures(one, first, stop, told), THRESHOLD)
-        known = [first, *(first + cut for cut in cuts)]
-        make_folder(path.parent)
-        text = json.dumps({"format": _FORMAT, "sha256": one.sha256, "stretches": stretches(known)})
-        write_atomic(path, text.encode())
-    return Shots(known)
+    return ShotSearch(one, path) if known is None else Shots(known)
+
+
+def _range(one: Footage) -> tuple[int, int]:
+    return one.chunks[0].start, one.chunks[-1].frames[-1] + 1
+
+
+def _keep(path: Path, sha256: str, starts: list[int]) -> None:
+    make_folder(path.parent)
+    text = json.dumps({"format": _FORMAT, "sha256": sha256, "stretches": stretches(starts)})
+    write_atomic(path, text.encode())
 
 
 def _read(path: Path) -> list[int] | None:
@@ -74,7 +181,6 @@ def _read(path: Path) -> list[int] | None:
         return None
 
 
-def _pictures(one: Footage, first: int, stop: int, told: Callable[[int, int], None]) -> Iterator[np.ndarray]:
+def _pictures(one: Footage, first: int, stop: int) -> Iterator[np.ndarray]:
     for frame in frames(one.video, first, stop, size_px=small_size(one.video.size_px, SIDE_PX)):
         yield frame.image if frame.image.dtype == np.uint8 else (frame.image >> 8).astype(np.uint8)
-        told(frame.index + 1 - first, stop - first)

@@ -17,7 +17,7 @@ from facewright.faceset import header, wire
 from facewright.faceset.crew import Order, told_error
 from facewright.faceset.looking import ChunkResult, Finder, Looking
 from facewright.faceset.selection import Chunk
-from facewright.faceset.shots import Shots
+from facewright.faceset.shots import Found, Shots
 from facewright.faceset.sources import open_footage
 
 
@@ -73,7 +73,7 @@ def opened(order: Order) -> tuple[Looking, Finder, dict[tuple[str, int], Chunk]]
 
     cv2.setNumThreads(1)
     footage = open_footage(list(order.digests), order.settings, header.load(Path(order.args["faceset"])), order.digests)
-    shots = {digest: Shots(starts) for digest, starts in order.shots.items()}
+    shots: dict[str, Found] = {digest: Shots(starts) for digest, starts in order.shots.items()}
     looking = Looking(footage, order.settings, order.side_px, shots, order.args["person"], order.args["consent"])
     chunks = {(chunk.source_sha256, chunk.start): chunk for one in footage for chunk in one.chunks}
     module, _, name = order.finder.partition(":")
@@ -85,6 +85,7 @@ def _work(order: Order, inbox: _Inbox, out: BinaryIO) -> None:
     wire.send(out, {"idle": True})
     while "chunks" in (asked := inbox.get()):
         todo = [chunks[digest, start] for digest, start in asked["chunks"]]
+        looking.shots |= {digest: Shots(starts) for digest, starts in asked["shots"].items() if starts}
         for result in looking.results(todo, finder, inbox.asked):
             _tell(out, result)
         wire.send(out, {"idle": True})

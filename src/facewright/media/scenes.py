@@ -70,36 +70,72 @@ def find_cuts(pictures: Iterable[np.ndarray], threshold: float = THRESHOLD) -> l
 
     Holds seven pictures at a time.
     """
-    from scenedetect.common import FrameTimecode
-    from scenedetect.detectors import AdaptiveDetector, ThresholdDetector
-
-    hard = AdaptiveDetector(threshold, min_scene_len=0, window_width=WINDOW, min_content_val=LEAST_CHANGE)
-    fades = ThresholdDetector(DARK, min_scene_len=0)
-    cuts = _Cuts()
-    for at, picture in enumerate(_padded(pictures)):
-        # The detector needs neighbours on both sides: the film's first and last picture stand still at its ends.
-        now = FrameTimecode(at, 25.0)
-        bgr = np.ascontiguousarray(picture[..., ::-1])
-        cuts.see(at - WINDOW, picture)
-        for found in hard.process_frame(now, bgr):
-            cuts.add(found.frame_num - WINDOW)
-        for found in fades.process_frame(now, bgr):
-            cuts.fade(found.frame_num - WINDOW, at - WINDOW)
-    return cuts.all()
+    search = CutSearch(threshold)
+    for picture in pictures:
+        search.see(picture)
+    search.end()
+    return search.cuts()
 
 
-class _Cuts:
-    """Cuts as they come in; takes back those that were a flash or the fade of a black card."""
+class CutSearch:
+    """The same for pictures that come one by one. Cuts below `settled` are known; what comes changes them no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, threshold: float = THRESHOLD) -> None:
+        from scenedetect.detectors import AdaptiveDetector, ThresholdDetector
+
+        self._sharp = AdaptiveDetector(threshold, min_scene_len=0, window_width=WINDOW, min_content_val=LEAST_CHANGE)
+        self._slow = ThresholdDetector(DARK, min_scene_len=0)
         self._hard: list[int] = []
         self._fades: list[tuple[int, int, int]] = []
         self._seen: deque[tuple[int, np.ndarray]] = deque(maxlen=WINDOW + FLASH_FRAMES + 2)
+        self._fed, self._dark_from, self._ended = 0, -1, False
 
-    def see(self, index: int, picture: np.ndarray) -> None:
-        self._seen.append((index, picture))
+    @property
+    def settled(self) -> int | float:
+        """Every cut before the picture of this index is known; infinite behind the end."""
+        if self._ended:
+            return float("inf")
+        sure = self._fed - 3 * WINDOW - FLASH_FRAMES - 2
+        open_fades = [dark for dark, _, light in self._fades[-2:] if light + WINDOW >= sure]
+        return max(min([sure, *open_fades, *([self._dark_from] if self._dark_from >= 0 else [])]), 0)
 
-    def add(self, cut: int) -> None:
+    def see(self, picture: np.ndarray) -> None:
+        """The next picture."""
+        # The detector needs neighbours on both sides: the film's first and last picture stand still at its ends.
+        for _ in range(1 if self._fed else 1 + WINDOW):
+            self._feed(picture)
+
+    def end(self) -> None:
+        """There is no further picture."""
+        for _ in range(WINDOW if self._seen else 0):
+            self._feed(self._seen[-1][1])
+        self._ended = True
+
+    def cuts(self) -> list[int]:
+        """Ascending indices of the cuts that are known; only those below `settled` stay what they are."""
+        soft = [
+            cut for dark, cut, light in self._fades
+            # Dark from the beginning is a fade in; a black card between two hard cuts is a shot of its own.
+            if dark > 0 and not any(dark - WINDOW <= h <= light + WINDOW for h in self._hard)
+        ]
+        return sorted({*self._hard, *soft})
+
+    def _feed(self, picture: np.ndarray) -> None:
+        from scenedetect.common import FrameTimecode
+
+        at = self._fed - WINDOW
+        now, bgr = FrameTimecode(self._fed, 25.0), np.ascontiguousarray(picture[..., ::-1])
+        self._fed += 1
+        self._seen.append((at, picture))
+        # A little more than the detector calls dark, so that none of its fades comes as a surprise.
+        self._dark_from = -1 if picture.mean() >= DARK + 1 else max(at, 0) if self._dark_from < 0 else self._dark_from
+        for found in self._sharp.process_frame(now, bgr):
+            self._add(found.frame_num - WINDOW)
+        for found in self._slow.process_frame(now, bgr):
+            cut = found.frame_num - WINDOW  # the middle of the dark; this is the first light picture
+            self._fades.append((2 * cut - at, cut, at))
+
+    def _add(self, cut: int) -> None:
         held = dict(self._seen)
         before, after = held[cut - 1], held[cut]
         # Hue and saturation, which the detector weighs as much as light, leap where black gets its first colour.
@@ -112,32 +148,9 @@ class _Cuts:
                 return
         self._hard.append(cut)
 
-    def fade(self, cut: int, light: int) -> None:
-        """`cut` is the middle of the dark, `light` the first light picture."""
-        self._fades.append((2 * cut - light, cut, light))
-
-    def all(self) -> list[int]:
-        soft = [
-            cut for dark, cut, light in self._fades
-            # Dark from the beginning is a fade in; a black card between two hard cuts is a shot of its own.
-            if dark > 0 and not any(dark - WINDOW <= h <= light + WINDOW for h in self._hard)
-        ]
-        return sorted({*self._hard, *soft})
-
 
 def _difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(np.int16) - b).mean())
-
-
-def _padded(pictures: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    last: np.ndarray | None = None
-    for picture in pictures:
-        if last is None:
-            yield from [picture] * WINDOW
-        yield picture
-        last = picture
-    if last is not None:
-        yield from [last] * WINDOW
 
 
 def _small(video: Video, count: int, on_progress: OnProgress | None) -> Iterator[np.ndarray]:

@@ -156,7 +156,8 @@ def test_one_person_of_a_set_with_several(cli, refused, project, monkeypatch):
     film = write_film(project / "two.mp4", both, (960, 360))
     faceset = project / "facesets" / "dst"
     shown = cli("extract", film, faceset, "--face-type", "full_face", "--resolution", "128")
-    assert "--person NAME" in shown.out
+    assert "facewright faces people sheet" in shown.out
+    assert "--person person-1 --role target_performer" in shown.out, "a name that is there"
     assert "--role target_performer" in shown.out, "which side it is, is known by the folder"
     faces = Faceset.open(faceset)
     assert sorted(faces.people()) == ["person-1", "person-2"]

@@ -57,7 +57,7 @@ def test_looking_again_and_pictures(cli, refused, faces):
     said = cli("faces", "again", faces, "0-1", "--detect-side", "320", "--footage", film, "--json")
     assert said.code == 0, said
     assert said.json()["frames"] == 2
-    said = cli("faces", "again", faces, "--state", "accepted", "--keep", "--footage", film)
+    said = cli("faces", "again", faces, "--state", "accepted", "--only-new", "--footage", film)
     assert said.code == 0, said
     assert "by hand" in said.out
     refused("faces", "again", faces, "--state", "damaged", "--footage", film)

@@ -88,7 +88,7 @@ def test_faces_by_hand_stay_and_get_no_second(world, folder):
 
 def test_keep_adds_where_nothing_is(world, folder):
     before = files_of(folder)
-    done = run(step_for(world, folder, (0, FRAMES - 1), keep=True))
+    done = run(step_for(world, folder, (0, FRAMES - 1), only_new=True))
     assert before.items() <= files_of(folder).items()
     assert (done["new"], done["replaced"]) == (len(EMPTY), 0)
     found = by_frame(folder)

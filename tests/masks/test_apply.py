@@ -99,7 +99,7 @@ def test_labels_stay_and_may_be_the_mask(faceset):
 
 def test_keep_leaves_masks_and_person_chooses(faceset):
     run(ApplyStep(str(faceset), "hull"))
-    done = run(ApplyStep(str(faceset), "mesh", MaskSettings(keep=True)))
+    done = run(ApplyStep(str(faceset), "mesh", MaskSettings(only_new=True)))
     assert (done["kept"], done["changed"]) == (70, 0)
     assert {by for _, by in stored(faceset).values()} == {"hull"}
     with pytest.raises(NothingFound, match="Ada"):

@@ -74,7 +74,7 @@ def take_in(
         if not done["linked"] and done["imported"] > done["counts"].get("came back", 0):
             show.result("  Their film is not known: to merge them, import with --footage.")
         _refused(done["refused"])
-        made.following(made.onward(done), f"facewright faces people link {made.quoted(dst)}")
+        made.following(*made.onward(done), f"facewright faces people link {made.quoted(dst)}")
 
     return Shown(done, text, _status(done))
 

@@ -40,7 +40,7 @@ def summary(data: Mapping[str, Any]) -> None:
         show.result(f"Started {data['stage']} in the background (process {data['process']}).")
         following(str(data["watch with"]), f"facewright jobs stop {str(data['job'])[-6:]}")
         return
-    texts = {"extract": lambda one: following(extracted(one)), "train": _train, "merge": _merge, "render": _render}
+    texts = {"extract": lambda one: following(*extracted(one)), "train": _train, "merge": _merge, "render": _render}
     texts.get(str(data.get("stage")), show.facts)(data)
 
 
@@ -129,11 +129,11 @@ def summaries(many: Sequence[Mapping[str, Any]]) -> None:
         for data in many:
             summary(data)
         return
-    following(*dict.fromkeys([extracted(data) for data in many]))
+    following(*dict.fromkeys([command for data in many for command in extracted(data)]))
 
 
-def extracted(data: Mapping[str, Any]) -> str:
-    """Print what an extraction made; returns the command to run next."""
+def extracted(data: Mapping[str, Any]) -> list[str]:
+    """Print what an extraction made; returns the commands to run next."""
     faceset, people = data["faceset"], data.get("people") or []
     of = f" of {count(len(people), 'person', 'people')}" if people else ""
     show.result(
@@ -149,16 +149,18 @@ def extracted(data: Mapping[str, Any]) -> str:
     return onward(data)
 
 
-def onward(data: Mapping[str, Any]) -> str:
-    """Print whose consent covers a set that was filled; returns the command that goes on with it."""
-    faceset, people, record = data["faceset"], data.get("people") or (), data.get("record")
+def onward(data: Mapping[str, Any]) -> list[str]:
+    """Print whose consent covers a set that was filled; returns the commands that go on with it."""
+    faceset, people, record = data["faceset"], list(data.get("people") or ()), data.get("record")
     if record is None:
         role = "target_performer" if Path(str(faceset)).name == "dst" else "source_likeness"
         show.result("Consent: none yet; training and merging refuse without a record.")
-        who = " --person NAME" if len(people) > 1 else ""
-        return f"facewright consent new --faceset {quoted(faceset)}{who} --role {role}"
+        look = f"facewright faces people sheet {quoted(faceset)} PEOPLE.png"
+        who = options({}, person=people[0] if len(people) > 1 else "")
+        record = f"facewright consent new --faceset {quoted(faceset)}{who} --role {role}"
+        return [look, record] if len(people) > 1 else [record]
     show.result(f"Consent: covered by the record of {record['person'] or record['id']} ({record['state']}).")
-    return "facewright train quick96" + ("" if in_project(faceset) else " RUN --src FACESET --dst FACESET")
+    return ["facewright train quick96" if in_project(faceset) else f"facewright faces review {quoted(faceset)}"]
 
 
 def _sides(data: Mapping[str, Any]) -> str:

@@ -194,12 +194,12 @@ class _Look:
         rest = [row for row in here if not by_hand(row)]
         result.by_hand += len(hand)
         result.found += len(faces)
-        fixed = [box_of(row) for row in (here if self._settings.keep else hand)]
+        fixed = [box_of(row) for row in (here if self._settings.only_new else hand)]
         fresh = [one for one in self._kept(faces) if not covered(one.detection.box_px, fixed)]
         same = {id(one): row for one in fresh for row in rest if self._is_same(one, row)}
         result.unchanged += len(same)
         fresh = [one for one in fresh if id(one) not in same]
-        gone = [] if self._settings.keep else [row for row in rest if row not in same.values()]
+        gone = [] if self._settings.only_new else [row for row in rest if row not in same.values()]
         if not fresh and not same:
             gone = []  # nothing better was found: what is there stays
         made = [face for one in fresh if (face := self._made(one, picture, here, ids, result)) is not None]

@@ -142,7 +142,7 @@ class AgainSettings(DetectSettings):
         0.0, "Leave out faces of which the landmark net is less sure than this; 0 = keep and flag them",
         low=0.0, high=1.0, step=0.01,
     )
-    keep: bool = knob(False, "Only add faces where none is: replace nothing")
+    only_new: bool = knob(False, "Only add faces where none is: replace nothing")
 
 
 class PackSettings(Settings):

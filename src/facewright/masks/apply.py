@@ -223,7 +223,7 @@ class ApplyStep:
     def _load(self, path: Path, piece: Result) -> None:
         data = read_file(path, limit_bytes=record.MAX_FILE_BYTES)
         face, mask = record.decode_face(data, path), record.decode_mask(data, path)
-        if self.settings.keep and mask is not None and self.masker is not None:
+        if self.settings.only_new and mask is not None and self.masker is not None:
             piece.kept += 1
             return
         image = None if self.masker is None else record.decode_image(data, path)

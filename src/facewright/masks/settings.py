@@ -33,7 +33,7 @@ class MaskSettings(Settings):
     hard: bool = knob(
         False, "Store 0 or 1 only, cut at a half, as DeepFaceLab does; else soft edges stay and tell how sure a net was"
     )
-    keep: bool = knob(False, "Leave faces that have a mask already as they are")
+    only_new: bool = knob(False, "Leave faces that have a mask already as they are")
     drawn: bool = knob(False, "Faces with drawn labels get those as their mask instead")
     device: str = knob("auto", "Where a net runs: auto (the first GPU, else the CPU), cpu, cuda, cuda:1 ...")
     cluster: str = knob("", CLUSTER)

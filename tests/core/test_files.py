@@ -145,3 +145,19 @@ def test_a_file_that_does_not_say_how_large_it_is_is_read_whole_up_to_the_limit(
     assert b"VmHWM" in files.read_file(status)
     with pytest.raises(FileRefused, match="too large"):
         files.read_file(status, limit_bytes=100)
+
+
+@given(st.text(max_size=300), st.sampled_from("_-"), st.integers(20, 240))
+def test_any_text_becomes_a_name_that_every_system_takes(text, fill, most_bytes):
+    name = files.plain_name(text, fill=fill, most_bytes=most_bytes)
+    assert not name or (files.is_safe_name(name) and "/" not in name and "\\" not in name)
+    assert len(name.encode()) <= most_bytes + 1
+    assert files.plain_name(name, fill=fill, most_bytes=most_bytes + 1) == name, "a plain name stays as it is"
+
+
+@pytest.mark.parametrize(("text", "name"), [
+    ("Ada & Bob", "Ada & Bob"), ("e\u0301", "\u00e9"), ("a<<b", "a_b"), ("CON.jpg", "_CON.jpg"), (" x. ", "x"), ("...", ""),
+    (".hidden", "_.hidden"), ("a\udc80b", "a_b"), ("nul .txt", "_nul .txt"), ("\u00e9" * 200, "\u00e9" * 120),
+])
+def test_plain_names(text, name):
+    assert files.plain_name(text) == name

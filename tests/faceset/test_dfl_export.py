@@ -25,13 +25,13 @@ from facewright.core.unpickle import read_pickle
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import FaceType
 from facewright.faceset import foreign, record
-from facewright.faceset.dfl_export import ExportStep, leaving
+from facewright.faceset.dfl_export import ExportStep
 from facewright.faceset.dfl_facts import ID_KEY, facts_of
 from facewright.faceset.dfl_file import PAYLOAD_BYTES, opened, with_payload
-from facewright.faceset.dfl_import import _with_people
+from facewright.faceset.dfl_leaving import leaving
 from facewright.faceset.dfl_pak import entry, members, piece, write
 from facewright.faceset.dfl_records import NAME as SIDECAR
-from facewright.faceset.dfl_records import read_records
+from facewright.faceset.dfl_records import read_records, with_people
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, Person
 from facewright.faceset.settings import FacesExportSettings
@@ -247,7 +247,7 @@ def test_people_of_tracks_come_back_and_stay_who_they_are(tmp_path, pak):
     assert [person.name for person in Faceset.open(tmp_path / "alone").header.people] == ["Ada"]
     other = Header(people=(Person("person-1", ("t9",)), Person("Ada", ("t8",), True)))
     told = read_records(tmp_path / "out")
-    joined = {person.name: person.tracks for person in _with_people(other, told).people}
+    joined = {person.name: person.tracks for person in with_people(other, told).people}
     assert joined == {"person-1": ("t9",), "Ada": ("t8", "t1", "gone")}, "person-1 here is not person-1 there"
 
 

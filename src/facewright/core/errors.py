@@ -30,6 +30,12 @@ class FacewrightError(Exception):
         return (_rebuild, (type(self), self.what, self.why, self.remedy, str(self.where or "")))
 
 
+def reason(error: Exception) -> str:
+    """Why one of many things was left out, in a phrase: what an expected failure says, or the words of any other."""
+    text = getattr(error, "why", "") or getattr(error, "what", "") or str(error)[:200] or type(error).__name__
+    return text[:1].upper() + text[1:]
+
+
 def _rebuild(kind: type[FacewrightError], what: str, why: str, remedy: str, where: str) -> FacewrightError:
     return kind(what, why=why, remedy=remedy, where=where)
 

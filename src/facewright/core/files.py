@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import time
@@ -209,6 +210,17 @@ def to_trash(path: Path, trash: Path) -> Path:
 
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"COM{i}" for i in range(1, 10)), *(f"LPT{i}" for i in range(1, 10))}
 """Names that Windows takes for devices, whatever their ending."""
+
+
+_ODD = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]+')
+
+
+def plain_name(text: str, *, fill: str = "_", most_bytes: int = 240) -> str:
+    """A text from outside as the name of one file or folder that every system takes; "" where nothing is left of it."""
+    short = _ODD.sub(fill, unicodedata.normalize("NFC", text)).encode()[:most_bytes].decode("utf-8", "ignore")
+    name = short.strip(" ").rstrip(". ")
+    device = name.partition(".")[0].rstrip().upper() in RESERVED
+    return f"_{name}" if device or name.startswith(".") else name
 
 
 def is_safe_name(name: str) -> bool:

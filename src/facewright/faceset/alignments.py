@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from facewright.core.errors import FileRefused
+from facewright.core.errors import FileRefused, reason
 from facewright.core.files import read_file
 from facewright.core.unpickle import read_pickle
 from facewright.faceset.dfl_facts import last_part
@@ -56,8 +56,7 @@ def read_alignments(path: Path) -> tuple[list[Aligned], list[tuple[str, str]]]:
             try:
                 found.append(_face(last_part(frame_name), name, face))
             except (ValueError, TypeError, LookupError, AttributeError) as error:
-                text = str(error)[:200] or type(error).__name__
-                refused.append((name, text[:1].upper() + text[1:]))
+                refused.append((name, reason(error)))
     return found, refused
 
 

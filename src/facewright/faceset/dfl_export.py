@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 import re
 import shutil
-import unicodedata
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -22,12 +20,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import cv2
-import numpy as np
 
-from facewright.core.errors import DiskRefused, FacewrightError, FileRefused, NothingFound
+from facewright.core.errors import DiskRefused, FacewrightError, FileRefused, NothingFound, reason
 from facewright.core.files import (
     PART,
-    RESERVED,
     disk_error,
     make_folder,
     refuse_occupied,
@@ -36,34 +32,18 @@ from facewright.core.files import (
     write_all,
     write_atomic,
 )
-from facewright.core.pickling import dumps
 from facewright.core.step import Item, Likeness, Work
-from facewright.faces.face import Face
-from facewright.faceset import dfl_pak, dfl_records, facejson, record
+from facewright.faceset import dfl_pak, dfl_records
 from facewright.faceset.ahead import ahead
-from facewright.faceset.dfl_facts import PROGRAM, digests, facts_of, frame_name, mask_digest, shrunk
-from facewright.faceset.dfl_file import PAYLOAD_BYTES, opened, with_payload
+from facewright.faceset.dfl_leaving import Out, leaving
+from facewright.faceset.dfl_names import names
 from facewright.faceset.dfl_records import line_of
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.files import read_head
 from facewright.faceset.index import Row
 from facewright.faceset.settings import BATCH_FACES, FacesExportSettings
 
 _PLAIN = re.compile(r"[0-9A-Za-z]{5,200}(_[0-9]{1,9})?\.jpg")
 """Names that no system takes for anything else than a file in this folder."""
-_ODD = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
-_SMALLER_MASKS = (50_000, 30_000, 15_000, 6_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Out:
-    """One face ready to leave. entry: its part of a pak's list; line: what the file of records says of it."""
-
-    name: str
-    data: bytes
-    entry: bytes
-    line: bytes
-    consent: str
 
 
 @dataclass(slots=True)
@@ -117,7 +97,7 @@ class ExportStep:
         if not rows:
             raise NothingFound(f"There are no faces to export in {self.folder.name}.", where=self.folder,
                                remedy="`facewright faces info` lists what it holds.")
-        return list(zip(rows, _names(self.faceset, rows)))
+        return list(zip(rows, names(self.faceset, rows)))
 
     def plan(self) -> list[Item]:
         """One item per 64 faces. Raises FacewrightError."""
@@ -270,95 +250,9 @@ def _made(batch: list[tuple[Row, str, bytes | FileRefused]], faceset: Faceset, p
                 raise data
             out, anew, smaller = leaving(data, name, row.consent or own, faceset.path / row.path, pak=pak)
         except (FacewrightError, ValueError, TypeError, LookupError, cv2.error) as error:
-            why = getattr(error, "why", "") or getattr(error, "what", "") or str(error)[:200]
-            result.refused.append((row.path, why))
+            result.refused.append((row.path, reason(error)))
             continue
         result.out.append(out)
         result.coded_anew += [row.path] if anew else []
         result.smaller_masks += smaller
     return result
-
-
-def leaving(
-    data: bytes, name: str, consent: str = "", where: object = None, *, pak: bool = False
-) -> tuple[Out, bool, bool]:
-    """A face file of ours -> (one of DeepFaceLab's, whether its picture was coded anew, whether its mask was).
-
-    Raises FileRefused (damaged), ValueError (more than such a file holds).
-    """
-    picture, face, mask_png, original = record.undress(data, where)
-    if mask_png is not None:
-        record.cut(mask_png, where)
-    if original is not None and _untouched(face, mask_png):
-        picture = opened(original).picture
-    elif original is not None:  # our crop leaves, and nothing that was said of the frame holds for it
-        assert face.foreign is not None
-        face = dataclasses.replace(face, foreign={**face.foreign, "of": {}})
-    stated = facts_of(face, mask_png)
-    found, anew = opened(picture), False
-    if not found.opens_there or picture.rfind(b"\xff\xd9") < 0:
-        found, anew = opened(_coded(record.decode_image(picture, where))), True
-    payload, smaller = dumps(stated), False
-    for limit in _SMALLER_MASKS:
-        if len(payload) <= PAYLOAD_BYTES:
-            break
-        stated, smaller = shrunk(stated, limit), True
-        payload = dumps(stated)
-    told: dict[str, Any] = {"face_id": face.face_id, "name": name, "consent": consent, "person": face.person,
-                            "mask": mask_digest(stated)}
-    if face.foreign is None:
-        told["face"] = json.loads(facejson.to_json(face))
-    person, _, own = name.rpartition("/")
-    entry = dfl_pak.entry(own, person, found.size_px, stated) if pak else b""
-    return Out(name, with_payload(found, payload), entry, line_of(told), consent), anew, smaller
-
-
-def _untouched(face: Face, mask_png: bytes | None) -> bool:
-    """Whether a face that was cut out of a whole frame is still as it came."""
-    assert face.foreign is not None
-    now, then = digests(face, mask_png), face.foreign["of"]
-    return all(now[aspect] == then[aspect] for aspect in ("cut", "points"))
-
-
-def _coded(image: np.ndarray) -> bytes:
-    options = [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
-
-
-def _names(faceset: Faceset, rows: list[Row]) -> Iterator[str]:
-    """As they were called where they came from; else the frame's name and the face's place in it, before that the film
-    where the set has several, and a folder a person where it shows several. Unique in any case."""
-    namer, films = faceset.namer(), {row.source_sha256 for row in rows}
-    several = len({namer(row) for row in rows}) > 1
-    used: set[str] = set()
-    for row in rows:
-        face = read_head(faceset.files, row.path)[0]
-        there = face.foreign if face.foreign is not None and face.foreign.get("program") == PROGRAM else None
-        if there is not None:
-            before, _, own = str(there["name"]).rpartition("/")
-            name = _as_jpeg(f"{_word(before)}/{_word(own)}" if before else _word(own))
-        else:
-            stem = Path(frame_name(face)).stem
-            film = f"{Path(row.source_file).stem}_" if len(films) > 1 else ""
-            person = f"{_word(namer(row))}/" if several and namer(row) else ""
-            name = f"{person}{_word(f'{film}{stem}_{row.ordinal}.jpg')}"
-        whole, number = name, 1
-        while whole.lower() in used:  # some disks do not tell A from a
-            number += 1
-            whole = f"{name.removesuffix('.jpg')}-{number}.jpg"
-        used.add(whole.lower())
-        yield whole
-
-
-def _word(text: str) -> str:
-    """A name as every disk takes it."""
-    if _PLAIN.fullmatch(text):
-        return text
-    plain = _ODD.sub("_", unicodedata.normalize("NFC", text)).rstrip(". ") or "_"
-    return f"_{plain}" if plain.partition(".")[0].upper() in RESERVED or plain.startswith(".") else plain
-
-
-def _as_jpeg(name: str) -> str:
-    """Only this spelling is known as a face file there."""
-    return name if name.endswith(".jpg") else f"{name.rpartition('.')[0] or name}.jpg"
-

@@ -10,14 +10,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facewright.core.errors import FacewrightError
+from facewright.core.errors import FacewrightError, reason
 from facewright.faces.align import crop, face_from_frame
 from facewright.faces.face import Face, SourceRef
 from facewright.faces.posed import posed
 from facewright.faceset import record
 from facewright.faceset.cut import fixed_point, sharpness_of
-from facewright.faceset.dfl_facts import ID_KEY, PROGRAM, Facts, kept, mask_digest, moved_box, scaled, understood
+from facewright.faceset.dfl_facts import ID_KEY, PROGRAM, Facts, kept, moved_box, scaled, understood
 from facewright.faceset.dfl_file import Opened, opened
+from facewright.faceset.dfl_masks import mask_digest
 from facewright.faceset.dfl_places import Entry, facts_in
 from facewright.faceset.segments import MAX_SIDE_PX
 from facewright.faceset.settings import MAX_SIDE_PX as LARGEST_CROP_PX
@@ -88,6 +89,14 @@ def read(entry: Entry) -> Read:
     return Read(facts, stated, found, grey, data if facts.whole_frame else b"", tuple(counts), known)
 
 
+def read_or_why(entry: Entry) -> Read | str:
+    """The same; of a file that cannot be read, why."""
+    try:
+        return read(entry)
+    except (ValueError, TypeError, LookupError, AttributeError, FacewrightError, cv2.error) as error:
+        return reason(error)
+
+
 def picture_of(answer: Read) -> np.ndarray | None:
     """(S, S) uint8 grey of the crop, None where the file holds a whole frame."""
     return None if answer.facts.whole_frame else answer.grey
@@ -106,8 +115,7 @@ def made(
         try:
             found.append(_one(answer, source, (name_id, name, person, consent), mesh, pose))
         except (ValueError, TypeError, LookupError, FacewrightError, cv2.error) as error:
-            text = getattr(error, "why", "") or getattr(error, "what", "") or str(error)[:200] or type(error).__name__
-            found.append(text[:1].upper() + text[1:])
+            found.append(reason(error))
     return found
 
 

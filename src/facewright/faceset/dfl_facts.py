@@ -7,18 +7,17 @@ kept fact back as long as nobody changed what it speaks of, else it says what is
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from facewright.core.errors import FacewrightError
 from facewright.faces.align import face_from_frame, landmark_box
 from facewright.faces.face import Face, FaceType
 from facewright.faceset import foreign
+from facewright.faceset.dfl_masks import mask_of, shrunk
 from facewright.faceset.polygons import checked
 from facewright.image.geometry import Box, apply_affine, bounding_box, invert, scaling, to33, umeyama
 
@@ -26,9 +25,6 @@ PROGRAM = "DeepFaceLab"
 MARK_ONLY = "mark_only"
 ID_KEY = "facewright_face"
 """A key of our own in exported faces: the face id, by which they are known again when they come back."""
-
-LIKE_MASK_BYTES = 50_000
-"""A mask's PNG that is larger goes out as a JPEG (4.3)."""
 
 _TYPES = {str(kind): (kind, False) for kind in FaceType} | {
     "full_face_no_align": (FaceType.FULL, True), "head_no_align": (FaceType.HEAD, True),
@@ -93,7 +89,7 @@ def understood(facts: Mapping[str, Any], size_px: tuple[int, int]) -> Facts:
     name = facts.get("source_filename")
     return Facts(
         word, kind, side, outer.astype(np.float32), matrix, _box(facts.get("source_rect"), outer),
-        () if whole_frame else _polygons(facts.get("seg_ie_polys")), None if whole_frame else _mask(facts),
+        () if whole_frame else _polygons(facts.get("seg_ie_polys")), None if whole_frame else mask_of(facts),
         last_part(name) if isinstance(name, str) else "", whole_frame, tuple(flags),
     )
 
@@ -173,20 +169,6 @@ def moved_box(target_from_source: np.ndarray, box_px: Box) -> Box:
     return bounding_box(apply_affine(target_from_source, np.reshape(box_px, (2, 2))))
 
 
-def shrunk(facts: dict[str, Any], limit_bytes: int = LIKE_MASK_BYTES) -> dict[str, Any]:
-    """With a mask of at most so many bytes: a larger one becomes a JPEG, of quality 100 downward (4.3)."""
-    mask = facts.get("xseg_mask")
-    if not isinstance(mask, np.ndarray) or mask.nbytes <= limit_bytes:
-        return facts
-    picture: Any = cv2.imdecode(np.ascontiguousarray(mask).reshape(-1), cv2.IMREAD_GRAYSCALE)
-    for quality in range(100, 0, -1):
-        coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].reshape(-1)
-        if coded.nbytes <= limit_bytes:
-            return facts | {"xseg_mask": coded}
-    half = cv2.imencode(".png", cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))[1]
-    return shrunk(facts | {"xseg_mask": half.reshape(-1)}, limit_bytes)
-
-
 def frame_name(face: Face) -> str:
     """What the frame's picture is called there: its own name, or the film's frame as its extraction numbers them."""
     folder, _, picture = face.source.file.rpartition("/")
@@ -200,12 +182,6 @@ def digests(face: Face, mask_png: bytes | None) -> dict[str, str]:
     parts = {"cut": cut, "points": cut + np.asarray(face.points, "<f4").tobytes(), "labels": labels,
              "mask": mask_png or b""}
     return {name: hashlib.sha256(data).hexdigest()[:16] for name, data in parts.items()}
-
-
-def mask_digest(facts: Mapping[str, Any]) -> str:
-    """Of the mask in a file of theirs, "" where there is none."""
-    mask = facts.get("xseg_mask")
-    return hashlib.sha256(mask.tobytes()).hexdigest()[:16] if isinstance(mask, np.ndarray) else ""
 
 
 def last_part(name: str) -> str:
@@ -286,60 +262,3 @@ def _polygons(stored: Any) -> tuple[tuple[int, np.ndarray], ...]:
 
 def _stored(polygons: Any) -> dict[str, Any]:
     return {"polys": [{"type": int(kind), "pts": np.asarray(pts, np.float32)} for kind, pts in polygons]}
-
-
-def _mask(facts: Mapping[str, Any]) -> bytes | None:
-    """The stored mask as the bytes of a grey PNG: its own where it is one, else decoded and coded anew."""
-    stored = facts.get("xseg_mask")
-    if stored is None:
-        return None
-    if not isinstance(stored, np.ndarray) or stored.dtype != np.uint8 or stored.size < 32:
-        raise ValueError("its mask is of an unknown make")
-    coded = np.ascontiguousarray(stored).reshape(-1)
-    width, height = mask_size(coded.tobytes())
-    if not all(1 <= side <= 4_096 for side in (width, height)):
-        raise ValueError(f"its mask is {width} x {height} px")
-    data = coded.tobytes()
-    if is_grey_png(data):
-        return data
-    picture: Any = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise ValueError("its mask cannot be decoded")
-    grey = picture if picture.ndim == 2 else picture[..., 0]
-    grey = grey if grey.dtype == np.uint8 else (grey >> 8).astype(np.uint8)
-    return cv2.imencode(".png", grey)[1].tobytes()
-
-
-def is_grey_png(coded: bytes) -> bool:
-    """Whether it is a sound PNG of 8 bits of grey, not interlaced: each part matches its checksum, and the pixels are
-    as many as the header says. A quarter of the time that decoding it takes."""
-    if coded[:8] != b"\x89PNG\r\n\x1a\n" or coded[24:29] != b"\x08\0\0\0\0":
-        return False
-    width, height = mask_size(coded)
-    at, packed = 8, b""
-    while at + 12 <= len(coded):
-        end = at + 12 + int.from_bytes(coded[at : at + 4], "big")
-        if end > len(coded) or zlib.crc32(coded[at + 4 : end - 4]) != int.from_bytes(coded[end - 4 : end], "big"):
-            return False
-        if coded[at + 4 : at + 8] == b"IDAT":
-            packed += coded[at + 8 : end - 4]
-        elif coded[at + 4 : at + 8] == b"IEND":
-            try:
-                rows = zlib.decompressobj().decompress(packed, height * (width + 1) + 1)
-            except zlib.error:
-                return False
-            return end == len(coded) and len(rows) == height * (width + 1) and max(rows[:: width + 1]) <= 4
-        at = end
-    return False
-
-
-def mask_size(coded: bytes) -> tuple[int, int]:
-    """(width, height) by the header of a PNG or JPEG, before a decoder sees it. ValueError: neither."""
-    if coded[:8] == b"\x89PNG\r\n\x1a\n":
-        return int.from_bytes(coded[16:20], "big"), int.from_bytes(coded[20:24], "big")
-    from facewright.faceset.segments import cut
-
-    try:
-        return cut(coded).size_px
-    except FacewrightError as error:
-        raise ValueError("its mask is neither a PNG nor a JPEG") from error

@@ -12,63 +12,28 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from facewright.core.errors import FacewrightError, FileRefused, Mismatch
+from facewright.core.errors import FileRefused, Mismatch
 from facewright.core.step import Item, Likeness, Work
-from facewright.faces.face import Face, SourceRef, face_id
+from facewright.faces.face import Face, SourceRef
 from facewright.faceset import header as header_file
 from facewright.faceset.ahead import ahead
-from facewright.faceset.dfl_faces import NO_FACTS, Read, made, picture_of, read
-from facewright.faceset.dfl_file import opened
+from facewright.faceset.dfl_faces import NO_FACTS, Read, made, picture_of, read_or_why
 from facewright.faceset.dfl_frames import Frames
-from facewright.faceset.dfl_places import Entry, Place, is_debug, look, numbered
-from facewright.faceset.dfl_records import Records
+from facewright.faceset.dfl_places import Place, is_debug, look
+from facewright.faceset.dfl_placing import Batch, Placed, batches, placed
+from facewright.faceset.dfl_records import with_people
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.header import Header, Person
+from facewright.faceset.header import Header
 from facewright.faceset.index import Index
-from facewright.faceset.settings import BATCH_FACES, FacesImportSettings
+from facewright.faceset.settings import FacesImportSettings
 from facewright.faceset.store import Writer, chunk_folder, refuse_place
 
 _CONFIRMED = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A face file and the frame it is of: index there, place among the frame's faces; of one that comes back, its
-    source."""
-
-    entry: Entry
-    frame_name: str
-    frame_index: int
-    ordinal: int
-    source: SourceRef | None = None
-
-    @property
-    def id_there(self) -> str:
-        """The id that a face of ours left with, or ""."""
-        return self.entry.known.face_id if self.entry.known is not None else ""
-
-    def id_in(self, source: SourceRef) -> str:
-        """The face's id: that one, or a new one after its frame."""
-        return self.id_there or face_id(source.sha256, source.frame_index, self.ordinal)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Faces that are committed together."""
-
-    frames: Frames
-    faces: tuple[Placed, ...]
-
-    @property
-    def start(self) -> int:
-        """The first frame's number: names the folder."""
-        return self.faces[0].frame_index
 
 
 @dataclass(slots=True)
@@ -129,18 +94,8 @@ class ImportStep:
 
     @cached_property
     def frames(self) -> list[tuple[Frames, list[Placed]]]:
-        """The frames' source, or one for each person's folder, with its faces in order. Raises FacewrightError."""
-        found = _returned([one for one in self.place.entries if one.known is not None])
-        entries = [one for one in self.place.entries if one.known is None]
-        if self.film and entries:
-            frames = Frames.of(Path(self.film))
-            return [*found, (frames, _placed(frames, entries))]
-        for person, group in groupby(entries, key=lambda one: one.person):
-            mine = list(group)
-            name = f"{self.place.label} ({person})" if person else self.place.label
-            frames = Frames(name, _made_up(person, mine[0]), numbered(sorted({_frame_name(e) for e in mine})))
-            found.append((frames, _placed(frames, mine)))
-        return found
+        """Where the faces are placed. Raises FacewrightError."""
+        return placed(self.place, self.film)
 
     def plan(self) -> list[Item]:
         """One item per batch that the faceset does not hold yet. Raises FacewrightError."""
@@ -148,14 +103,14 @@ class ImportStep:
         refuse_place(self.folder)
         self._check(stored or Header())
         items = []
-        for frames, placed in self.frames:
+        for frames, faces in self.frames:
             known = (stored or Header()).source(frames.sha256)
             if known is not None and known.done:
                 continue
             if known is None and frames.film is not None:
-                self._confirm(frames, placed)
-            batches = [Batch(frames, tuple(one)) for one in _batches(placed)]
-            items += [Item(f"{frames.sha256[:8]}:{number:06d}", batch) for number, batch in enumerate(batches)]
+                self._confirm(frames, faces)
+            items += [Item(f"{frames.sha256[:8]}:{number:06d}", batch)
+                      for number, batch in enumerate(batches(frames, faces))]
         return items
 
     def intact(self, item: Item, record: Mapping[str, Any]) -> bool:
@@ -222,7 +177,7 @@ class ImportStep:
 
     def _read(self, todo: list[Item]) -> Iterator[tuple[Item, list[tuple[Placed, Read | str]]]]:
         for item in todo:
-            yield item, [(one, _read_one(one)) for one in item.payload.faces]
+            yield item, [(one, read_or_why(one.entry)) for one in item.payload.faces]
 
     def _made(self, batch: Batch, found: list[tuple[Placed, Read | str]]) -> Result:
         result = Result()
@@ -261,7 +216,7 @@ class ImportStep:
         step = max(len(placed) // _CONFIRMED, 1)
         looked = []
         for one in placed[::step]:
-            source, answer = frames.place(one.frame_name), _read_one(one)
+            source, answer = frames.place(one.frame_name), read_or_why(one.entry)
             if source is not None and isinstance(answer, Read) and "no_frame" not in answer.facts.flags:
                 looked.append((source.frame_index, _upright(answer, frames, source)))
         if placed and not looked and not any(frames.place(one.frame_name) for one in placed):
@@ -298,7 +253,7 @@ class ImportStep:
                 stored = stored.with_source(frames.source({"import": self._digest}, True, facts))
         told = {id(one.known.records): one.known.records for one in self.place.entries if one.known is not None}
         for came in told.values():
-            stored = _with_people(stored, came)
+            stored = with_people(stored, came)
         return stored
 
     @cached_property
@@ -310,96 +265,6 @@ class ImportStep:
         return found.hexdigest()
 
 
-def _read_one(one: Placed) -> Read | str:
-    """A face file as read, or why it is refused."""
-    try:
-        answer = read(one.entry)
-    except FileRefused as error:
-        return error.why or error.what
-    except (ValueError, TypeError, LookupError, AttributeError, FacewrightError, cv2.error) as error:
-        text = str(error)[:200] or type(error).__name__
-        return text[:1].upper() + text[1:]
-    return answer
-
-
 def _upright(answer: Read, frames: Frames, source: SourceRef) -> Read:
     turn = frames.upright(source.frame_index)
     return answer if turn is None else dataclasses.replace(answer, upright=turn)
-
-
-def _frame_name(entry: Entry) -> str:
-    """Faces that name no frame are a frame each, called as they are themselves."""
-    return entry.frame_name or entry.name.rpartition("/")[2]
-
-
-def _returned(entries: list[Entry]) -> list[tuple[Frames, list[Placed]]]:
-    """Faces of ours that come back, by their films."""
-    rows = sorted((one.known.source.sha256, one.known.source.frame_index, one.known.face_id, at)
-                  for at, one in enumerate(entries) if one.known is not None)
-    found: list[tuple[Frames, list[Placed]]] = []
-    for sha256, group in groupby(rows, key=lambda row: row[0]):
-        mine = [entries[at] for *_, at in group]
-        first = mine[0].known
-        assert first is not None
-        told = first.records.source(first.source)
-        placed = [Placed(e, _frame_name(e), e.known.source.frame_index, 0, e.known.source) for e in mine if e.known]
-        twice = {e.known.face_id for e in mine if e.known}
-        frames = Frames(told.file, sha256, {}, None, told)
-        found.append((frames, placed if len(twice) == len(placed) else _once(placed)))
-    return found
-
-
-def _with_people(stored: Header, told: Records) -> Header:
-    """The header with the people and whole tracks of faces that come back. What it says itself stays; a name that
-    nobody gave (person-1) and that is taken stays away: it may be somebody else's."""
-    named = {track for person in stored.people for track in person.tracks}
-    people = {person.name: person for person in stored.people}
-    for person in told.people:
-        fresh = tuple(track for track in person.tracks if track not in named)
-        before = people.get(person.name, Person(person.name, ()))
-        if fresh and (person.settled or not before.tracks):
-            people[person.name] = Person(person.name, (*before.tracks, *fresh), before.settled or person.settled)
-    parts = set(stored.whole_tracks)
-    wholes = [whole for whole in told.tracks if not parts.intersection(whole)]
-    return dataclasses.replace(stored, people=tuple(people.values()), tracks=(*stored.tracks, *wholes))
-
-
-def _once(placed: list[Placed]) -> list[Placed]:
-    """A face that was copied over there comes back once."""
-    return list({one.id_there: one for one in reversed(placed)}.values())[::-1]
-
-
-def _placed(frames: Frames, entries: list[Entry]) -> list[Placed]:
-    """Faces in the order of their frames, those of one frame in the order of their names."""
-    rows = []
-    for at, entry in enumerate(entries):
-        source = frames.place(_frame_name(entry))
-        rows.append((source.frame_index if source is not None else -1, at, entry))
-    found: list[Placed] = []
-    for index, group in groupby(sorted(rows, key=lambda row: row[:2]), key=lambda row: row[0]):
-        found += [Placed(entry, _frame_name(entry), index, place) for place, (_, _, entry) in enumerate(group)]
-    return found
-
-
-def _batches(placed: list[Placed]) -> Iterator[list[Placed]]:
-    """Some 64 faces each; a frame is never divided."""
-    batch: list[Placed] = []
-    for _, group in groupby(placed, key=lambda one: one.frame_index):
-        frame = list(group)
-        if batch and len(batch) + len(frame) > BATCH_FACES:
-            yield batch
-            batch = []
-        batch += frame
-    if batch:
-        yield batch
-
-
-def _made_up(person: str, first: Entry) -> str:
-    """The digest that stands for an unknown film: of the first face's picture, without its facts."""
-    try:
-        data = first.read()
-        picture = opened(data).picture
-    except (FileRefused, ValueError):
-        picture = first.name.encode("utf-8", "surrogatepass")
-    return hashlib.sha256(b"DeepFaceLab\0" + person.encode("utf-8", "surrogatepass") + b"\0" + picture).hexdigest()
-

@@ -18,7 +18,7 @@ from typing import Any
 from facewright.core.errors import FileRefused
 from facewright.faces.face import Face, SourceRef
 from facewright.faceset import facejson
-from facewright.faceset.header import Person, Source
+from facewright.faceset.header import Header, Person, Source
 
 NAME = "facewright-faces.jsonl"
 FORMAT = "facewright.handed-out/1"
@@ -89,3 +89,18 @@ def read_records(folder: Path) -> Records | None:
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
     return Records(path, lines, sources, people, tracks)
+
+
+def with_people(stored: Header, told: Records) -> Header:
+    """The header with the people and whole tracks of faces that come back. What it says itself stays; a name that
+    nobody gave (person-1) and that is taken stays away: it may be somebody else's."""
+    named = {track for person in stored.people for track in person.tracks}
+    people = {person.name: person for person in stored.people}
+    for person in told.people:
+        fresh = tuple(track for track in person.tracks if track not in named)
+        before = people.get(person.name, Person(person.name, ()))
+        if fresh and (person.settled or not before.tracks):
+            people[person.name] = Person(person.name, (*before.tracks, *fresh), before.settled or person.settled)
+    parts = set(stored.whole_tracks)
+    wholes = [whole for whole in told.tracks if not parts.intersection(whole)]
+    return replace(stored, people=tuple(people.values()), tracks=(*stored.tracks, *wholes))

@@ -21,7 +21,7 @@ from typing import Any
 
 from facewright import __version__
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound, SettingRefused
-from facewright.core.files import PART, FolderLock, disk_error, free_bytes, make_folder, sync_folder
+from facewright.core.files import PART, FolderLock, disk_error, free_bytes, make_folder, plain_name, sync_folder
 from facewright.core.places import cache_folder
 from facewright.core.step import Item, Likeness, Work
 from facewright.faceset import header as header_file
@@ -35,6 +35,8 @@ from facewright.faceset.packed import PackedFiles, is_packed
 from facewright.faceset.settings import PackSettings
 
 BATCH_FACES = 64
+_FOLDER_BYTES = 120
+"""Longest name of a folder of people or films."""
 SUFFIXES = (".faces", ".zip")
 
 
@@ -277,6 +279,4 @@ class _Names:
 
 def _plain(text: str) -> str:
     """A name of any person or film as the name of a folder."""
-    whole = unicodedata.normalize("NFC", text)[:80]
-    kept = "".join(c if c.isalnum() or c in " -_." else "_" for c in whole).strip(" .")
-    return kept if kept and pack_format.safe_name(kept) else f"_{kept.replace('.', '_')}"
+    return plain_name(text, most_bytes=_FOLDER_BYTES) or "_"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from facewright.core.errors import DiskRefused, FileRefused, NothingFound
-from facewright.core.files import refuse_occupied
+from facewright.core.files import plain_name, refuse_occupied
 from facewright.media.frame import Video
 from facewright.media.moments import select
 from facewright.media.reader import count_frames, frame_times, open_video
 from facewright.media.sidecar import NAME, Sidecar, read_sidecar
 from facewright.media.stills import SUFFIXES
 
-_UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
 OURS = ".facewright"
+_NAME_BYTES = 90
+"""Two such names and a number fit into what file systems take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +117,6 @@ def refuse_source(part: Part) -> None:
         )
 
 
-def _short(text: str) -> str:
-    """At most 90 bytes of a name, without broken letters: two of them and a number fit into what file systems take."""
-    return text.encode("utf-8", "surrogateescape")[:90].decode("utf-8", "ignore")
-
-
 def _digest(video: Video, asked: Mapping[str, Any], *more: object) -> str:
     text = json.dumps([video.sha256, dict(asked), *more], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -130,7 +125,7 @@ def _digest(video: Video, asked: Mapping[str, Any], *more: object) -> str:
 def _free(path: Path, sha256: str, taken: set[str]) -> str:
     whole = path.resolve()
     stem = whole.name if whole.is_dir() or whole.suffix.lower() in SUFFIXES else whole.stem
-    plain = [_short(_UNSAFE.sub("-", text).strip(" .")) or "film" for text in (stem, whole.parent.name)]
+    plain = [plain_name(text, fill="-", most_bytes=_NAME_BYTES) or "film" for text in (stem, whole.parent.name)]
     for name in (plain[0], f"{plain[0]} ({plain[1]})", f"{plain[0]} ({sha256[:8]})"):
         if name.casefold() not in taken and name != NAME:
             break

@@ -164,10 +164,10 @@ def check(
         show.result(f"{done['doubtful']:,} of {made.count(done['faces'], 'face')} are doubtful; made by: {by}")
         rows = done["rows"][:_ROWS]
         if rows:
-            show.table([[r["face_id"], r["frame"], ", ".join(_WORDS.get(w, w) for w in r["reasons"]),
+            show.table([[r["face_id"], r["origin"], ", ".join(_WORDS.get(w, w) for w in r["reasons"]),
                          f"{100 * r['of_hull']:.0f} %" if "of_hull" in r else "-",
                          f"{r['edge_px']:.1f}" if "edge_px" in r else "-"] for r in rows],
-                       ["face", "frame", "why", "area of outline", "edge px"])
+                       ["face", "of", "why", "area of outline", "edge px"])
         if len(done["rows"]) > _ROWS:
             show.result(f"and {len(done['rows']) - _ROWS:,} more (--json lists them)")
         if "sheet" in done:
@@ -197,8 +197,8 @@ def suggest(
 
     def text() -> None:
         show.result(f"{made.count(done['labelled'], 'face')} labelled so far, {done['looked_at']:,} looked at.")
-        show.table([[r["face_id"], r["frame"], f"{r['yaw_deg']:.0f}", f"{r['pitch_deg']:.0f}", r["why"]]
-                    for r in done["rows"]], ["face", "frame", "yaw", "pitch", "why"])
+        show.table([[r["face_id"], r["origin"], f"{r['yaw_deg']:z.0f}", f"{r['pitch_deg']:z.0f}", r["why"]]
+                    for r in done["rows"]], ["face", "of", "yaw", "pitch", "why"])
 
     return Shown(done, text)
 

@@ -50,6 +50,7 @@ class Doubtful:
             "pieces_01": round(facts.pieces_01, 4), "edge_px": round(facts.edge_px, 2),
             "of_hull": round(facts.of_hull, 3)}
         return {"face_id": self.face_id, "path": self.path, "film": self.film, "frame": self.frame_index,
+                "origin": self.origin,
                 "reasons": list(self.words), **shares, "jump": round(self.jump, 4)}
 
 

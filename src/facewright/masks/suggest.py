@@ -63,7 +63,7 @@ def suggest(
     chosen = choose(looks, settings.number)
     return {"faceset": str(folder), "labelled": len(labelled), "looked_at": len(looks),
             "rows": [{"face_id": look.row.face_id, "path": look.row.path, "film": look.row.source_file,
-                      "frame": look.row.frame_index, "yaw_deg": round(look.row.yaw_deg, 1),
+                      "frame": look.row.frame_index, "origin": look.row.origin, "yaw_deg": round(look.row.yaw_deg, 1),
                       "pitch_deg": round(look.row.pitch_deg, 1), "why": why} for look, why in chosen]}
 
 

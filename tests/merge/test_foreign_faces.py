@@ -4,6 +4,7 @@ merged."""
 from __future__ import annotations
 
 import pickle
+import weakref
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.merge.test_run import painted, run_step
 from facewright.core.errors import FileRefused, Mismatch, SettingRefused
 from facewright.faces.align import crop, face_from_frame
 from facewright.faces.face import FaceType
+from facewright.faceset import alignments_import
 from facewright.faceset.alignments import read_alignments
 from facewright.faceset.alignments_import import AlignmentsStep
 from facewright.faceset.dfl_import import ImportStep
@@ -126,6 +128,44 @@ def test_faceswap_s_alignments_are_cut_and_merged(world, painted, tmp_path, as_l
     assert again["already_there"] == [world.film.name]
     summary = run_step(painted(world.film, tmp_path / "set", tmp_path / "out"))
     assert summary["swapped"] == len(CHOSEN)
+
+
+def test_frames_are_cut_one_by_one(world, tmp_path, monkeypatch):
+    """Thirty-two frames of 4K are 800 MB: only the one in hand and the next are held."""
+    seen: list[weakref.ref[np.ndarray]] = []
+    most = 0
+
+    def watched(*arguments, **words):
+        nonlocal most
+        for frame in frames(*arguments, **words):
+            seen.append(weakref.ref(frame.image))
+            most = max(most, sum(one() is not None for one in seen))
+            yield frame
+            del frame
+
+    monkeypatch.setattr(alignments_import, "read_frames", watched)
+    file = alignments(world, tmp_path / "a.fsa")
+    done = run_job(AlignmentsStep(str(file), str(tmp_path / "set"), frames=str(world.film)), gate=OpenGate()).result
+    assert done["imported"] == len(CHOSEN)
+    assert most <= 4
+
+
+def test_frames_that_cannot_be_read_are_told_by_name(world, tmp_path, monkeypatch):
+    def damaged(video, start, stop, *, on_damage):
+        for frame in frames(video, start, stop):
+            if frame.index == 5:
+                on_damage(5, "torn")
+            if frame.index not in (8, 95, 92):
+                yield frame
+
+    monkeypatch.setattr(alignments_import, "read_frames", damaged)
+    file = alignments(world, tmp_path / "a.fsa")
+    done = run_job(AlignmentsStep(str(file), str(tmp_path / "set"), frames=str(world.film)), gate=OpenGate()).result
+    names = [f"drawn_{number:06d}.png#0" for number in (6, 9, 93, 96)]
+    assert done["refused"] == [[name, "Its frame cannot be read"] for name in names]
+    for face in Faceset.open(tmp_path / "set"):
+        assert np.array_equal(face.points, world.points(face.source.frame_index))
+    assert done["imported"] == len(CHOSEN) - 4
 
 
 def test_alignments_do_not_slip_under_the_record_of_a_set(world, tmp_path):

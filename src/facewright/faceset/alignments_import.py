@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 
 from facewright.core.errors import Mismatch, SettingRefused
+from facewright.core.files import sha256_of
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.face import Detection, SourceRef
 from facewright.faces.find import FoundFace
@@ -129,10 +131,10 @@ class AlignmentsStep:
         cv2.setNumThreads(1)
         total = len(self.read[0])
         done = total - sum(len(item.payload) for item in todo)
-        with self._writer as writer, closing(ahead(self._read(todo))) as read:
+        with self._writer as writer, closing(ahead(self._read(todo))) as frames:
             writer.sweep()
-            for item, found in work.until_stopped(read):
-                result = self._cut(item.payload, found)
+            for item in work.until_stopped(todo):
+                result = self._cut(item.payload, frames)
                 done += len(item.payload)
                 work.progress(done, total, faces=len(result.files))
                 yield item, result
@@ -163,27 +165,28 @@ class AlignmentsStep:
             if masks else [], "refused": [list(pair) for pair in refused],
         }
 
-    def _read(self, todo: list[Item]) -> Generator[tuple[Item, dict[int, Frame]], None, None]:
+    def _read(self, todo: list[Item]) -> Generator[Frame | None, None, None]:
+        """The frame of each row of each item, one after another; None: it cannot be read."""
         film = self.frames.film
         assert film is not None
         for item in todo:
-            wanted = {source.frame_index for source, _ in item.payload}
-            found: dict[int, Frame] = {}
-            for first, last in _runs(sorted(wanted)):
+            wanted = [source.frame_index for source, _ in item.payload]
+            for run in _runs(wanted):
                 damage: dict[int, str] = {}
-                for frame in read_frames(film, first, last + 1, on_damage=damage.__setitem__):
-                    if frame.index in wanted and frame.index not in damage:
-                        found[frame.index] = frame
-            yield item, found
+                waiting = deque(run)
+                for frame in read_frames(film, run[0], run[-1] + 1, on_damage=damage.__setitem__):
+                    while waiting and waiting[0] <= frame.index:
+                        yield frame if waiting.popleft() == frame.index and frame.index not in damage else None
+                yield from (None for _ in waiting)
 
-    def _cut(self, rows: list[Row], frames: dict[int, Frame]) -> Result:
+    def _cut(self, rows: list[Row], frames: Iterator[Frame | None]) -> Result:
         result = Result([], [])
         settings = ExtractSettings(face_type=self.settings.face_type, jpeg_quality=self.settings.jpeg_quality)
         how = Cutting(settings, self.settings.resolution, PROGRAM, (), self.person, self.consent)
         meshes, poses = posed(np.stack([one.points_px for _, faces in rows for one in faces]))
         placed = iter(zip(meshes, poses))
         for source, faces in rows:
-            frame = frames.get(source.frame_index)
+            frame = next(frames)
             for ordinal, one in enumerate(faces):
                 mesh, pose = next(placed)
                 if frame is None:
@@ -197,6 +200,7 @@ class AlignmentsStep:
                     result.refused.append((one.name, "Its landmarks span no face"))
                 else:
                     result.files.append(finish_face(cut, settings)[:2])
+            del frame  # it must not live on while the next is awaited
         return result
 
     def _begun(self, stored: Header) -> Header:
@@ -206,18 +210,16 @@ class AlignmentsStep:
 
     @cached_property
     def _digest(self) -> str:
-        from facewright.core.files import sha256_of
-
         own = sha256_of(self.path) + self.settings.model_dump_json()
         return hashlib.sha256(own.encode()).hexdigest()
 
 
-def _runs(indices: list[int], gap: int = 16) -> list[tuple[int, int]]:
-    """Ascending indices -> (first, last) of pieces that are worth reading in one go."""
-    runs: list[tuple[int, int]] = []
+def _runs(indices: list[int], gap: int = 16) -> list[list[int]]:
+    """Ascending indices in pieces that are worth reading in one go."""
+    runs: list[list[int]] = []
     for index in indices:
-        if runs and index - runs[-1][1] <= gap:
-            runs[-1] = (runs[-1][0], index)
+        if runs and index - runs[-1][-1] <= gap:
+            runs[-1].append(index)
         else:
-            runs.append((index, index))
+            runs.append([index])
     return runs

@@ -23,10 +23,10 @@ from facewright.faceset import header as header_file
 from facewright.faceset import record
 from facewright.faceset.files import refuse_packed
 from facewright.faceset.header import Header
+from facewright.faceset.settings import BATCH_FACES
 from facewright.faceset.store import FACES, Writer, is_faceset, refuse_place
 
 _HELD_FACES = 1_000
-_BATCH_FACES = 64
 
 
 class Faceset(Faces):
@@ -190,8 +190,8 @@ class Edit:
     def write(self) -> None:
         """Write what waits now."""
         waiting = list(self._waiting.values())
-        for at in range(0, len(waiting), _BATCH_FACES):
-            self._writer.write_faces(waiting[at : at + _BATCH_FACES])
+        for at in range(0, len(waiting), BATCH_FACES):
+            self._writer.write_faces(waiting[at : at + BATCH_FACES])
         self._waiting.clear()
 
     def _change(self, faces: Named, change: Callable[[Face], Face]) -> None:

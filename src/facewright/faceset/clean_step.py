@@ -25,8 +25,9 @@ from facewright.faceset.clean import MOVE, PARK, STAY, Found
 from facewright.faceset.clean_settings import CleanSettings
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
+from facewright.faceset.settings import BATCH_FACES
 from facewright.faceset.store import PRIVATE, Writer
-from facewright.faceset.tags import BATCH_FACES, GOOD, KEEP, PARKED, TAGS, words_of, write_marks
+from facewright.faceset.tags import GOOD, KEEP, PARKED, TAGS, words_of, write_marks
 
 APPLY, TAG = "apply", "tag"
 """Move and park; or only write the categories into the faces."""

@@ -32,9 +32,8 @@ from facewright.faceset.files import FACES, refuse_packed
 from facewright.faceset.index import Row
 from facewright.faceset.pack_format import INDEX, NOTE, ORDERS, Member
 from facewright.faceset.packed import PackedFiles, is_packed
-from facewright.faceset.settings import PackSettings
+from facewright.faceset.settings import BATCH_FACES, PackSettings
 
-BATCH_FACES = 64
 _FOLDER_BYTES = 120
 """Longest name of a folder of people or films."""
 SUFFIXES = (".faces", ".zip")

@@ -26,11 +26,11 @@ from facewright.faceset.header import Header
 from facewright.faceset.metadata import Known
 from facewright.faceset.recut import moved_mask
 from facewright.faceset.remake import Made, Remake, moved
+from facewright.faceset.settings import BATCH_FACES
 from facewright.image.geometry import scaling
 from facewright.media.stills import is_still, natural_key, read_still
 
 RESTORED, TURNED, REATTACHED = "edited_outside", "turned_back", "found_by_content"
-_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,8 @@ class RestoreStep(Remake[RestoreSettings]):
         """64 pictures a folder. Raises FileRefused: nothing can be known."""
         if not self._loaded[1]:
             raise NothingFound(f"{self.known.name} knows no face.", remedy="Name another.", where=self.known)
-        return {f"faces/restored/{at:07d}": self.files[at : at + _BATCH] for at in range(0, len(self.files), _BATCH)}
+        starts = range(0, len(self.files), BATCH_FACES)
+        return {f"faces/restored/{at:07d}": self.files[at : at + BATCH_FACES] for at in starts}
 
     def make(self, parts: list[Path]) -> Iterator[Made | tuple[str, str]]:
         """The face of each picture."""

@@ -18,7 +18,7 @@ CHUNK_FRAMES = 32
 """Selected frames that are found, tracked and committed together."""
 
 BATCH_FACES = 64
-"""Faces that an import or export commits together."""
+"""Faces that are worked on, and written, together."""
 
 MIN_SIDE_PX, MAX_SIDE_PX = 128, 2048
 LEAST_NATIVE_PX = 256

@@ -17,6 +17,7 @@ from facewright.faces.face import Face
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.index import Row
+from facewright.faceset.settings import BATCH_FACES
 from facewright.faceset.store import Writer
 
 PARKED = "parked"
@@ -24,7 +25,6 @@ GOOD, KEEP = "good", "keep"
 """Given by people; `clean` leaves both where they are. "keep": not good, but a pose that is rare."""
 TAGS = ("good", "misaligned", "obstructed", "blurry", "other_person", "cut_off", "bad_exposure", "keep")
 """Categories that a face can be tagged with."""
-BATCH_FACES = 64
 
 
 def words_of(row: Row) -> frozenset[str]:

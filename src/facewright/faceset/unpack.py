@@ -22,10 +22,8 @@ from facewright.faceset.pack import spare
 from facewright.faceset.pack_format import INDEX, NOTE
 from facewright.faceset.packed import PackedFiles, is_packed
 from facewright.faceset.salvage import Found, Torn, search
-from facewright.faceset.settings import UnpackSettings
+from facewright.faceset.settings import BATCH_FACES, UnpackSettings
 from facewright.faceset.store import Writer, is_faceset, refuse_place
-
-BATCH_FILES = 64
 
 
 class UnpackStep:
@@ -96,7 +94,7 @@ class UnpackStep:
         if not is_faceset(self.out) and free_bytes(self.out) < size + spare(size):
             raise DiskRefused(f"There is no room to unpack {self.file.name}.", why=f"It needs {size / 1e9:.1f} GB.",
                               remedy="Free space, or unpack onto another disk.", where=self.out)
-        return [Item(f"{at:07d}", names[at : at + BATCH_FILES]) for at in range(0, len(names), BATCH_FILES)]
+        return [Item(f"{at:07d}", names[at : at + BATCH_FACES]) for at in range(0, len(names), BATCH_FACES)]
 
     def intact(self, item: Item, record: Mapping[str, Any]) -> bool:
         """Whether a batch is still there."""

@@ -31,11 +31,12 @@ from facewright.faceset import record
 from facewright.faceset.ahead import ahead
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import refuse_packed
+from facewright.faceset.settings import BATCH_FACES
 from facewright.faceset.store import Writer
 from facewright.masks import label, undo
 from facewright.masks.doubt import measure, reasons
 from facewright.masks.maskers import Masker, masker
-from facewright.masks.settings import BATCH_FACES, MASKERS, CheckSettings, MaskSettings
+from facewright.masks.settings import MASKERS, CheckSettings, MaskSettings
 
 NONE = "none"
 """The masker that takes masks away."""

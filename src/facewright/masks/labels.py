@@ -21,6 +21,7 @@ from facewright.faceset.files import refuse_packed
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
 from facewright.faceset.polygons import checked
+from facewright.faceset.settings import BATCH_FACES
 from facewright.faceset.store import Writer, refuse_place
 from facewright.faceset.trash import take_out
 from facewright.image.warp import resize
@@ -28,7 +29,7 @@ from facewright.masks import dfl, label, labelfile, undo
 from facewright.masks.label import Polygon
 from facewright.masks.labelfile import Labels, labels_of
 from facewright.masks.maskers import no_masks
-from facewright.masks.settings import BATCH_FACES, TraceSettings
+from facewright.masks.settings import TraceSettings
 
 Progress = Callable[[int, int], None]
 """(done, total) faces."""

@@ -22,9 +22,6 @@ MASKERS.add(Plug(
     needs=("torch",),
 ))
 
-BATCH_FACES = 64
-"""Faces that are masked, written and synced together."""
-
 
 class MaskSettings(Settings):
     """How masks are made and stored."""

@@ -507,6 +507,8 @@ def test_what_is_said_of_a_pack_can_be_run_as_it_stands(tmp_path, picture):
         Faceset.open(file)
     assert "no sound packed faceset" in caught.value.what
     assert f"unpack --salvage '{file}' OUT" in caught.value.remedy
+    sound = tmp_path / "my sound faces.faces"
+    run(PackStep(str(make(tmp_path / "set")), str(sound)))
     with pytest.raises(Mismatch) as locked:
-        refuse_packed(file)
-    assert f"unpack '{file}' FACESET" in locked.value.remedy
+        refuse_packed(sound)
+    assert f"unpack '{sound}' FACESET" in locked.value.remedy

@@ -71,6 +71,8 @@ class Row:
 
 
 _COLUMNS = tuple(f.name for f in fields(Row))
+_TOGETHER = 256
+"""Files noted in one go."""
 _SCHEMA = f"""
 CREATE TABLE faces (
     {", ".join(f"{name} {'TEXT' if str(f.type) == 'str' else 'NUMERIC'}" for name, f in zip(_COLUMNS, fields(Row)))},
@@ -101,13 +103,12 @@ class Index(IndexFile):
     def add(self, faces: Iterable[tuple[str, Face, bool]]) -> None:
         """Note files that were just written, (path in the folder, face, whether it has a mask), without reading them
         again. A cache may be told or not: what is not told here, `refresh` finds."""
+        told = [(path, (self.folder / path).stat(), row_of(path, face, has_mask)) for path, face, has_mask in faces]
         with self.connect() as db:
-            for path, face, has_mask in faces:
-                facts = (self.folder / path).stat()
-                _store(db, path.rpartition("/")[0], path, (facts.st_mtime_ns, facts.st_size),
-                       row_of(path, face, has_mask))
-                db.execute("UPDATE faces SET doubled = EXISTS (SELECT 1 FROM faces AS other WHERE other.face_id = "
-                           "faces.face_id AND other.path < faces.path) WHERE face_id = ?", (face.face_id,))
+            _store(db, [_File(path, facts.st_mtime_ns, facts.st_size, row) for path, facts, row in told])
+            db.executemany("UPDATE faces SET doubled = EXISTS (SELECT 1 FROM faces AS other WHERE other.face_id = "
+                           "faces.face_id AND other.path < faces.path) WHERE face_id = ?",
+                           [(row.face_id,) for _, _, row in told])
 
     def rows(self, **query: Any) -> Iterator[Row]:
         """Rows in the order of source, frame, ordinal; streamed, 256 at a time. `query`: see `where_clause`."""
@@ -193,31 +194,38 @@ def _refresh_folder(
 ) -> bool:
     known = {row[0]: row[1:] for row in
              db.execute("SELECT path, mtime_ns, bytes FROM faces WHERE folder = ?", (name,))}
-    changed = False
-    for path, stamp in found:
-        if known.pop(path, None) != stamp:
-            _put(db, files, name, path, stamp)
-            changed = True
-    for path in known:
-        db.execute("DELETE FROM faces WHERE path = ?", (path,))
-    return changed or bool(known)
+    fresh = [(path, stamp) for path, stamp in found if known.pop(path, None) != stamp]
+    for at in range(0, len(fresh), _TOGETHER):
+        _store(db, [_seen(files, path, stamp) for path, stamp in fresh[at : at + _TOGETHER]])
+    db.executemany("DELETE FROM faces WHERE path = ?", [(path,) for path in known])
+    return bool(fresh or known)
 
 
-def _put(db: sqlite3.Connection, files: Files, name: str, path: str, stamp: tuple[int, int]) -> None:
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A face file as it is now: what it holds, or why it cannot be read."""
+
+    path: str
+    mtime_ns: int
+    size: int
+    row: Row | None
+    trouble: str = ""
+
+
+def _seen(files: Files, path: str, stamp: tuple[int, int]) -> _File:
     try:
-        _store(db, name, path, stamp, row_of(path, *read_head(files, path)))
+        return _File(path, *stamp, row_of(path, *read_head(files, path)))
     except FileRefused as error:
-        _store(db, name, path, stamp, None, error.why or error.what)
+        return _File(path, *stamp, None, error.why or error.what)
 
 
-def _store(
-    db: sqlite3.Connection, name: str, path: str, stamp: tuple[int, int], row: Row | None, trouble: str = ""
-) -> None:
-    """One file: what it holds, or why it cannot be read. What was measured of the face is no longer true."""
-    values: dict[str, Any] = {"path": path, "folder": name, "mtime_ns": stamp[0], "bytes": stamp[1], "trouble": trouble}
-    if row is not None:
-        values |= {column: getattr(row, column) for column in _COLUMNS}
-        for table in ("vectors", "measures"):
-            db.execute(f"DELETE FROM {table} WHERE face_id = ?", (row.face_id,))
-    names = ", ".join(values)
-    db.execute(f"INSERT OR REPLACE INTO faces ({names}) VALUES ({', '.join('?' * len(values))})", list(values.values()))
+def _store(db: sqlite3.Connection, found: Sequence[_File]) -> None:
+    """What was measured of these faces is no longer true."""
+    for table in ("vectors", "measures"):
+        db.executemany(f"DELETE FROM {table} WHERE face_id = ?", [(one.row.face_id,) for one in found if one.row])
+    columns = [name for name in _COLUMNS if name != "path"]
+    names = ("path", "folder", "mtime_ns", "bytes", "trouble", *columns)
+    db.executemany(
+        f"INSERT OR REPLACE INTO faces ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+        [(one.path, one.path.rpartition("/")[0], one.mtime_ns, one.size, one.trouble,
+          *(getattr(one.row, name, None) for name in columns)) for one in found])

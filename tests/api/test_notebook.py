@@ -62,6 +62,8 @@ def test_choices_and_the_table(faces):
     assert len(faces.where(person="Ada")) == 1
     with pytest.raises(TypeError, match="beauty"):
         faces.where(beauty=(0, 1))
+    with pytest.raises(TypeError, match=r"yaw_deg=\(low, high\), not 5"):
+        faces.where(yaw_deg=5)
     table = faces.table()
     assert list(table) == [*(field.name for field in dataclasses.fields(room.Row)), "whole_track"]
     assert {column.shape for column in table.values()} == {(12,)}
@@ -146,6 +148,8 @@ def test_add_pictures_and_faces_of_another_set(faces, tmp_path):
         more.add(picture, make_face(3))
     with pytest.raises(Mismatch, match="uint8"):
         more.add(picture[:10], make_face(4))
+    with pytest.raises(Mismatch, match="no id"):
+        more.add(picture, dataclasses.replace(make_face(4), face_id="../../../away"))
     with pytest.raises(ValueError, match="mask"):
         more.add(picture, make_face(4), np.ones((4, 4), np.uint8))
     with pytest.raises(Mismatch, match="no record of consent"):

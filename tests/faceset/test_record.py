@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -201,6 +202,20 @@ def test_nothing_that_is_not_a_number_is_written(picture):
     broken[0, 0] = np.nan
     with pytest.raises(ValueError):
         record.encode_face(make_face(points_px=broken), picture)
+
+
+@pytest.mark.parametrize("change", [
+    {"face_id": "../../away"}, {"face_id": "/etc/x"}, {"face_id": "a\\b"}, {"face_id": ".."}, {"face_id": ""},
+    {"sha256": "../../x"},
+])
+def test_names_that_lead_elsewhere_are_refused(change):
+    face = make_face()
+    if "sha256" in change:
+        face = dataclasses.replace(face, source=dataclasses.replace(face.source, **change))
+    else:
+        face = dataclasses.replace(face, **change)
+    with pytest.raises(FileRefused):
+        facejson.from_json(facejson.to_json(face))
 
 
 def test_missing_file_is_refused(tmp_path):

@@ -17,6 +17,7 @@ import numpy as np
 
 from facewright.api.selection import Faces
 from facewright.core.errors import Mismatch
+from facewright.core.files import is_plain_name
 from facewright.faces.face import Face
 from facewright.faceset import faceset as room
 from facewright.faceset import header as header_file
@@ -110,6 +111,9 @@ class Faceset(Faces):
             raise Mismatch(f"The picture of {face.face_id} is not ({face.side_px}, {face.side_px}, 3) uint8.",
                            why=f"It is {image.shape} {image.dtype}.", remedy="Resize it, or correct face.side_px.",
                            where=self.path)
+        if not (is_plain_name(face.face_id) and is_plain_name(face.source.sha256)):
+            raise Mismatch(f"{face.face_id!r} is no id of a face.", why="Its file is called so.", where=self.path,
+                           remedy="Take letters, digits, - and _ for face_id and source.sha256.")
         if face.face_id in self:
             raise Mismatch(f"The face {face.face_id} is in {self.path.name} already.",
                            remedy="Give the new one another face_id with dataclasses.replace.", where=self.path)

@@ -100,6 +100,9 @@ class Faces:
         unknown = query.keys() - {*RANGES, *EQUALS}
         if unknown:
             raise TypeError(f"faces are not chosen by {min(unknown)!r}; known: {', '.join(RANGES + EQUALS)}")
+        for key in query.keys() & set(RANGES):
+            if np.shape(query[key]) != (2,):
+                raise TypeError(f"{key} takes a range, as {key}=(low, high), not {query[key]!r}")
         name = self._home.namer()
 
         def fits(row: Row) -> bool:

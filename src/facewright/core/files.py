@@ -230,6 +230,11 @@ def is_safe_name(name: str) -> bool:
         p in ("", ".", "..") or p != p.rstrip(". ") or p.split(".")[0].upper() in RESERVED for p in text.split("/"))
 
 
+def is_plain_name(name: str) -> bool:
+    """The same for a name that is no path, as ids and digests are."""
+    return "/" not in name and "\\" not in name and is_safe_name(name)
+
+
 def safe_join(root: Path, name: str) -> Path:
     """`root / name` for a name from outside; raises FileRefused when it could leave `root` or trick a system.
 

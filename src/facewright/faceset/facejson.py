@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from facewright.core.errors import Mismatch
+from facewright.core.files import is_plain_name
 from facewright.faces.face import Face, FaceType, SourceRef
 from facewright.faceset.segments import refuse
 
@@ -83,9 +84,9 @@ def from_json(data: bytes, where: object = None) -> Face:
 def _face(record: dict[str, Any]) -> Face:
     source = record["source"]
     return Face(
-        face_id=_text(record["face_id"]),
+        face_id=_name(record["face_id"]),
         source=SourceRef(
-            file=_text(source["file"]), sha256=_text(source["sha256"]), frame_index=_whole(source["frame"]),
+            file=_text(source["file"]), sha256=_name(source["sha256"]), frame_index=_whole(source["frame"]),
             pts=_whole(source["pts"]), time_base=_fraction(source["time_base"]), shot=_whole(source["shot"]),
         ),
         box_px=_box(record["box_px"]),
@@ -192,6 +193,14 @@ def _number(value: Any) -> float:
     if not isinstance(value, float | int) or isinstance(value, bool) or not math.isfinite(value):
         raise TypeError("a number is expected")
     return float(value)
+
+
+def _name(value: Any) -> str:
+    """A text that is part of paths."""
+    text = _text(value)
+    if not is_plain_name(text):
+        raise ValueError("a name without a way in it is expected")
+    return text
 
 
 def _positive(value: Any) -> float:

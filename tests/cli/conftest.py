@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,3 +166,10 @@ def write_film(path: Path, pictures: list[np.ndarray], size: tuple[int, int] = (
             film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         film.mux(stream.encode(None))
     return path
+
+
+@pytest.fixture
+def faces(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the target's faces: these commands write."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(world.whole, tmp_path / "faces"))

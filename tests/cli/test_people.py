@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 
 from facewright.faceset.faceset import Faceset
-
-
-@pytest.fixture
-def faces(world, tmp_path, monkeypatch):
-    """A copy of the target's faces: these commands write."""
-    monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(world.whole, tmp_path / "faces"))
 
 
 def test_people_from_first_to_last(cli, refused, faces, tmp_path):

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import cv2
-import pytest
 
 from facewright import demo
 from facewright.faceset.faceset import Faceset
-
-
-@pytest.fixture
-def faces(world, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(world.whole, tmp_path / "faces"))
 
 
 def test_review_from_first_to_last(cli, refused, faces):

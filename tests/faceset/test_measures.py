@@ -13,11 +13,10 @@ from tests.faceset.sets import write_set
 
 from facewright.core.errors import NothingFound
 from facewright.faces.align import template_2d
-from facewright.faceset import looks
 from facewright.faceset import measures as room
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import FolderFiles
-from facewright.faceset.looks import MEASURES, Look
+from facewright.faceset.measure_formulas import MEASURES, Look
 from facewright.faceset.measures import measures
 from facewright.faceset.record import encode_face
 
@@ -90,7 +89,7 @@ def test_a_changed_formula_is_measured_anew(drawn, monkeypatch):
     faceset, _ = drawn
     before = measures(faceset, ["hue"])["hue"]
     newer = dataclasses.replace(MEASURES["hue"], version=99, of=lambda look: 1.0)
-    monkeypatch.setitem(looks.MEASURES, "hue", newer)
+    monkeypatch.setitem(MEASURES, "hue", newer)
     assert (measures(faceset, ["hue"])["hue"] == 1).all()
     monkeypatch.undo()
     assert np.array_equal(measures(faceset, ["hue"])["hue"], before)
@@ -152,7 +151,7 @@ def test_landmarks_that_break_a_formula_are_told_and_cost_one_face(drawn, monkey
             raise np.linalg.LinAlgError("singular")
         return 1.0
 
-    monkeypatch.setitem(looks.MEASURES, "hue", dataclasses.replace(MEASURES["hue"], version=98, of=sometimes))
+    monkeypatch.setitem(MEASURES, "hue", dataclasses.replace(MEASURES["hue"], version=98, of=sometimes))
     refused: dict[str, str] = {}
     found = measures(faceset, ["hue"], refused=refused)["hue"]
     assert np.isnan(found).sum() == len(refused) == 1

@@ -1,6 +1,6 @@
 """Where the faces of a set lie in pose, expression and light; which cells are thin, and who fills them best.
 
-Pure arithmetic over columns. Angles are degrees with the house's signs; measures are those of `looks`.
+Pure arithmetic over columns. Angles are degrees with the house's signs; measures are those of `measure_formulas`.
 """
 
 from __future__ import annotations

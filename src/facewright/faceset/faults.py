@@ -17,7 +17,7 @@ MEASURES = {
     "misaligned": ("crop", "misfit"), "cut_off": ("extent", "void"), "small": ("crop",), "obstructed": ("covered",),
     "other_person": (), "no_face": (),
 }
-"""Fault -> names of `looks.MEASURES` that it needs (`needed` leaves out what the settings do not ask for)."""
+"""Fault -> names of `measure_formulas.MEASURES` that it needs (`needed`: only what is asked for)."""
 OUTLINES = ("hull", "mesh", "")
 """Makers of masks that know of nothing before a face."""
 SKIN_HUES_DEG = (-20.0, 100.0)

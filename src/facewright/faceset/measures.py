@@ -18,7 +18,7 @@ from facewright.core.errors import FileRefused, NothingFound
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import Files, read_head
-from facewright.faceset.looks import MEASURES, Look, Measure
+from facewright.faceset.measure_formulas import MEASURES, Look, Measure
 
 BATCH = 64
 """Faces that are committed together."""
@@ -35,7 +35,7 @@ def measures(
     faceset: Faceset, names: Sequence[str], ids: Sequence[str] | None = None, *, threads: int = 0,
     progress: Progress = lambda done, total: None, refused: dict[str, str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Name of `looks.MEASURES` -> (N, ...) array, in the faceset's order or that of `ids`.
+    """Name of `measure_formulas.MEASURES` -> (N, ...) array, in the faceset's order or that of `ids`.
 
     Each picture that any of the names needs is read once for all of them. A file that cannot be read gives NaN (whole
     numbers: 0) and, where asked, path -> why in `refused`. threads 0: one a core. progress(done, total) of the faces

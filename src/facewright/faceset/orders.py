@@ -19,7 +19,7 @@ from facewright.faceset.best import best as best_faces
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.identity_groups import grouped
 from facewright.faceset.index import Row
-from facewright.faceset.looks import MEASURES
+from facewright.faceset.measure_formulas import MEASURES
 from facewright.faceset.measures import Progress, measures
 from facewright.faceset.quality import LANDMARK_NEEDS, QUALITY_NEEDS, box_areas
 from facewright.faceset.quality import landmark_quality as _landmark_quality

@@ -1,6 +1,6 @@
 """Measures of a face for cleaning and coverage: where its crop lies, how its head is built, its colour, what covers it.
 
-Formulas alone; `looks` registers them, `measures` keeps their values.
+Formulas alone; `measure_formulas` registers them, `measures` keeps their values.
 """
 
 from __future__ import annotations

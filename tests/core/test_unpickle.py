@@ -181,6 +181,33 @@ def test_hostile_pickles_are_refused(what, tmp_path, monkeypatch):
     assert not {m for m in set(sys.modules) - before if not m.startswith(("_pytest", "encodings"))}
 
 
+POINTS = b"]\x94(G" + bytes(8) + b"G" + bytes(8) + b"e"
+WASHED = {
+    "nothing appended": (b"", b"(e"), "no items set": (b"", b"(u"), "nothing added": (b"", b"(\x90"),
+    "no state": (b"", b"Nb"), "a memo with a hole": (b"Nq\x01" + POINTS * 3, b"\x940h\x01"),
+}
+
+
+@pytest.mark.parametrize("how", WASHED)
+def test_tuples_of_tuples_are_seen_whatever_lies_between_them(how):
+    """As a key, each of these would be hashed for years."""
+    before, between = WASHED[how]
+    levels = [b"\x80\x04" + before + b")" + (b"2\x86" + between) * count + b"." for count in (3, 60)]
+    assert pickle.loads(levels[0]) == ((((), ()), ((), ())), (((), ()), ((), ())))
+    assert pickle_scan.scan(levels[0], 1_000) > 0
+    with pytest.raises(ValueError, match="nested too deeply"):
+        pickle_scan.scan(levels[1], 1_000)
+
+
+def test_a_list_that_is_there_often_is_counted_before_it_is_looked_at(monkeypatch):
+    looked = []
+    monkeypatch.setattr(unpickle, "chain", types.SimpleNamespace(
+        from_iterable=lambda lists: (looked.append(len(one)) or x for one in lists for x in one)))
+    with pytest.raises(FileRefused):
+        read_pickle(b"\x80\x02](" + (b"G" + bytes(8)) * 100 + b"eq\x000](" + b"h\x00" * 900 + b"e.")
+    assert len(looked) < 10_000
+
+
 def array_pickle(shape, data: bytes, dtype: str = "f4", state: str = "(I3\nS'<'\nNNNI-1\nI-1\nI0\nt") -> bytes:
     """A hand-made array, protocol 0 and 3 mixed."""
     body = b"\x80\x03cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntC\x01btR(I1\n("

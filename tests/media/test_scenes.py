@@ -111,6 +111,28 @@ def test_what_is_settled_stays(parts: list[tuple[int, int, float]]) -> None:
     assert [s for s, _ in told] == sorted(s for s, _ in told)
 
 
+def test_cuts_of_a_long_film_are_told_again_and_again_at_little_cost() -> None:
+    """Extraction asks every few frames: looking through all cuts for each fade took minutes for a film of two hours."""
+
+    class Watched(list[int]):
+        seen = 0
+
+        def __getitem__(self, at):  # type: ignore[no-untyped-def,override]
+            self.seen += 1
+            return super().__getitem__(at)
+
+        def __iter__(self):  # type: ignore[no-untyped-def,override]
+            for one in super().__iter__():
+                self.seen += 1
+                yield one
+
+    search = CutSearch()
+    search._hard = hard = Watched(range(0, 100_000, 100))
+    search._fades = [(at, at + 5, at + 10) for at in range(50, 100_000, 1_000)]
+    assert len(search.cuts()) == 1_100
+    assert hard.seen < 10_000
+
+
 def test_little_is_unsettled_while_it_is_light() -> None:
     search = CutSearch()
     for at, picture in enumerate(filmed(3, 60, speed=1)):

@@ -95,11 +95,10 @@ def scan(data: bytes, limit: int) -> int:
         does = _DOES[code]
         if does == _IS_MARK:
             marks.append(len(stack))
-        elif does == _JOINS:
+        elif does == _JOINS:  # what takes it in stays what it was: a tuple is one still when nothing was to be done
             del stack[-1]
-            stack[-1] = _ATOM
         elif does == _FOLDS:
-            stack[marks.pop() - 1 :] = (_ATOM,)
+            del stack[marks.pop() :]
         elif does == _IS_TUPLE:
             begin = len(stack) - _TUPLES[code] if code in _TUPLES else marks.pop()
             stack[begin:] = (_tuple_of(stack[begin:]),)
@@ -181,7 +180,8 @@ def _pairs(found: re.Match[bytes], memo: dict[int, Size]) -> tuple[int, int]:
     kept = found[0][1:2] == b"\x94"
     number = len(found[0]) // (22 if kept else 21)
     if kept:
-        memo.update(dict.fromkeys(range(len(memo), len(memo) + number), _ATOM))
+        for _ in range(number):  # one by one: a place that is taken is taken again, where a PUT has leapt before
+            memo[len(memo)] = _ATOM
     return number, 6 if kept else 5
 
 

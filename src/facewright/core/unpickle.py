@@ -111,8 +111,10 @@ class _Plain:
             kinds = set(map(type, value))
             if kinds == {float}:
                 return self._counted(value, len(value))
-            if kinds == {list} and set(map(type, chain.from_iterable(value))) == {float} and depth < NESTING_LIMIT:
-                return self._counted(value, len(value) + sum(map(len, value)))  # points
+            if kinds == {list} and depth < NESTING_LIMIT:
+                nodes = len(value) + sum(map(len, value))  # known before they are looked at: one may be there often
+                if nodes <= self.left and set(map(type, chain.from_iterable(value))) == {float}:
+                    return self._counted(value, nodes)  # points
             return [self.of(v, depth + 1) for v in value]
         if kind is dict:
             if self.keys is not None:

@@ -138,8 +138,9 @@ class ShotSearch:
 
     def _tell(self, search: CutSearch) -> list[int]:
         with self._changed:
-            self._settled = self._first + search.settled
-            self._starts = [self._first, *(self._first + cut for cut in search.cuts() if cut < search.settled)]
+            settled = search.settled
+            self._settled = self._first + settled
+            self._starts = [self._first, *(self._first + cut for cut in search.cuts() if cut < settled)]
             self._changed.notify_all()
             return self._starts
 

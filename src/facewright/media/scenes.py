@@ -6,6 +6,7 @@ whole process. It is handed small pictures one by one, so that cuts are exact fr
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ class CutSearch:
         soft = [
             cut for dark, cut, light in self._fades
             # Dark from the beginning is a fade in; a black card between two hard cuts is a shot of its own.
-            if dark > 0 and not any(dark - WINDOW <= h <= light + WINDOW for h in self._hard)
+            if dark > 0 and bisect_left(self._hard, dark - WINDOW) == bisect_right(self._hard, light + WINDOW)
         ]
         return sorted({*self._hard, *soft})
 

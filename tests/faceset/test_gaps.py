@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +201,13 @@ def test_an_accepted_one_stays_in_use_when_its_film_comes_and_when_it_is_moved(t
     assert _fill(folder, films=[str(film)])["from_film"] == 2
     made = _new(Faceset.open(folder))
     assert {frame: "parked" in face.flags for frame, face in made.items()} == {10: False, 11: True}
+
+
+def test_what_another_set_accepted_comes_into_use_where_sets_are_joined(tmp_path, picture):
+    folder = _holed(tmp_path / "set", picture).path
+    _fill(folder)
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    api.faces_accept(other, ["5"])
+    api.faces_merge(tmp_path / "all", [folder, other], settings={})
+    assert "parked" not in _new(Faceset.open(tmp_path / "all"))[5].flags
+    assert "parked" in _new(Faceset.open(tmp_path / "all"))[6].flags

@@ -175,3 +175,13 @@ def test_write_stills_round_trip(tmp_path):
 
 def test_natural_key():
     assert sorted(["b10", "b9", "B1", "a", "10", "9"], key=natural_key) == ["9", "10", "a", "B1", "b9", "b10"]
+
+
+def test_a_folder_of_folders_says_which_to_name(tmp_path):
+    for name in ("a b", "c"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "all" / name / "0.png")
+    (tmp_path / "all" / "empty").mkdir()
+    with pytest.raises(NothingFound) as caught:
+        open_video(tmp_path / "all")
+    assert f"'{tmp_path / 'all' / 'a b'}' and 1 more" in caught.value.remedy

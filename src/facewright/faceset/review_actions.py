@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from facewright.core.errors import NothingFound, SettingRefused
 from facewright.faceset import decisions, edits
 from facewright.faceset.decisions import Decisions, Deed, Do
 from facewright.faceset.faceset import Faceset
+from facewright.faceset.index import Row
 from facewright.faceset.review import Film, FrameState, State, films, one_film, states
 from facewright.faceset.smoothing import INTERPOLATED
 from facewright.faceset.store import Writer
@@ -68,9 +69,8 @@ def accept(folder: Path, frames: Sequence[int], *, film: str = "", every: State 
             f"There is no face to accept in {_named(without)}.", where=folder,
             remedy="Skip them (`faces skip`), place a face (`faces place`) or look again (`faces again`).")
     rows = [row for one in with_face for row in one.rows]
-    waiting = [row.path for row in rows if {INTERPOLATED, PARKED} <= words_of(row)]
-    done = _decide(faceset, "accept", with_face, [row.face_id for row in rows], waiting)
-    return done | {"faces": len(rows), "unparked": len(waiting), "without_face": without}
+    done = _decide(faceset, "accept", with_face, rows)
+    return done | {"faces": len(rows), "unparked": len(_waiting(rows)), "without_face": without}
 
 
 def skip(folder: Path, frames: Sequence[int], *, film: str = "", every: State | None = None) -> dict[str, Any]:
@@ -96,11 +96,11 @@ def take_over(folder: Path, other: Path) -> dict[str, int]:
     said, theirs = decisions.read(folder), decisions.read(other)
     if not theirs.deeds:
         return {"accepted": 0, "skipped": 0}
-    ids = {row.face_id for row in faceset.rows()}
+    ids = {row.face_id: row for row in faceset.rows()}
     found: dict[Do, dict[str, list[int]]] = {"accept": {}, "skip": {}}
-    faces: list[str] = []
+    faces: list[Row] = []
     named: dict[str, list[str]] = {}
-    for face in {face for deed in theirs.deeds if deed.do == "accept" for face in deed.faces} & ids:
+    for face in {face for deed in theirs.deeds if deed.do == "accept" for face in deed.faces} & ids.keys():
         named.setdefault(face.rpartition("_")[0], []).append(face)
     known = {film.sha256: film for film in films(faceset)}
     for film in films(source):
@@ -111,12 +111,10 @@ def take_over(folder: Path, other: Path) -> dict[str, int]:
         for frame, deed in zip(film.looked.tolist(), theirs.of_frames(film.sha256, film.looked)):
             if deed is not None and frame in mine and mine[frame] is None:
                 found[deed.do].setdefault(film.sha256, []).append(frame)
-                faces += sorted(named.get(f"{film.sha256[:8]}_{frame:07d}", ()))
-    if any(found.values()):
-        with decisions.deciding(folder) as desk:
-            for do, frames in found.items():
-                if frames:
-                    desk.add(do, frames, faces if do == "accept" else [], {"from": other.name})
+                faces += [ids[face] for face in sorted(named.get(f"{film.sha256[:8]}_{frame:07d}", ()))]
+    for do, frames in found.items():
+        if frames:
+            _say(folder, do, frames, faces if do == "accept" else [], {"from": other.name})
     counts = {do: sum(map(len, frames.values())) for do, frames in found.items()}
     return {"accepted": counts["accept"], "skipped": counts["skip"]}
 
@@ -157,22 +155,32 @@ def _chosen(faceset: Faceset, frames: Sequence[int], film: str, every: State | N
     return [state for state in states(faceset, film=one.sha256) if state.frame in wanted]
 
 
-def _decide(
-    faceset: Faceset, do: Do, chosen: list[FrameState], faces: list[str], unpark: list[str] | None = None
-) -> dict[str, Any]:
-    """unpark: files of faces that come into use with it."""
+def _decide(faceset: Faceset, do: Do, chosen: list[FrameState], faces: list[Row]) -> dict[str, Any]:
     frames: dict[str, list[int]] = {}
     for one in chosen:
         frames.setdefault(one.sha256, []).append(one.frame)
     if chosen:
-        # The faces' lock only where it is needed: one can decide while an extraction runs.
-        with Writer(faceset.path) if unpark else nullcontext() as writer, decisions.deciding(faceset.path) as desk:
-            deed = desk.add(do, frames, faces, {"unparked": unpark} if unpark else None)
-            if writer is not None:
-                edits.park(writer, deed, parked=False)
+        _say(faceset.path, do, frames, faces, {})
     films = {one.sha256: one.film for one in chosen}
     return {"faceset": str(faceset.path), "did": do, "frames": len(chosen),
             "films": {films[sha256]: len(numbers) for sha256, numbers in frames.items()}}
+
+
+def _say(
+    folder: Path, do: Do, frames: Mapping[str, Iterable[int]], faces: Sequence[Row], facts: Mapping[str, Any]
+) -> None:
+    """Write a deed down; proposed faces among `faces` come into use with it."""
+    unpark = _waiting(faces)
+    # The faces' lock only where it is needed: one can decide while an extraction runs.
+    with Writer(folder) if unpark else nullcontext() as writer, decisions.deciding(folder) as desk:
+        deed = desk.add(do, frames, [row.face_id for row in faces], {**facts, "unparked": unpark} if unpark else facts)
+        if writer is not None:
+            edits.park(writer, deed, parked=False)
+
+
+def _waiting(rows: Sequence[Row]) -> list[str]:
+    """Files of the proposed faces that are still parked."""
+    return [row.path for row in rows if {INTERPOLATED, PARKED} <= words_of(row)]
 
 
 def _named(frames: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 
 import cv2
@@ -136,12 +137,8 @@ def open_stills(path: Path, sha256: str = "") -> Video:
                 continue  # reported when frames are read
     if first is None:
         what = "no picture" if not names else "no picture that can be read"
-        films = sum(one.suffix.lower() in FILM_SUFFIXES for one in path.iterdir()) if path.is_dir() else 0
         raise NothingFound(
-            f"{path.name} holds {what}.", why=f"Looked for {' '.join(SUFFIXES)}.", where=path,
-            remedy=f"Name the films in it, not the folder: {path.name}/*.mp4 and the like."
-            if films else "Choose a folder with pictures, or a video file.",
-        )
+            f"{path.name} holds {what}.", why=f"Looked for {' '.join(SUFFIXES)}.", where=path, remedy=_instead(path))
     height, width = first.shape[:2]
     found = Video(
         path=path, sha256=sha256 or digest.hexdigest(), stream_index=0, size_px=(width, height), rate=RATE,
@@ -150,6 +147,18 @@ def open_stills(path: Path, sha256: str = "") -> Video:
         codec="stills", stills=tuple(names),
     )
     return _timed(found, folder) if path.is_dir() else found
+
+
+def _instead(path: Path) -> str:
+    """What to name in the place of a folder without pictures."""
+    inside = sorted(path.iterdir()) if path.is_dir() else []
+    if any(one.suffix.lower() in FILM_SUFFIXES for one in inside):
+        return f"Name the films in it, not the folder: {path.name}/*.mp4 and the like."
+    folders = [one for one in inside if one.is_dir() and any(is_still(file) for file in one.iterdir())]
+    if folders:
+        return f"Name the folders in it that hold pictures: {quote(str(folders[0]))}" + (
+            f" and {len(folders) - 1} more." if folders[1:] else ".")
+    return "Choose a folder with pictures, or a video file."
 
 
 def _timed(video: Video, folder: Path) -> Video:

@@ -118,6 +118,7 @@ class CopyStep:
         """Nothing is computed: all is done where it becomes durable."""
         total = sum(map(len, self.rows))
         done = total - sum(len(item.payload[1]) for item in todo)
+        self._receiver = None  # it knows what OUT held; that may have changed since
         with self._writer as writer:
             writer.sweep()
             for item in work.until_stopped(todo):

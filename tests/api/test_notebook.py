@@ -146,6 +146,12 @@ def test_add_pictures_and_faces_of_another_set(faces, tmp_path):
     assert more.mask(more[0]).max() == 1
     with pytest.raises(Mismatch, match="already"):
         more.add(picture, make_face(3))
+    other = facewright.Faceset(more.path)
+    assert len(other) == 1
+    more.add(picture, make_face(80), quality=0)
+    with pytest.raises(Mismatch, match="already"):
+        other.add(picture // 2, make_face(80), quality=0)
+    assert np.array_equal(more.image(make_face(80)), picture), "what another added since does not give way"
     with pytest.raises(Mismatch, match="uint8"):
         more.add(picture[:10], make_face(4))
     with pytest.raises(Mismatch, match="no id"):
@@ -158,7 +164,7 @@ def test_add_pictures_and_faces_of_another_set(faces, tmp_path):
     assert more.add_from(faces[4:12]) == 8
     assert more.add_from(faces[4:12]) == 0
     assert {f.consent for f in more} == {"", ONE}
-    assert len(facewright.Faceset.create(tmp_path / "more")) == 9
+    assert len(facewright.Faceset.create(tmp_path / "more")) == 10
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "x.jpg").write_bytes(b"x")
     with pytest.raises(DiskRefused):

@@ -7,6 +7,7 @@ import importlib.util
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.looking import NO_FACE, ONLY_LEFT_OUT, estimate_side
 from facewright.faceset.settings import OBSTRUCTIONS, ExtractSettings
+from facewright.faceset.store import Writer
 from facewright.image.geometry import apply_affine
 
 PROGRAM = Path(__file__).with_name("fake_finder.py")
@@ -233,6 +235,38 @@ def test_killed_while_finishing_people_are_known_after_the_next_run(film, undist
     again = step_for(film, tmp_path / "set")
     again.finish({k: v for k, v in records.items() if k in {item.id for item in again.plan()}}, Work())
     assert tree(tmp_path / "set") == tree(undisturbed)
+
+
+def test_what_was_changed_after_a_kill_is_told_as_it_is(film, tmp_path):
+    """The chunk lies there, its journal line does not: the index must not be told what this run would have written."""
+    step = step_for(film, tmp_path / "set")
+    with contextlib.closing(step.stream(step.plan(), Work())) as results:
+        step.commit(*next(results))
+    masked, gone = [row.path for row in Faceset.open(step.folder).rows()][:2]
+    with Writer(step.folder) as writer:
+        face = dataclasses.replace(record.read_face(step.folder / masked), person="Ada", mask_by="script")
+        writer.write_face(step.folder / masked, face, np.full((8, 8), 7, np.uint8))
+    (step.folder / gone).unlink()
+    run(step_for(film, step.folder))
+    rows = {row.path: row for row in Faceset.open(step.folder).rows()}
+    assert gone not in rows
+    assert (rows[masked].person, rows[masked].has_mask) == ("Ada", 1)
+
+
+def test_a_damaged_index_and_one_that_is_held_stop_no_extraction(film, tmp_path, monkeypatch):
+    step, real = step_for(film, tmp_path / "set"), sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, timeout: real(path, timeout=0.01))
+    index = step.folder / "index.sqlite"
+    with contextlib.closing(step.stream(step.plan(), Work())) as results:
+        step.commit(*next(results))
+        index.write_bytes(index.read_bytes()[:4096].ljust(1 << 16, b"U"))
+        step.commit(*next(results))
+        with contextlib.closing(real(index)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            step.commit(*next(results))
+            other.rollback()
+        faces = sum(step.commit(*one)["faces"] for one in results)
+    assert len(Faceset.open(step.folder)) > faces > 0
 
 
 def test_stop_ends_after_the_chunk(film, tmp_path):

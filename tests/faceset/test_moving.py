@@ -131,6 +131,17 @@ def test_two_near_faces_of_one_set_are_two(tmp_path, picture):
     assert contents(Faceset.open(tmp_path / "b")) == contents(source)
 
 
+def test_what_stands_for_one_face_gives_way_to_no_other(tmp_path, picture):
+    """A copy over there may have the id of the face that it took the place of."""
+    there = make_set(tmp_path / "b", [make_face(0, 5)], picture)
+    first = make_face(0, edited_px=make_face(0).points_px)
+    better = make_face(0, 1, box_px=(11.0, 20.0, 111.0, 140.0), edited_px=make_face(0).points_px, presence_01=1.0)
+    copy(make_set(tmp_path / "a", [first], picture), there.path)
+    both = make_set(tmp_path / "a", [first, better], picture)
+    done = copy(both, there.path, move=True)
+    assert (done["moved"], done["replaced"], len(both), len(Faceset.open(there.path))) == (2, [], 0, 2)
+
+
 def test_names_that_are_taken_and_damaged_files(tmp_path, picture):
     source = make_set(tmp_path / "a", [make_face(0), make_face(1)], picture)
     target = make_set(tmp_path / "b", [make_face(7)], picture)

@@ -235,3 +235,27 @@ def test_people_who_left_are_not_told(faceset):
     assert "Ghost" not in faceset.people()
     persons.tell_apart(faceset.path, _vectors)
     assert Person("Ghost", ("gone",), True) in faceset.header.people
+
+
+@pytest.mark.parametrize("word", ["rename", "merge"])
+def test_killed_among_the_files_the_same_command_goes_on(tmp_path, picture, monkeypatch, word):
+    faces = [_face(f, "a", person="Eve", track=f"t{f}") for f in range(70)] + [_face(0, "b", person="Ada")]
+    made = make_set(tmp_path / "set", faces, picture, head_of(SHA))
+    say = {"rename": lambda: persons.rename(made.path, "Eve", "Ida"),
+           "merge": lambda: persons.merge(made.path, ["Ada", "Eve"])}[word]
+    real, calls = Writer.write_faces, list[int]()
+
+    def killed(writer, changes):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return real(writer, changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write_faces", killed)
+        with pytest.raises(KeyboardInterrupt):
+            say()
+    assert _by_name(made)["Eve"][0] == 6, "64 files were written"
+    say()
+    assert {who: one[0] for who, one in _by_name(made).items()} == (
+        {"Ida": 70, "Ada": 1} if word == "rename" else {"Ada": 71})

@@ -114,9 +114,6 @@ class Faceset(Faces):
         if not (is_plain_name(face.face_id) and is_plain_name(face.source.sha256)):
             raise Mismatch(f"{face.face_id!r} is no id of a face.", why="Its file is called so.", where=self.path,
                            remedy="Take letters, digits, - and _ for face_id and source.sha256.")
-        if face.face_id in self:
-            raise Mismatch(f"The face {face.face_id} is in {self.path.name} already.",
-                           remedy="Give the new one another face_id with dataclasses.replace.", where=self.path)
         refuse_packed(self.path)
         if self.consent and not face.consent:
             raise Mismatch(f"The face {face.face_id} names no record of consent, and {self.path.name} has one for all.",
@@ -125,9 +122,13 @@ class Faceset(Faces):
         stored = None if mask is None else _stored(mask)
         data = record.encode_face(face, image, stored, quality)
         start = face.source.frame_index // 32 * 32
-        name = f"{FACES}/{face.source.sha256[:8]}/{start:07d}/{face.face_id}{record.suffix(quality)}"
+        name = f"{FACES}/{face.source.sha256[:8]}/{start:07d}/{face.face_id}"
         with Writer(self.path) as writer:
-            writer.add_files([(name, data)])
+            # Another process may have added it since this one looked: no file gives way.
+            if face.face_id in self or any((self.path / f"{name}{tail}").exists() for tail in (".jpg", ".png")):
+                raise Mismatch(f"The face {face.face_id} is in {self.path.name} already.",
+                               remedy="Give the new one another face_id with dataclasses.replace.", where=self.path)
+            writer.add_files([(f"{name}{record.suffix(quality)}", data)])
             writer.update_header(lambda head: head if head.face_type else dataclasses.replace(
                 head, face_type=str(face.face_type), side_px=face.side_px))
         self.refresh()

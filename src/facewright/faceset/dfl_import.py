@@ -137,18 +137,19 @@ class ImportStep:
         with self._writer as writer:
             if result.files:
                 writer.update_header(lambda stored: self._begun(stored, batch.frames, result))
-            place = writer.add_chunk(batch.frames.sha256, batch.start, result.files)
-            self._note(place, result)
+            folder = chunk_folder(self.folder, batch.frames.sha256, batch.start)
+            fresh = not folder.exists()  # a chunk that was there already holds others, or was changed since
+            writer.add_folder(folder, result.files)
+            if fresh:
+                self._note(folder, result)
         return {"faces": len(result.files), "refused": result.refused, "counts": result.counts,
                 "source": batch.frames.sha256}
 
     def _note(self, place: Path, result: Result) -> None:
         """Tell the index, which would read every file again else."""
         folder = place.relative_to(self.folder).as_posix()
-        there = {path.name for path in place.iterdir()} if result.files else set()
-        if all(name in there for name, _ in result.files):  # a chunk that was there already holds others
-            Index(self.folder).add((f"{folder}/{name}", face, masked) for (name, _), face, masked in
-                                   zip(result.files, result.faces, result.masked))
+        Index(self.folder).add((f"{folder}/{name}", face, masked) for (name, _), face, masked in
+                               zip(result.files, result.faces, result.masked))
 
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:
         """Complete faceset.json and the index. Raises FileRefused: nothing there could be read."""

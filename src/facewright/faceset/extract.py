@@ -156,10 +156,12 @@ class ExtractStep:
                 writer.update_header(lambda stored: self._begun(stored, source))
                 debug = [(f"{index:07d}.jpg", data) for index, data in result.debug]
                 writer.add_chunk(result.chunk.source_sha256, result.chunk.start, debug, DEBUG)
-            folder = writer.add_chunk(
-                result.chunk.source_sha256, result.chunk.start, [(name, data) for name, data, _ in files])
-            place = folder.relative_to(self.folder).as_posix()
-            Index(self.folder).add((f"{place}/{name}", face, False) for name, _, face in files)
+            folder = chunk_folder(self.folder, result.chunk.source_sha256, result.chunk.start)
+            fresh = not folder.exists()  # else its faces may have been changed, or taken out, since a run was killed
+            writer.add_folder(folder, [(name, data) for name, data, _ in files])
+            if fresh:
+                place = folder.relative_to(self.folder).as_posix()
+                Index(self.folder).add((f"{place}/{name}", face, False) for name, _, face in files)
         return result.record
 
     def finish(self, records: Mapping[str, dict[str, Any]], work: Work) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from facewright.core.errors import FileRefused
 from facewright.faces.face import Face
 from facewright.faceset.files import Files, files_at, read_head
-from facewright.faceset.index_file import IndexFile
+from facewright.faceset.index_file import IndexFile, passing_over_a_lock
 
 NAME = "index.sqlite"
 VERSION = 4
@@ -102,13 +102,17 @@ class Index(IndexFile):
 
     def add(self, faces: Iterable[tuple[str, Face, bool]]) -> None:
         """Note files that were just written, (path in the folder, face, whether it has a mask), without reading them
-        again. A cache may be told or not: what is not told here, `refresh` finds."""
+        again. A cache may be told or not: what is not told here (another process holds it), `refresh` finds."""
         told = [(path, (self.folder / path).stat(), row_of(path, face, has_mask)) for path, face, has_mask in faces]
-        with self.connect() as db:
+
+        def note(db: sqlite3.Connection) -> None:
             _store(db, [_File(path, facts.st_mtime_ns, facts.st_size, row) for path, facts, row in told])
             db.executemany("UPDATE faces SET doubled = EXISTS (SELECT 1 FROM faces AS other WHERE other.face_id = "
                            "faces.face_id AND other.path < faces.path) WHERE face_id = ?",
                            [(row.face_id,) for _, _, row in told])
+
+        with passing_over_a_lock():
+            self.fill(note)
 
     def rows(self, **query: Any) -> Iterator[Row]:
         """Rows in the order of source, frame, ordinal; streamed, 256 at a time. `query`: see `where_clause`."""

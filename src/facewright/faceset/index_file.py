@@ -128,6 +128,16 @@ class IndexFile:
             self.path.with_name(self.path.name + tail).unlink(missing_ok=True)
 
 
+@contextmanager
+def passing_over_a_lock() -> Iterator[None]:
+    """For what may be left undone while another process holds the index for longer than one waits."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if not _is_locked(error):
+            raise
+
+
 def _is_the_disk(error: sqlite3.DatabaseError) -> bool:
     """Whether the disk refused (full, limit, rights); an index that is merely damaged is thrown away instead."""
     code = getattr(error, "sqlite_errorcode", None) or 0

@@ -178,6 +178,7 @@ class Receiver:
             place.append(_Known(dataclasses.replace(new, path=path), ours=True))
         elif read_file(self._out.path / same.row.path, limit_bytes=record.MAX_FILE_BYTES) == data:
             found.placed[row.path] = Placed(same.row.path, zlib.crc32(data), zlib.crc32(before))
+            same.ours = True
             return
         elif not mine and _rank(new) <= _rank(same.row):
             found.kept.append([row.path, same.row.path])

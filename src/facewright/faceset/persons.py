@@ -101,7 +101,7 @@ def rename(folder: Path, old: str, new: str) -> dict[str, Any]:
     faceset = Faceset.open(folder)
     rows = rows_of(faceset, old)
     _checked(new)
-    if new != old and any(name == new for name in _names(faceset)):
+    if new != old and any(name == new for name in _names(faceset)) and not _begun(faceset, rows, new):
         raise Mismatch(
             f"Somebody in {folder.name} is called {new} already.", where=folder,
             remedy=f"If both are one: `facewright faces people merge FACESET {quote(new)} {quote(old)}`; else choose "
@@ -208,11 +208,18 @@ def _say(faceset: Faceset, rows: Sequence[Row], name: str, given_up: Sequence[st
     whole = faceset.header.person
     own = [row for row in rows if (row.person or (whole if whole not in given_up else "")) not in ("", name)]
     with Writer(faceset.path) as writer:
+        # First, so that after a kill the files that are still to be written are known by their tracks.
+        writer.update_header(lambda stored: _settled(stored, {row.track for row in rows}, name, given_up))
         source = iter(own)
         while batch := list(islice(source, BATCH_FACES)):
             writer.write_faces(_changed(faceset.path, batch, person=name))
-        writer.update_header(lambda stored: _settled(stored, {row.track for row in rows}, name, given_up))
     faceset.index.refresh()
+
+
+def _begun(faceset: Faceset, rows: Sequence[Row], name: str) -> bool:
+    """Whether faceset.json says already that all of these rows are `name`: only their files are still to be written."""
+    said = {track for person in faceset.header.people if person.name == name for track in person.tracks}
+    return all(row.track in said for row in rows)
 
 
 def _changed(folder: Path, rows: Sequence[Row], **words: Any) -> Iterator[tuple[Path, Face, np.ndarray | None]]:

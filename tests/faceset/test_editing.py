@@ -396,6 +396,15 @@ def test_edits_keep_a_picture_known_and_crops_do_not_pass(pictures):
     assert Prints([], []).find(print_of(pictures[0]))[0] == ""
 
 
+def test_a_crop_that_looks_a_little_like_a_mirrored_whole_does_not_pass():
+    rng = np.random.default_rng(20)
+    columns, noise = (cv2.resize(rng.integers(0, 256, shape).astype(np.float32), (200, 200),
+                                 interpolation=cv2.INTER_CUBIC) for shape in ((1, 5), (7, 7)))
+    grey = np.clip(columns * 0.8 + noise * 0.2, 0, 255).astype(np.uint8)
+    picture = np.repeat(grey[..., None], 3, 2)
+    assert compare(print_of(picture), print_of(picture[8:156, 8:156])).cropped
+
+
 # ---- through an editor and back
 
 

@@ -297,14 +297,17 @@ def test_every_flipped_byte_of_a_face_is_seen(folder, file, tmp_path):
 
 
 def test_check_of_a_folder(folder):
-    assert check(folder)["damaged"] == []
+    whole = check(folder)
+    assert whole["damaged"] == []
     rows = list(Faceset.open(folder).rows())
     path = folder / rows[2].path
     facts = path.stat()
     path.write_bytes(path.read_bytes()[:-60] + b"\0" * 60)
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     (folder / rows[3].path).write_bytes(b"\xff\xd8 nothing")
-    assert [name for name, _ in check(folder)["damaged"]] == [rows[2].path, rows[3].path]
+    found = check(folder)
+    assert [name for name, _ in found["damaged"]] == [rows[2].path, rows[3].path]
+    assert found["looked_at"] == whole["looked_at"], "a damaged one was looked at as well"
 
 
 @pytest.mark.parametrize("share", [0.2, 0.7, 0.999])

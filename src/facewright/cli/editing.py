@@ -225,6 +225,9 @@ def _drift(identity: Any) -> None:
 def _missing(done: Mapping[str, Any]) -> None:
     if done["not there"]:
         show.result(f"  {made.count(len(done['not there']), 'face')} did not come back (--json lists them)")
+    if done["shown twice"]:
+        show.result(f"  {made.count(done['shown twice'], 'picture')} of a face that another one shows as well: "
+                    "counts once")
     turned = done["flags"].get("turned_back", 0)
     if turned:
         show.result(f"  {made.count(turned, 'picture')} turned back")

@@ -17,6 +17,7 @@ _COARSE_PX = 16
 KNOWN = 0.80
 """Correlation from which a picture counts as that face's; colour work and upscalers keep it above .9, neighbours in a
 film that differ by a blink lie above it too (the most alike one is taken)."""
+_SURE = 0.95
 _TURN_GAIN, _CROP_GAIN, _CROP_LEAST = 0.02, 0.012, 0.9
 _CROPS_PX = range(32, 64, 2)
 _SHORTLIST = 6
@@ -66,8 +67,8 @@ def compare(before: np.ndarray, now: np.ndarray) -> Verdict:
     turn = int(np.argmax(likeness))
     if likeness[turn] < likeness[0] + _TURN_GAIN:
         turn = 0
-    # A cropped picture is like none of the turns; so each is asked whether it holds it.
-    asked = [turn] if likeness[turn] >= KNOWN else range(len(TURNS))
+    # A cropped picture is like none of the turns, or a little like a wrong one: then each is asked whether it holds it.
+    asked = [turn] if likeness[turn] >= _SURE else range(len(TURNS))
     part, held = max((_as_part(turned(before, at), now), -at) for at in asked)
     if part > max(likeness[turn] + _CROP_GAIN, _CROP_LEAST):
         return Verdict(part, -held, True)

@@ -49,7 +49,8 @@ def check(place: Path, progress: Callable[[int, int], None] = lambda done, total
             progress(number, len(todo))
             if why:
                 damaged[path] = why
-    return {"faceset": str(place), "looked_at": len(todo), "damaged": [list(pair) for pair in sorted(damaged.items())]}
+    looked = len({*todo, *damaged})
+    return {"faceset": str(place), "looked_at": looked, "damaged": [list(pair) for pair in sorted(damaged.items())]}
 
 
 def _mapped(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.jobs.fake_step import OpenGate
 from tests.media.conftest import NTSC, Clip, click_time_s, named_index, sound_clip
 
 from facewright.core import files
@@ -24,18 +25,8 @@ from facewright.media.stills import encode_still
 SHARP = {"bf": "2", "g": "6", "crf": "4"}
 
 
-class Open:
-    """A gate that lets everything through."""
-
-    def allow(self, step: object) -> str:
-        return ""
-
-    def record(self, *_: object) -> None:
-        return
-
-
 def run(step) -> dict:
-    return jobs.run_job(step, gate=Open()).result
+    return jobs.run_job(step, gate=OpenGate()).result
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

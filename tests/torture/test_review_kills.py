@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.faceset.review_world import extract, film_at
+from tests.faceset.test_again import files_of
 
 from facewright import api
 from facewright.faceset import decisions, record
@@ -19,22 +20,15 @@ from facewright.faceset import decisions, record
 PROGRAM = """
 import sys
 from tests.faceset.test_again import Shifted
+from tests.jobs.fake_step import OpenGate
 from facewright.faceset.again import AgainStep
 from facewright.faceset.settings import AgainSettings
 from facewright.jobs.run import run_job
-
-class OpenGate:
-    def allow(self, step): return "permit"
-    def record(self, *facts): ...
 
 Shifted.pause_s = 0.03
 step = AgainStep(sys.argv[1], sys.argv[2], [[0, 69]], AgainSettings(), make_finder=Shifted)
 run_job(step, gate=OpenGate(), on_event=lambda event: print(event["kind"], flush=True))
 """
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted((folder / "faces").rglob("*.jpg"))}
 
 
 def look_again(folder: Path, film: Path) -> subprocess.Popen:

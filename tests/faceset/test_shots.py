@@ -12,6 +12,7 @@ import pytest
 from tests.faceset.test_extract import run, step_for
 
 from facewright.core.errors import FileRefused
+from facewright.core.step import Work
 from facewright.faceset import shots
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.shots import Shots, shots_of
@@ -106,6 +107,20 @@ def test_who_waits_for_a_search_that_ends_is_told(film, tmp_path, monkeypatch):
     waiting.join(10)
     assert len(caught) == 1
     assert not (tmp_path / "set" / ".facewright" / "shots").exists()
+
+
+def test_a_stop_does_not_wait_for_cuts(film, tmp_path, monkeypatch):
+    """As in a film that is dark to its end, or one that goes on far behind what was looked for."""
+    held, work = threading.Event(), Work()
+    monkeypatch.setattr(shots, "_pictures", lambda *a: (None for _ in range(0 * held.wait())))
+    asking, last = threading.Timer(0.3, work.stop.ask), threading.Timer(60, held.set)
+    monkeypatch.setattr(shots.ShotSearch, "close", lambda self: held.set())
+    for timer in (asking, last):
+        timer.daemon = True
+        timer.start()
+    step = step_for(film, tmp_path / "set")
+    assert list(step.stream(step.plan(), work)) == [], "no chunk waited for the search"
+    last.cancel()
 
 
 def test_what_a_search_meets_is_raised_to_who_asks(film, tmp_path, monkeypatch):

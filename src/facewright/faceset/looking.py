@@ -6,7 +6,7 @@ Nothing here is written to disk, and a chunk's result depends on its frames alon
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from facewright.faceset.ahead import ahead
 from facewright.faceset.cut import Cut, Cutting, draw, finish_face, plan_faces, unit_from_frame_of
 from facewright.faceset.selection import Chunk, runs
 from facewright.faceset.settings import CHUNK_FRAMES, MAX_SIDE_PX, MIN_SIDE_PX, ExtractSettings
-from facewright.faceset.shots import Found, Shots
+from facewright.faceset.shots import Asked, Closed, Found, Shots, never
 from facewright.faceset.signs import jumps
 from facewright.faceset.sources import Footage
 from facewright.image.geometry import scale_of
@@ -106,17 +106,21 @@ class Looking:
         self.person, self.consent = person, consent
 
     def results(
-        self, todo: list[Chunk], finder: Finder, asked: Callable[[], bool] = lambda: False
+        self, todo: list[Chunk], finder: Finder, asked: Asked = never
     ) -> Generator[ChunkResult, None, None]:
         """Results in order: a thread reads and detects ahead, points are found here, crops are cut and encoded by two
-        threads while the nets look at the next chunk. asked(): end after the chunk in hand."""
+        threads while the nets look at the next chunk. asked(): end after the chunk in hand, or before it where its cuts
+        are still sought."""
         with (
             ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode") as pool,
             closing(self._batches(todo, finder)) as batches,
         ):
             waiting: Pending | None = None
             for batch in batches:
-                pending = self._look(batch, finder, pool)
+                try:
+                    pending = self._look(batch, finder, pool, asked)
+                except Closed:
+                    break
                 if waiting is not None:
                     yield waiting.result()
                 waiting = pending
@@ -141,11 +145,11 @@ class Looking:
             for group in runs(mine, list(one.chunks)):
                 yield from _read_group(one, group, finder)
 
-    def _look(self, batch: Batch, finder: Finder, pool: ThreadPoolExecutor) -> Pending:
+    def _look(self, batch: Batch, finder: Finder, pool: ThreadPoolExecutor, asked: Asked) -> Pending:
         one, sought = self.footage[batch.chunk.source_sha256], self.shots.get(batch.chunk.source_sha256, Shots([]))
         how = Cutting(self.settings, self.side_px, finder.detector_name, finder.nets, self.person, self.consent)
         found = finder.find(batch.frames, batch.glimpses)
-        shots = sought.until(batch.chunk.frames[-1])
+        shots = sought.until(batch.chunk.frames[-1], asked)
         breaks = shots.breaks(batch.frames) if shots.starts else None
         tracks = people.tracks(batch.chunk, batch.frames, found, not one.video.moves, breaks)
         found = jumps(batch.frames, found, tracks)

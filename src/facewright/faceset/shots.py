@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,14 @@ from facewright.media.scenes import SIDE_PX, THRESHOLD, CutSearch, small_size
 
 _FORMAT = "facewright.shots/1"
 _LIMIT_BYTES = 16 << 20
-_TOLD_EVERY = 8
+_TOLD_EVERY, _ASKED_EVERY_S = 8, 0.25
+
+Asked = Callable[[], bool]
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
 
 
 class Closed(Exception):
@@ -49,7 +56,7 @@ class Shots:
         """Whether every cut up to this frame is known: yes."""
         return True
 
-    def until(self, frame_index: int) -> Shots:
+    def until(self, frame_index: int, asked: Asked = never) -> Shots:
         """The shots, right up to this frame."""
         return self
 
@@ -83,10 +90,14 @@ class ShotSearch:
                 raise self._error
             return self._settled > frame_index
 
-    def until(self, frame_index: int) -> Shots:
-        """The shots, right up to this frame; waits for them. Raises FileRefused, DiskRefused; Closed."""
+    def until(self, frame_index: int, asked: Asked = never) -> Shots:
+        """The shots, right up to this frame; waits for them, unless asked() to stop. Raises FileRefused, DiskRefused;
+        Closed."""
         with self._begun():
-            self._changed.wait_for(lambda: self._closed or self._error is not None or self._settled > frame_index)
+            while not self._changed.wait_for(
+                    lambda: self._closed or self._error is not None or self._settled > frame_index, _ASKED_EVERY_S):
+                if asked():
+                    raise Closed
             if self._error is not None:
                 raise self._error
             if self._closed:

@@ -149,7 +149,12 @@ class Remake(ABC, Generic[S]):
                         folder.refused.append(made)
                     else:
                         coded.append(pool.submit(_coded, made))
+                names = set[str]()
                 for name, data, words in (task.result() for task in coded):
+                    if name in names:  # of pictures that came from outside, two may show one face
+                        folder.refused.append((name, "Another picture shows this face as well; that one is taken."))
+                        continue
+                    names.add(name)
                     folder.files.append((name, data))
                     folder.flags.update(words)
                 yield item, folder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from facewright.core.errors import DiskRefused, NothingFound
+from facewright.core.errors import NothingFound
 from facewright.core.step import Item, Likeness, Work
 from facewright.faces.settings import DetectSettings
 from facewright.faceset import header, people, spread
@@ -32,7 +32,7 @@ from facewright.faceset.selection import Chunk, stretches
 from facewright.faceset.settings import OBSTRUCTIONS, ExtractSettings
 from facewright.faceset.shots import shots_of
 from facewright.faceset.sources import ExtractArguments, Footage, check_header, open_footage
-from facewright.faceset.store import DEBUG, Writer, chunk_folder, foreign_files, is_faceset, writing
+from facewright.faceset.store import DEBUG, Writer, chunk_folder, refuse_place
 
 
 class ExtractStep:
@@ -55,7 +55,7 @@ class ExtractStep:
         self.kept = wanted(person, self.folder)
         self.person, self.consent = "" if self.kept else person, consent
         self._make_finder = make_finder or house_finder
-        self._writer: Writer | None = None
+        self._writer = Writer(self.folder)
         self._side_px = self.settings.side_px
 
     def home(self) -> Path:
@@ -85,12 +85,7 @@ class ExtractStep:
 
     def plan(self) -> list[Item]:
         """One item per chunk of each film that the faceset does not hold yet. Raises FacewrightError."""
-        strangers = foreign_files(self.folder)
-        if strangers and not is_faceset(self.folder):
-            raise DiskRefused(
-                f"{self.folder.name} is not an empty folder.", why=f"It holds {strangers[0]}.",
-                remedy="Name a new or empty folder for the faceset.", where=self.folder,
-            )
+        refuse_place(self.folder)
         if self.settings.obstructions != "none":
             OBSTRUCTIONS.plug(self.settings.obstructions)
         stored = header.load(self.folder) or Header()
@@ -116,10 +111,7 @@ class ExtractStep:
         items, chunks = {item.id: item for item in todo}, [item.payload for item in todo]
         total, seen, faces = sum(len(chunk.frames) for chunk in chunks), 0, 0
         with ExitStack() as stack:
-            writer = stack.enter_context(Writer(self.folder))
-            self._writer = writer
-            stack.callback(self._forget_writer)
-            writer.sweep()
+            stack.enter_context(self._writer).sweep()
             count = worker_count(self.settings.workers, len(chunks))
             alone = count == 1 or bool(self.settings.cluster)
             finder = self._make_finder(self.settings.detection()) if alone else None
@@ -148,7 +140,7 @@ class ExtractStep:
 
     def commit(self, item: Item, result: ChunkResult) -> dict[str, Any]:
         """Put one chunk's files in place together; returns what finish needs to know of it."""
-        with self._writing() as writer:
+        with self._writer as writer:
             files = without_placed(self.folder, result.chunk.source_sha256, result.files)
             result.record["faces"] = len(files)
             source = self._source_of(result.chunk)
@@ -171,7 +163,7 @@ class ExtractStep:
         known = {source.sha256: source for source in stored.sources if source.done and source.sha256 in notes}
         if not known and not sum(facts["faces"] for facts in notes.values()):
             raise self._nothing(notes)
-        with Writer(self.folder) as writer:
+        with self._writer as writer:
             writer.sweep()
             faceset = Faceset.open(self.folder)
             linked, facts = people.Linked(stored.people, stored.tracks), dict[str, Any]()
@@ -226,16 +218,10 @@ class ExtractStep:
         return facts
 
     def _begun(self, stored: Header, one: Footage) -> Header:
-        if stored.source(one.sha256) is not None:
-            return stored
-        if stored.sources:
-            side = stored.side_px if stored.side_px == self._side_px else 0
-            fresh = dataclasses.replace(stored, side_px=side)
-        else:
-            fresh = dataclasses.replace(
-                stored, face_type=str(self.settings.face_type), side_px=self._side_px,
-                person=stored.person or self.person, consent=stored.consent or self.consent)
-        return fresh.with_source(one.source(self.settings, False, {}))
+        fresh = stored.begun(
+            one.source(self.settings, False, {}), face_type=str(self.settings.face_type), side_px=self._side_px,
+            consent=self.consent, person=self.person)
+        return fresh if fresh.side_px == self._side_px or fresh == stored else dataclasses.replace(fresh, side_px=0)
 
     def _ended(self, stored: Header, notes: Mapping[str, dict[str, Any]]) -> Header:
         """Sources in the order of the inputs behind those that were there before, whatever order chunks came in."""
@@ -259,9 +245,6 @@ class ExtractStep:
     def _source_of(self, chunk: Chunk) -> Footage:
         return next(one for one in self.footage if one.sha256 == chunk.source_sha256)
 
-    def _writing(self) -> AbstractContextManager[Writer]:
-        return writing(self.folder, self._writer)
-
     def _order(self, looking: Looking, *, whole_shots: bool = False) -> Order:
         """What another process needs to know to do chunks of this step; a crew hears of shots with its chunks."""
         make = self._make_finder
@@ -269,9 +252,6 @@ class ExtractStep:
                      {k: s.all().starts for k, s in looking.shots.items() if whole_shots},
                      {str(one.video.path): one.sha256 for one in self.footage},
                      f"{make.__module__}:{make.__qualname__}")
-
-    def _forget_writer(self) -> None:
-        self._writer = None
 
 
 def house_finder(settings: DetectSettings) -> Finder:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -164,20 +163,5 @@ def refuse_place(out: Path, source: Path | None = None) -> None:
         refuse_occupied(out, "the faceset", _is_ours)
 
 
-def foreign_files(folder: Path) -> list[str]:
-    """Names in a folder that no faceset has."""
-    return sorted(place.name for place in folder.iterdir() if not _is_ours(place.name)) if folder.is_dir() else []
-
-
 def _is_ours(name: str) -> bool:
     return name in (FACES, DEBUG, ORDERS_FOLDER, PRIVATE, REVIEW, header_file.NAME) or name.startswith("index.sqlite")
-
-
-@contextmanager
-def writing(faceset: Path, held: Writer | None) -> Iterator[Writer]:
-    """The writer that a step holds for its whole stream, or one for this call alone. Raises DiskRefused."""
-    if held is not None:
-        yield held
-        return
-    with Writer(faceset) as writer:
-        yield writer

@@ -89,7 +89,7 @@ def test_each_picture_is_a_shot(tmp_path):
 
 def test_who_waits_for_a_search_that_ends_is_told(film, tmp_path, monkeypatch):
     held = threading.Event()
-    monkeypatch.setattr(shots, "_pictures", lambda *a: (None for _ in range(0 * held.wait())))
+    monkeypatch.setattr(shots, "small_pictures", lambda *a: (None for _ in range(0 * held.wait())))
     search = shots_of(step_for(film, tmp_path / "set").footage[0], tmp_path / "set")
     assert search.settled(0) is False
     caught: list[BaseException] = []
@@ -112,7 +112,7 @@ def test_who_waits_for_a_search_that_ends_is_told(film, tmp_path, monkeypatch):
 def test_a_stop_does_not_wait_for_cuts(film, tmp_path, monkeypatch):
     """As in a film that is dark to its end, or one that goes on far behind what was looked for."""
     held, work = threading.Event(), Work()
-    monkeypatch.setattr(shots, "_pictures", lambda *a: (None for _ in range(0 * held.wait())))
+    monkeypatch.setattr(shots, "small_pictures", lambda *a: (None for _ in range(0 * held.wait())))
     asking, last = threading.Timer(0.3, work.stop.ask), threading.Timer(60, held.set)
     monkeypatch.setattr(shots.ShotSearch, "close", lambda self: held.set())
     for timer in (asking, last):
@@ -128,7 +128,7 @@ def test_what_a_search_meets_is_raised_to_who_asks(film, tmp_path, monkeypatch):
         raise FileRefused("The film is gone.", remedy="Find it.")
         yield
 
-    monkeypatch.setattr(shots, "_pictures", broken)
+    monkeypatch.setattr(shots, "small_pictures", broken)
     with pytest.raises(FileRefused, match="gone"):
         run(step_for(film, tmp_path / "set"))
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from facewright.media.reader import frames, open_video
 from facewright.media.scenes import CutSearch, find_cuts, find_shots, small_size
+from facewright.media.sidecar import Sidecar
 from facewright.media.stills import encode_still
 
 SIZE = (160, 90)
@@ -153,6 +154,19 @@ def test_each_still_is_a_shot_and_none_is_read(tmp_path: Path) -> None:
     video = open_video(tmp_path)
     (tmp_path / "2.png").write_bytes(b"broken since")
     assert [(s.first, s.stop) for s in find_shots(video)] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+@pytest.mark.parametrize("broken", [[0, 1], [4], [3, 9, 10]])
+def test_a_damaged_picture_of_a_film_moves_no_cut(tmp_path: Path, broken: list[int]) -> None:
+    names = [f"{at:03d}.png" for at in range(20)]
+    for name, picture in zip(names, filmed(5, 12) + filmed(6, 8)):
+        (tmp_path / name).write_bytes(encode_still(picture))
+    Sidecar("", "film.mp4", "0" * 64, Fraction(25), Fraction(1, 25), True, True,
+            tuple((name, at, at) for at, name in enumerate(names))).write(tmp_path)
+    video = open_video(tmp_path)
+    for at in broken:
+        (tmp_path / names[at]).write_bytes(b"broken since")
+    assert [(s.first, s.stop) for s in find_shots(video)] == [(0, 12), (12, 20)]
 
 
 def test_nothing_to_look_at_and_sizes() -> None:

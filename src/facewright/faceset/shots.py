@@ -6,10 +6,8 @@ from __future__ import annotations
 import json
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 from facewright.core.errors import FacewrightError
 from facewright.core.files import make_folder, read_file, write_atomic
@@ -17,8 +15,7 @@ from facewright.faceset.selection import stretches
 from facewright.faceset.sources import Footage
 from facewright.faceset.store import PRIVATE
 from facewright.media.frame import Frame
-from facewright.media.reader import frames
-from facewright.media.scenes import SIDE_PX, THRESHOLD, CutSearch, small_size
+from facewright.media.scenes import THRESHOLD, CutSearch, small_pictures
 
 _FORMAT = "facewright.shots/1"
 _LIMIT_BYTES = 16 << 20
@@ -133,7 +130,7 @@ class ShotSearch:
     def _work(self) -> None:
         try:
             search = CutSearch(THRESHOLD)
-            for count, picture in enumerate(_pictures(self._one, self._first, self._stop), 1):
+            for count, picture in enumerate(small_pictures(self._one.video, self._first, self._stop), 1):
                 search.see(picture)
                 if count % _TOLD_EVERY == 0:
                     self._tell(search)
@@ -191,8 +188,3 @@ def _read(path: Path) -> list[int] | None:
         return [at for first, stop, step in record["stretches"] for at in range(first, stop, step)]
     except (FacewrightError, ValueError, TypeError, LookupError):
         return None
-
-
-def _pictures(one: Footage, first: int, stop: int) -> Iterator[np.ndarray]:
-    for frame in frames(one.video, first, stop, size_px=small_size(one.video.size_px, SIDE_PX)):
-        yield frame.image if frame.image.dtype == np.uint8 else (frame.image >> 8).astype(np.uint8)

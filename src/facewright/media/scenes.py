@@ -155,10 +155,21 @@ def _difference(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _small(video: Video, count: int, on_progress: OnProgress | None) -> Iterator[np.ndarray]:
-    for frame in frames(video, size_px=small_size(video.size_px, SIDE_PX)):
-        yield frame.image if frame.image.dtype == np.uint8 else (frame.image >> 8).astype(np.uint8)
+    for done, picture in enumerate(small_pictures(video, 0, count), 1):
+        yield picture
         if on_progress is not None:
-            on_progress(frame.index + 1, count)
+            on_progress(done, count)
+
+
+def small_pictures(video: Video, first: int, stop: int) -> Iterator[np.ndarray]:
+    """(H, W, 3) RGB uint8 of at most 128 px, one for each frame first .. stop - 1 in order, so that their number is the
+    frame's: for a picture of a folder that cannot be read, the one before it, or behind it."""
+    at, last = first, None
+    for frame in frames(video, first, stop, size_px=small_size(video.size_px, SIDE_PX)):
+        image = frame.image if frame.image.dtype == np.uint8 else (frame.image >> 8).astype(np.uint8)
+        yield from [image if last is None else last] * (frame.index - at)
+        yield image
+        at, last = frame.index + 1, image
 
 
 def small_size(size_px: tuple[int, int], side_px: int) -> tuple[int, int]:

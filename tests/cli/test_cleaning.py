@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from facewright.cli import cleaning
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.store import Writer
 from facewright.faceset.trash import take_out
@@ -112,3 +113,13 @@ def test_moving_faces_of_the_project_s_target_is_warned_of(cli, dst, tmp_path, m
     asked = ("faces", "clean", place, "--filters", "none", "--best", "5")
     assert "keep the old one" in cli(*asked).out
     assert "keep the old one" not in cli(*asked, "--park").out
+
+
+def test_a_reason_is_said_to_its_end(capsys):
+    why = "duplicate-1: like the_interview_of_last_summer.mp4 1204, step 1 (--duplicates 3)"
+    row = {"category": "duplicate-1", "why": f"{why}; misaligned: its place jumps"}
+    cleaning._found({"faces": 1, "faceset": "set", "move": {"duplicate-1": 1}, "park": {}, "stay": {}, "rows": [row],
+                     "notes": [], "refused": []})
+    said = " ".join(capsys.readouterr().out.split())
+    assert why in said
+    assert "its place jumps" not in said

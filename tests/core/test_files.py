@@ -162,3 +162,14 @@ def test_any_text_becomes_a_name_that_every_system_takes(text, fill, most_bytes)
 ])
 def test_plain_names(text, name):
     assert files.plain_name(text) == name
+
+
+def test_a_folder_in_a_file_s_place_and_the_other_way_round_are_said(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DiskRefused) as caught:
+        files.write_atomic(tmp_path / "folder", b"x")
+    assert "name a file" in caught.value.remedy
+    with pytest.raises(DiskRefused) as caught:
+        files.make_folder(tmp_path / "file" / "under")
+    assert "another place" in caught.value.remedy

@@ -87,7 +87,7 @@ def _found(done: Mapping[str, Any]) -> None:
     if words:
         first = {word: next(row for row in done["rows"] if row["category"] == word) for word in words}
         show.table([[word.replace("_", " "), *(f"{done[deed].get(word, 0):,}" for deed in ("move", "park", "stay")),
-                     first[word]["why"][:60]] for word in words],
+                     first[word]["why"].partition("; ")[0]] for word in words],
                    ["category", "to the trash", "to park", "stays", "for example"])
     for note in done["notes"]:
         show.result(f"  {note}")

@@ -121,10 +121,12 @@ def disk_error(error: OSError, path: Path) -> DiskRefused:
             remedy="Free space or move the project, then run the same command again; nothing finished is lost.",
             where=path,
         )
-    return DiskRefused(
-        f"Cannot write {path.name}.", why=str(error.strerror or error),
-        remedy="Choose a folder that you may write to, or correct its rights.", where=path,
-    )
+    remedy = "Choose a folder that you may write to, or correct its rights."
+    if error.errno == errno.EISDIR:
+        remedy = "It is a folder: name a file, in it or elsewhere."
+    elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+        remedy = "A file lies where a folder is wanted: name another place."
+    return DiskRefused(f"Cannot write {path.name}.", why=str(error.strerror or error), remedy=remedy, where=path)
 
 
 def make_folder(path: Path) -> Path:

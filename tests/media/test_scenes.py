@@ -134,6 +134,15 @@ def test_cuts_of_a_long_film_are_told_again_and_again_at_little_cost() -> None:
     assert hard.seen < 10_000
 
 
+def test_what_is_settled_never_becomes_less() -> None:
+    search, told = CutSearch(), list[float]()
+    for level, count in ((130, 14), (9, 9), (125, 9), (10, 9), (90, 15)):
+        for _ in range(count):
+            search.see(np.full((4, 4, 3), level, np.uint8))
+            told.append(search.settled)
+    assert told == sorted(told)
+
+
 def test_little_is_unsettled_while_it_is_light() -> None:
     search = CutSearch()
     for at, picture in enumerate(filmed(3, 60, speed=1)):

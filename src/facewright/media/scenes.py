@@ -89,22 +89,22 @@ class CutSearch:
         self._hard: list[int] = []
         self._fades: list[tuple[int, int, int]] = []
         self._seen: deque[tuple[int, np.ndarray]] = deque(maxlen=WINDOW + FLASH_FRAMES + 2)
-        self._fed, self._dark_from, self._ended = 0, -1, False
+        self._fed, self._dark_from, self._settled, self._ended = 0, -1, 0, False
 
     @property
     def settled(self) -> int | float:
         """Every cut before the picture of this index is known; infinite behind the end."""
-        if self._ended:
-            return float("inf")
-        sure = self._fed - 3 * WINDOW - FLASH_FRAMES - 2
-        open_fades = [dark for dark, _, light in self._fades[-2:] if light + WINDOW >= sure]
-        return max(min([sure, *open_fades, *([self._dark_from] if self._dark_from >= 0 else [])]), 0)
+        return float("inf") if self._ended else self._settled
 
     def see(self, picture: np.ndarray) -> None:
         """The next picture."""
         # The detector needs neighbours on both sides: the film's first and last picture stand still at its ends.
         for _ in range(1 if self._fed else 1 + WINDOW):
             self._feed(picture)
+        sure = self._fed - 3 * WINDOW - FLASH_FRAMES - 2
+        open_fades = [dark for dark, _, light in self._fades[-2:] if light + WINDOW >= sure]
+        now = min([sure, *open_fades, *([self._dark_from] if self._dark_from >= 0 else [])])
+        self._settled = max(now, self._settled)  # a fade's beginning is rounded, to the picture before it at times
 
     def end(self) -> None:
         """There is no further picture."""

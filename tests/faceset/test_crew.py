@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.faceset.test_extract import fake, film, make_film, run, step_for, tree  # noqa: F401
@@ -15,6 +17,7 @@ from facewright.core.step import Stop, Work
 from facewright.faceset import crew
 from facewright.faceset.crew import Crew, Order, worker_count
 from facewright.faceset.extract import ExtractStep
+from facewright.faceset.selection import Chunk
 from facewright.faceset.settings import ExtractSettings
 
 FRAMES = 260
@@ -102,6 +105,19 @@ def test_a_chunk_that_ends_its_worker_again_and_again_is_told(long_film, tmp_pat
         run(step_for(long_film, tmp_path / "set", Fatal, workers=2))
     assert "--workers" in caught.value.remedy
     assert str(long_film) in str(caught.value.where)
+
+
+def test_the_film_that_ends_its_workers_is_named(monkeypatch):
+    order = Order({}, ExtractSettings(), 0, {}, {"/films/a.mp4": "a" * 64, "/films/b.mp4": "b" * 64}, "")
+    team = Crew(order, 1, {})
+    monkeypatch.setattr(team, "_start", lambda: None)
+    hands = [crew._Hand(SimpleNamespace(wait=lambda: -9), deque([Chunk("b" * 64, (3, 4))])) for _ in range(3)]
+    team._hands += hands
+    for hand in hands[:2]:
+        team._lost(hand, Stop())
+    with pytest.raises(FileRefused) as caught:
+        team._lost(hands[2], Stop())
+    assert str(caught.value.where) == "/films/b.mp4"
 
 
 def test_errors_of_workers_are_raised_as_what_they_are(long_film, tmp_path):

@@ -186,10 +186,12 @@ class Crew:
         self._deaths[first.id if first else ""] += 1
         if self._deaths[first.id if first else ""] >= MOST_DEATHS:
             where = f"frames {first.frames[0]} to {first.frames[-1]}" if first else "its start"
+            films = self._order.digests.items()
+            film = next((path for path, sha256 in films if first and sha256 == first.source_sha256), None)
             raise FileRefused(
                 f"A process that looks for faces was ended {MOST_DEATHS} times at {where}.", why=f"Status {status}.",
                 remedy="If memory is short, use fewer `--workers`; if the film is damaged there, leave that part out "
-                "with --start and --end.", where=next(iter(self._order.digests), None),
+                "with --start and --end.", where=film,
             )
         self._left.extendleft(reversed(hand.held))
         self._start()

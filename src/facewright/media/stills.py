@@ -68,18 +68,18 @@ def read_still(path: Path) -> np.ndarray:
 
 def upright_from_stored(path: Path) -> np.ndarray:
     """3x3: where a pixel of the file as it is stored lies in what `read_still` gives. Raises FileRefused."""
-    (a, b, c, d), (width, height) = _checked(path, read_file(path))
+    (a, b, c, d), (width, height) = _checked(path, path)
     # What lands on the negative side is shifted back: pixel centres lie at integers.
     return np.array([[a, c, max(0, -a) * (width - 1) + max(0, -c) * (height - 1)],
                      [b, d, max(0, -b) * (width - 1) + max(0, -d) * (height - 1)], [0, 0, 1]], np.float64)
 
 
-def _checked(path: Path, data: bytes) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
+def _checked(path: Path, data: bytes | Path) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
     """Check the header against the limits; returns how to turn the pixels upright, and their (width, height)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as header:
+            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_FORMATS) as header:
                 width, height = header.size
                 turn = _turn(header)
     except Image.DecompressionBombError as error:
@@ -102,6 +102,8 @@ def _too_large(path: Path, what: str) -> FileRefused:
 def _turn(header: Image.Image) -> tuple[int, int, int, int]:
     if header.format == "TIFF":
         return _TURNS[1]  # OpenCV turns TIFF pictures itself, whatever it is told
+    if header.format == "PNG" and not header.info.keys() & {"exif", "Raw profile type exif"}:
+        return _TURNS[1]  # Pillow would decode all of it, to look behind the picture
     try:
         return _TURNS.get(header.getexif().get(_ORIENTATION, 1), _TURNS[1])
     except (OSError, ValueError, SyntaxError, KeyError, TypeError):

@@ -59,6 +59,14 @@ def test_cubic_by_planes_is_opencvs(dtype, border, scale, angle_deg, centre):
     assert border == "replicate" or np.array_equal(back, ours)
 
 
+@pytest.mark.parametrize("matrix", [np.zeros((3, 3)), np.full((3, 3), np.nan)])
+@pytest.mark.parametrize("size_px", [32, 256])
+def test_a_matrix_that_is_none_shows_one_colour(matrix, size_px):
+    image = np.full((40, 40, 3), 200, np.uint8)
+    assert np.ptp(w.warp(image, matrix, size_px)) == 0
+    assert np.ptp(w.warp_back(image, matrix, (size_px, size_px))) == 0
+
+
 def test_a_target_beside_its_source_is_black():
     image = np.full((40, 40, 3), 200, np.uint8)
     assert not w.warp(image, np.array([[1.0, 0, 500], [0, 1, 0], [0, 0, 1]]), 128).any()

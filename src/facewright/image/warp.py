@@ -40,7 +40,7 @@ def warp(
 
     Cubic is OpenCV's (a = -0.75): float results overshoot 0..1 and are not clipped. "area" averages whole blocks
     of source pixels before a cubic step; "auto" is "area" when shrinking more than 2x, else cubic. Outside of the
-    source: black, or the nearest edge pixel ("replicate"). Raises Mismatch: a singular matrix.
+    source: black, or the nearest edge pixel ("replicate").
     """
     size = (size_px, size_px) if isinstance(size_px, int) else size_px
     matrix = to33(target_from_source)
@@ -65,7 +65,8 @@ def warp_back(
 def _affine(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int], flags: int, border: Border) -> np.ndarray:
     """OpenCV's warpAffine; cubic pictures of several channels by the plane."""
     cubic = flags & cv2.INTER_MAX == cv2.INTER_CUBIC
-    if cubic and image.ndim == 3 and image.dtype in _DEPTHS and size[0] * size[1] >= _PLANES_FROM:
+    if cubic and np.isfinite(matrix).all() and scale_of(matrix) > 1e-9 and image.ndim == 3 \
+            and image.dtype in _DEPTHS and size[0] * size[1] >= _PLANES_FROM:
         source_from_target = matrix if flags & cv2.WARP_INVERSE_MAP else invert(matrix)
         corners = np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float64)
         box = pixel_box(apply_affine(source_from_target, corners), image.shape[1::-1], margin_px=_CUBIC_MARGIN_PX)

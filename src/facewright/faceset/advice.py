@@ -107,8 +107,8 @@ def _light(source: Mapping[str, Any]) -> Iterator[Advice]:
 def _poses(compared: Mapping[str, Any], target: Mapping[str, Any]) -> Iterator[Advice]:
     for one in compared["beyond"]:
         (a, b), (c, d) = one["source_deg"], one["target_deg"]
-        yield _say(WARNING, "pose", f"The target {one['what']} from {round(c)} to {round(d)} degrees, the source from "
-                   f"{round(a)} to {round(b)}: no training time cures that. Add source footage with those poses.")
+        yield _say(WARNING, "pose", f"The target {one['what']} from {_range((c, d))} degrees, the source from "
+                   f"{_range((a, b))}: no training time cures that. Add source footage with those poses.")
     share = compared["out_of_reach"] / max(target["faces"], 1)
     if compared["poses"] and share >= 0.01:
         worst = compared["poses"][0]
@@ -118,7 +118,7 @@ def _poses(compared: Mapping[str, Any], target: Mapping[str, Any]) -> Iterator[A
 
 
 def _range(pair: list[float]) -> str:
-    return f"{pair[0]:.0f} to {pair[1]:.0f}"
+    return f"{pair[0]:z.0f} to {pair[1]:z.0f}"
 
 
 def _looks(compared: Mapping[str, Any]) -> Iterator[Advice]:

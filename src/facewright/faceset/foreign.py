@@ -11,6 +11,7 @@ import base64
 import marshal
 import math
 import re
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -69,10 +70,8 @@ def same(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, list | tuple):
         if type(a) is list and are_points(a):
-            try:
+            with suppress(ValueError):  # b holds something else than plain values
                 return marshal.dumps(a, 2) == marshal.dumps(b, 2)  # kinds and bits, in one go
-            except ValueError:  # b is no list of plain floats
-                return False
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
         return list(a) == list(b) and all(same(a[key], b[key]) for key in a)

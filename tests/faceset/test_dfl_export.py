@@ -426,8 +426,9 @@ def test_names_stay_in_the_folder(tmp_path, name, wanted):
 
 @pytest.mark.parametrize(("a", "b", "alike"), [
     ([[1.0, 2.0]], [[1.0, 2.0]], True), ([[1.0, 2.0]], [[1, 2.0]], False), ([[1.0]], [[True]], False),
-    ([[0.0, 1.0]], [[-0.0, 1.0]], False), ([[float("nan")] * 2], [[float("nan")] * 2], True), ([1, "a"], [1, "a"], True),
-    ([np.float64(1)], [1.0], False), ([np.arange(2)], [np.arange(2)], True), ([np.arange(2)], [np.arange(3)], False),
+    ([[0.0, 1.0]], [[-0.0, 1.0]], False), ([[float("nan")] * 2], [[float("nan")] * 2], True),
+    ([1, "a"], [1, "a"], True), ([np.float64(1)], [1.0], False), ([np.arange(2)], [np.arange(2)], True),
+    ([np.arange(2)], [np.arange(3)], False),
     ([[1.0, 2.0]], [np.array([1.0, 2.0])], False), ([np.zeros(2)], [np.zeros(2, np.int64)], False),
     ([1], (1,), False), ([{"a": np.ones(1)}], [{"a": np.ones(1)}], True),
 ])

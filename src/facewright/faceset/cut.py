@@ -14,9 +14,9 @@ import numpy as np
 from facewright.faces.align import crop, face_from_frame, unit_from_frame
 from facewright.faces.face import MESH_SCALE, Face, FaceType, SourceRef, face_id
 from facewright.faces.find import FoundFace
+from facewright.faceset.doubt_flags import box_too_small, cut_off
 from facewright.faceset.record import encode_face, suffix
 from facewright.faceset.settings import LEAST_NATIVE_PX, MAX_SIDE_PX, OBSTRUCTIONS, ExtractSettings
-from facewright.faceset.signs import box_too_small, cut_off
 from facewright.image.geometry import apply_affine, invert, scale_of, scaling, square_corners
 from facewright.image.warp import AREA_BELOW, resize
 

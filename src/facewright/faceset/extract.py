@@ -25,9 +25,9 @@ from facewright.faceset.crew import Crew, Order, worker_count
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header
 from facewright.faceset.index import Index
-from facewright.faceset.keeping import keep_one, vector_of, wanted
 from facewright.faceset.looking import ChunkResult, Finder, Looking, measured_side
 from facewright.faceset.neighbours import without_placed
+from facewright.faceset.one_person import keep_one, vector_of, wanted
 from facewright.faceset.selection import Chunk, stretches
 from facewright.faceset.settings import OBSTRUCTIONS, ExtractSettings
 from facewright.faceset.shots import shots_of

@@ -20,10 +20,10 @@ from facewright.faces.find import FoundFace
 from facewright.faceset import people
 from facewright.faceset.ahead import ahead
 from facewright.faceset.cut import Cut, Cutting, draw, finish_face, plan_faces, unit_from_frame_of
+from facewright.faceset.doubt_flags import jumps
 from facewright.faceset.selection import Chunk, runs
 from facewright.faceset.settings import CHUNK_FRAMES, MAX_SIDE_PX, MIN_SIDE_PX, ExtractSettings
 from facewright.faceset.shots import Asked, Closed, Found, Shots, never
-from facewright.faceset.signs import jumps
 from facewright.faceset.sources import Footage
 from facewright.image.geometry import scale_of
 from facewright.media.frame import Frame

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 from tests.faceset.test_extract import fake
 
-from facewright.faceset.signs import box_too_small, cut_off, jumps
+from facewright.faceset.doubt_flags import box_too_small, cut_off, jumps
 from facewright.media.frame import Frame
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)

@@ -12,7 +12,7 @@ from facewright.core.errors import Mismatch, NothingFound
 from facewright.faceset import people, persons
 from facewright.faceset.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.keeping import keep_one, vector_of, wanted
+from facewright.faceset.one_person import keep_one, vector_of, wanted
 from facewright.faceset.store import Writer
 from facewright.faceset.trash import bring_back
 from facewright.media.reader import frames, open_video

@@ -25,9 +25,9 @@ import numpy as np
 from facewright.core.pickling import dumps
 from facewright.faces.align import face_from_frame, template_3d
 from facewright.faces.face import FaceType
-from facewright.faceset.dfl_export import ExportStep
-from facewright.faceset.dfl_file import opened, with_payload
-from facewright.faceset.dfl_import import ImportStep
+from facewright.faceset.exchange.dfl_export import ExportStep
+from facewright.faceset.exchange.dfl_file import opened, with_payload
+from facewright.faceset.exchange.dfl_import import ImportStep
 from facewright.faceset.settings import FacesExportSettings
 from facewright.image.geometry import apply_affine
 from facewright.jobs.run import run_job

@@ -26,7 +26,7 @@ import numpy as np
 
 from facewright.core.step import Work
 from facewright.faces import nets
-from facewright.faceset.extract import ExtractStep
+from facewright.faceset.extraction.extract import ExtractStep
 from facewright.faceset.settings import ExtractSettings
 from facewright.media.reader import frames, open_video
 

@@ -34,7 +34,7 @@ from facewright.faces.align import FIT_POINTS
 from facewright.faces.candidates import GOOD_PRESENCE
 from facewright.faces.face import Face
 from facewright.faces.find import FoundFace
-from facewright.faceset.extract import ExtractStep
+from facewright.faceset.extraction.extract import ExtractStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.settings import ExtractSettings
 from facewright.media.reader import frames, open_video

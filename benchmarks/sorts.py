@@ -92,7 +92,7 @@ def make(folder: Path, count: int, side: int) -> None:
 
 def run_one(folder: Path, order: str) -> dict[str, float]:
     """Sort in this process; what it took."""
-    from facewright.faceset.sort import sort
+    from facewright.faceset.sorting.sort import sort
 
     wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
     done = sort(folder, order)
@@ -131,7 +131,7 @@ def main() -> None:
         print(json.dumps(run_one(Path(given.one[0]), given.one[1])))
         return
     from facewright.faceset.faceset import Faceset
-    from facewright.faceset.sort_settings import ORDERS
+    from facewright.faceset.sorting.settings import ORDERS
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary) / "set"

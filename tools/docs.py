@@ -28,16 +28,16 @@ SETTINGS = [
     ("video denoise", "facewright.media.settings:DenoiseSettings"),
     ("video grade", "facewright.media.settings:GradeSettings"),
     ("extract", "facewright.faceset.settings:ExtractSettings"),
-    ("faces sort", "facewright.faceset.sort_settings:SortSettings"),
-    ("faces resize", "facewright.faceset.edit_settings:ResizeSettings"),
-    ("faces enhance", "facewright.faceset.edit_settings:EnhanceSettings"),
-    ("faces collage out", "facewright.faceset.edit_settings:CollageSettings"),
-    ("faces collage in", "facewright.faceset.edit_settings:ReplaceSettings"),
-    ("faces metadata restore", "facewright.faceset.edit_settings:RestoreSettings"),
+    ("faces sort", "facewright.faceset.sorting.settings:SortSettings"),
+    ("faces resize", "facewright.faceset.editing.settings:ResizeSettings"),
+    ("faces enhance", "facewright.faceset.editing.settings:EnhanceSettings"),
+    ("faces collage out", "facewright.faceset.editing.settings:CollageSettings"),
+    ("faces collage in", "facewright.faceset.editing.settings:ReplaceSettings"),
+    ("faces metadata restore", "facewright.faceset.editing.settings:RestoreSettings"),
     ("faces gaps", "facewright.faceset.settings:GapSettings"),
     ("faces smooth", "facewright.faceset.settings:SmoothSettings"),
     ("faces again", "facewright.faceset.settings:AgainSettings"),
-    ("faces clean", "facewright.faceset.clean_settings:CleanSettings"),
+    ("faces clean", "facewright.faceset.cleaning.settings:CleanSettings"),
     ("faces pack", "facewright.faceset.settings:PackSettings"),
     ("faces unpack", "facewright.faceset.settings:UnpackSettings"),
     ("faces copy, move, merge", "facewright.faceset.settings:ChoiceSettings"),
@@ -63,8 +63,8 @@ REGISTRIES = [
     ("Detectors", "facewright.faces.settings:DETECTORS"),
     ("Landmarkers", "facewright.faces.landmark:LANDMARKERS"),
     ("Embedders", "facewright.faces.identity:EMBEDDERS"),
-    ("Orders", "facewright.faceset.sort_settings:ORDERS"),
-    ("Enhancers", "facewright.faceset.edit_settings:ENHANCERS"),
+    ("Orders", "facewright.faceset.sorting.settings:ORDERS"),
+    ("Enhancers", "facewright.faceset.editing.settings:ENHANCERS"),
     ("Maskers", "facewright.masks.settings:MASKERS"),
     ("Nets", "facewright.models.net:NETS"),
     ("Colour transfers", "facewright.image.colour:COLOUR"),
@@ -208,8 +208,16 @@ def tree() -> str:
             continue
         start = next((f for f in files if f.name == "__init__.py"), None)
         lines.append(f"{room or 'facewright'}/  -- {_first_line(start)}" if start else f"{room}/")
-        lines += [f"  {f.name:<18} {_first_line(f)}".rstrip() for f in files if f.name != "__init__.py"]
+        lines += _files(folder, "  ")
+        for inner in sorted(p for p in folder.iterdir() if room and (p / "__init__.py").is_file()):
+            lines.append(f"  {inner.name}/  -- {_first_line(inner / '__init__.py')}")
+            lines += _files(inner, "    ")
     return "\n".join(lines) + "\n"
+
+
+def _files(folder: Path, indent: str) -> list[str]:
+    return [f"{indent}{f.name:<18} {_first_line(f)}".rstrip() for f in sorted(folder.glob("*.py"))
+            if f.name != "__init__.py"]
 
 
 def _first_line(path: Path | None) -> str:

@@ -14,7 +14,7 @@ from tests.steps import run
 import facewright
 from facewright.core.errors import DiskRefused, FileRefused, Mismatch, NothingFound
 from facewright.faceset import faceset as room
-from facewright.faceset.pack import PackStep
+from facewright.faceset.moving.pack import PackStep
 
 
 @pytest.fixture

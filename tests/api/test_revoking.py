@@ -22,7 +22,7 @@ from facewright.api import trust
 from facewright.core.errors import ConsentRefused, SettingRefused, TraceBroken
 from facewright.core.places import data_folder
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.pack import PackStep
+from facewright.faceset.moving.pack import PackStep
 from facewright.faceset.store import Writer
 from facewright.faceset.trash import take_out
 from facewright.models.run_folder import RunFolder

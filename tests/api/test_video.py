@@ -74,8 +74,8 @@ def test_several_pieces_get_numbers_and_none_is_made_where_one_is_there(film, tm
 
 def test_an_extraction_reads_given_out_frames_like_their_film(film, tmp_path):
     """The folder keeps the film's clock, so that --fps and --start mean the same in both."""
+    from facewright.faceset.extraction.sources import open_footage
     from facewright.faceset.settings import ExtractSettings
-    from facewright.faceset.sources import open_footage
 
     api.video_extract([film], tmp_path / "o", settings={"picture": "jpg"})
     settings = ExtractSettings(fps=5, start="0.8", end="2")

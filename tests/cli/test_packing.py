@@ -92,7 +92,7 @@ def test_masks_and_measures_read_a_packed_set(cli, sets):
         theirs, ours = (cli(*words, sets / name, "--json").json() for name in ("src.faces", "src"))
         assert theirs["rows"] == ours["rows"]
     assert cli("mask", "export", sets / "src.faces", sets / "masks").code == 0
-    from facewright.faceset.measures import measures
+    from facewright.faceset.sorting.measures import measures
 
     ours, theirs = (measures(Faceset.open(sets / name), ["brightness"]) for name in ("src", "src.faces"))
     assert np.array_equal(ours["brightness"], theirs["brightness"])

@@ -16,8 +16,8 @@ import facewright
 from facewright import api
 from facewright.cli.app import app
 from facewright.core.settings import Settings, options, to_markdown
-from facewright.faceset.clean_settings import CleanSettings
-from facewright.faceset.edit_settings import (
+from facewright.faceset.cleaning.settings import CleanSettings
+from facewright.faceset.editing.settings import (
     CollageSettings,
     EnhanceSettings,
     ReplaceSettings,
@@ -35,7 +35,7 @@ from facewright.faceset.settings import (
     SmoothSettings,
     UnpackSettings,
 )
-from facewright.faceset.sort_settings import SortSettings
+from facewright.faceset.sorting.settings import SortSettings
 from facewright.masks.settings import CheckSettings, ExportSettings, MaskSettings, SuggestSettings, TraceSettings
 from facewright.media.settings import CutSettings, DenoiseSettings, FramesSettings, GradeSettings, ShotSettings
 from facewright.merge.settings import MergeSettings

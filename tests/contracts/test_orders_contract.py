@@ -11,9 +11,9 @@ from tests.faceset.golden_set import IDENTITY, golden_faceset
 from tests.faceset.sets import write_set
 
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.orders import Ranking
-from facewright.faceset.sort import ranked
-from facewright.faceset.sort_settings import ORDERS
+from facewright.faceset.sorting.orders import Ranking
+from facewright.faceset.sorting.settings import ORDERS
+from facewright.faceset.sorting.sort import ranked
 
 NAMES = ORDERS.names()
 

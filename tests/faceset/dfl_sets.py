@@ -16,7 +16,7 @@ import numpy as np
 from facewright.core.pickling import dumps
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import FaceType
-from facewright.faceset.dfl_file import opened, with_payload
+from facewright.faceset.exchange.dfl_file import opened, with_payload
 from facewright.image.geometry import apply_affine
 
 
@@ -76,8 +76,8 @@ def make_set(folder: Path, golden: Path, count: int, side: int = 64) -> Path:
 
 def main() -> int:
     from facewright.core.errors import FacewrightError
-    from facewright.faceset.dfl_export import ExportStep
-    from facewright.faceset.dfl_import import ImportStep
+    from facewright.faceset.exchange.dfl_export import ExportStep
+    from facewright.faceset.exchange.dfl_import import ImportStep
     from facewright.faceset.settings import FacesExportSettings
     from facewright.jobs.run import run_job
 

@@ -67,7 +67,7 @@ class BlindFinder(FakeFinder):
 
 def main() -> int:
     from facewright.core.errors import FacewrightError
-    from facewright.faceset.extract import ExtractStep
+    from facewright.faceset.extraction.extract import ExtractStep
     from facewright.faceset.settings import ExtractSettings
     from facewright.jobs.run import run_job
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.faceset import fake_finder
-from tests.faceset.test_extract import make_film
+from tests.faceset.extraction.test_extract import make_film
 from tests.steps import run
 
-from facewright.faceset.extract import ExtractStep
+from facewright.faceset.extraction.extract import ExtractStep
 from facewright.faceset.settings import ExtractSettings
 
 FRAMES = 70

@@ -3,7 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-from tests.faceset.test_extract import fake
+from tests.faceset.extraction.test_extract import fake
 
 from facewright.faceset.doubt_flags import box_too_small, cut_off, jumps
 from facewright.media.frame import Frame

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.faceset.test_extract import _Growing, film, run, step_for  # noqa: F401
+from tests.faceset.extraction.test_extract import _Growing, film, run, step_for  # noqa: F401
 
 from facewright.faces.face import FaceType
 from facewright.faceset import record
@@ -48,7 +48,7 @@ def test_masks_cover_the_same_part(sets):
 
 
 def test_info_orders_and_sheets_take_them(sets, tmp_path):
-    from facewright.faceset.measures import measures
+    from facewright.faceset.sorting.measures import measures
 
     mixed = Faceset.open(sets[0])
     assert len(mixed.info().sides_px) > 3

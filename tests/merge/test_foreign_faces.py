@@ -18,10 +18,10 @@ from tests.merge.test_run import painted, run_step
 from facewright.core.errors import FileRefused, Mismatch, SettingRefused
 from facewright.faces.align import crop, face_from_frame
 from facewright.faces.face import FaceType
-from facewright.faceset import alignments_import
-from facewright.faceset.alignments import read_alignments
-from facewright.faceset.alignments_import import AlignmentsStep
-from facewright.faceset.dfl_import import ImportStep
+from facewright.faceset.exchange import alignments_import
+from facewright.faceset.exchange.alignments import read_alignments
+from facewright.faceset.exchange.alignments_import import AlignmentsStep
+from facewright.faceset.exchange.dfl_import import ImportStep
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.header import Header, save
 from facewright.jobs.run import run_job

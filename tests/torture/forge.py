@@ -21,7 +21,8 @@ from typing import Any
 
 WARM = (
     "torch", "cv2", "av", "onnxruntime", "ai_edge_litert.interpreter", "c2pa", "cryptography.x509", "safetensors.torch",
-    "PIL.Image", "facewright.api", "facewright.faceset.extract", "facewright.faces.find", "facewright.training.loop",
+    "PIL.Image", "facewright.api", "facewright.faceset.extraction.extract", "facewright.faces.find",
+    "facewright.training.loop",
     "facewright.merge.run", "facewright.merge.trained", "facewright.render.film", "facewright.jobs.run",
 )  # fmt: skip
 

@@ -11,17 +11,18 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.faceset.review.test_again import files_of
 from tests.faceset.review_world import extract, film_at
-from tests.faceset.test_again import files_of
 
 from facewright import api
-from facewright.faceset import decisions, record
+from facewright.faceset import record
+from facewright.faceset.review import decisions
 
 PROGRAM = """
 import sys
-from tests.faceset.test_again import Shifted
+from tests.faceset.review.test_again import Shifted
 from tests.jobs.fake_step import OpenGate
-from facewright.faceset.again import AgainStep
+from facewright.faceset.review.again import AgainStep
 from facewright.faceset.settings import AgainSettings
 from facewright.jobs.run import run_job
 

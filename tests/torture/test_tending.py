@@ -22,7 +22,7 @@ from tests.torture.test_full_disk import fill, refused, small_disk  # noqa: F401
 
 from facewright.faceset import record
 from facewright.faceset.faceset import Faceset
-from facewright.faceset.pack import PackStep
+from facewright.faceset.moving.pack import PackStep
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tests.faceset.dfl_sets import OpenGate
 from tests.steps import run
 
 from facewright.core.settings import check
-from facewright.faceset.dfl_import import ImportStep
+from facewright.faceset.exchange.dfl_import import ImportStep
 from facewright.faceset.faceset import Faceset
 from facewright.jobs.run import run_job
 from facewright.masks.apply import ApplyStep

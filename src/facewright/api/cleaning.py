@@ -59,9 +59,9 @@ def faces_clean(
     that was killed goes on with what it had decided. Raises NothingFound (no faces), SettingRefused (both).
     """
     from facewright.core.errors import SettingRefused
-    from facewright.faceset.clean import MOVE, draw, find
-    from facewright.faceset.clean_settings import CleanSettings
-    from facewright.faceset.clean_step import APPLY, TAG, CleanStep, key_of, pending, write_plan
+    from facewright.faceset.cleaning.clean import MOVE, draw, find
+    from facewright.faceset.cleaning.settings import CleanSettings
+    from facewright.faceset.cleaning.step import APPLY, TAG, CleanStep, key_of, pending, write_plan
     from facewright.faceset.faceset import Faceset
 
     if apply and tag:
@@ -96,9 +96,9 @@ def faces_coverage(
     map_file: a PNG of it. Raises NothingFound, FileRefused.
     """
     from facewright.core.files import make_folder, write_atomic
-    from facewright.faceset.advice import advise
-    from facewright.faceset.coverage import compare, facts, portrait
-    from facewright.faceset.coverage_map import draw
+    from facewright.faceset.cleaning.advice import advise
+    from facewright.faceset.cleaning.coverage import compare, facts, portrait
+    from facewright.faceset.cleaning.coverage_map import draw
     from facewright.faceset.faceset import Faceset
 
     ours = portrait(Faceset.open(source), source_person, parked=False, progress=telling(on_event))
@@ -117,7 +117,7 @@ def faces_coverage(
 def faces_by_origin(faceset: Path) -> list[dict[str, Any]]:
     """Where a set's faces come from: one row a film or folder (and shot), in order."""
     from facewright.faceset.faceset import Faceset
-    from facewright.faceset.origins import origins
+    from facewright.faceset.moving.origins import origins
 
     return origins(Faceset.open(faceset))
 
@@ -131,7 +131,7 @@ def faces_compile(
     films: names of films and folders, or beginnings of digests; where: `yaw_deg=-30..30`, `shot=2`.
     Raises NothingFound, SettingRefused (no such column), what copying raises.
     """
-    from facewright.faceset.origins import Choice, compiling
+    from facewright.faceset.moving.origins import Choice, compiling
 
     step = compiling(out, facesets, Choice.of(films, person, flags, where))
     return perform(step, background=False, on_event=on_event)

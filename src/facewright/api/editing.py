@@ -20,8 +20,8 @@ def faces_resize(
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """The faces at another size or of another type in the new set `out`: cut from frames where films are at hand."""
-    from facewright.faceset.edit_settings import ResizeSettings
-    from facewright.faceset.resize import ResizeStep
+    from facewright.faceset.editing.resize import ResizeStep
+    from facewright.faceset.editing.settings import ResizeSettings
 
     places = films_at_hand(faceset, footage).places()
     step = ResizeStep(str(faceset), str(out), check(ResizeSettings, dict(settings)), places)
@@ -33,8 +33,8 @@ def faces_enhance(
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """The faces enhanced by a plug or a net's .onnx file, in the new set `out`; how far each drifted is reported."""
-    from facewright.faceset.edit_settings import EnhanceSettings
-    from facewright.faceset.enhance import EnhanceStep
+    from facewright.faceset.editing.enhance import EnhanceStep
+    from facewright.faceset.editing.settings import EnhanceSettings
 
     step = EnhanceStep(str(faceset), str(out), enhancer, check(EnhanceSettings, dict(settings)))
     return perform(step, background=background, on_event=on_event)
@@ -44,8 +44,8 @@ def faces_collage_out(
     faceset: Path, pages: Path, *, settings: Mapping[str, Any], on_event: OnEvent = silent
 ) -> dict[str, Any]:
     """Lay the faces out on a few large PNG pages in the new folder `pages`."""
-    from facewright.faceset.collage import write_pages
-    from facewright.faceset.edit_settings import CollageSettings
+    from facewright.faceset.editing.collage import write_pages
+    from facewright.faceset.editing.settings import CollageSettings
 
     plan = write_pages(faceset, pages, check(CollageSettings, dict(settings)), telling(on_event))
     return {"pages": plan.pages, "faces": len(plan.spots), "size_px": list(plan.size_px), "folder": str(pages)}
@@ -56,8 +56,8 @@ def faces_collage_in(
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """Cut pages that were worked on back into faces, in the new set `out`."""
-    from facewright.faceset.collage import CollageInStep
-    from facewright.faceset.edit_settings import ReplaceSettings
+    from facewright.faceset.editing.collage import CollageInStep
+    from facewright.faceset.editing.settings import ReplaceSettings
 
     step = CollageInStep(str(faceset), str(pages), str(out), check(ReplaceSettings, dict(settings)))
     return perform(step, background=background, on_event=on_event)
@@ -65,7 +65,7 @@ def faces_collage_in(
 
 def faces_metadata_save(faceset: Path, file: Path) -> dict[str, Any]:
     """Keep all that the face files carry beside their pixels in one file."""
-    from facewright.faceset import metadata
+    from facewright.faceset.editing import metadata
 
     return {"file": str(file), "faces": metadata.save(faceset, file)}
 
@@ -76,8 +76,8 @@ def faces_metadata_restore(
 ) -> dict[str, Any]:
     """Pictures that an editor had, with their metadata again, in the new set `out`. known: the saved file, or the
     faceset they came from."""
-    from facewright.faceset.edit_settings import RestoreSettings
-    from facewright.faceset.restore import RestoreStep
+    from facewright.faceset.editing.restore import RestoreStep
+    from facewright.faceset.editing.settings import RestoreSettings
 
     step = RestoreStep(str(pictures), str(known), str(out), check(RestoreSettings, dict(settings)))
     return perform(step, background=background, on_event=on_event)
@@ -90,10 +90,10 @@ def faces_roundtrip(
     of PNG pictures. How far each face drifted from whom it showed is reported. Raises SettingRefused (no such places,
     or no such program), FacewrightError (it failed)."""
     from facewright.core.files import make_folder, refuse_occupied, write_atomic
-    from facewright.faceset.edit_settings import RestoreSettings
-    from facewright.faceset.enhance import drift
+    from facewright.faceset.editing.enhance import drift
+    from facewright.faceset.editing.restore import RestoreStep
+    from facewright.faceset.editing.settings import RestoreSettings
     from facewright.faceset.faceset import Faceset
-    from facewright.faceset.restore import RestoreStep
     from facewright.faceset.store import PRIVATE, refuse_place
     from facewright.media.stills import encode_still
 

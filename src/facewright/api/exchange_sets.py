@@ -20,9 +20,9 @@ def faces_import(
     footage: the film or folder of pictures that the faces were cut from; needed for alignments, and for merging.
     `record`: the consent record that covers the set, None where there is none.
     """
-    from facewright.faceset.alignments import SUFFIX
-    from facewright.faceset.alignments_import import AlignmentsStep
-    from facewright.faceset.dfl_import import ImportStep
+    from facewright.faceset.exchange.alignments import SUFFIX
+    from facewright.faceset.exchange.alignments_import import AlignmentsStep
+    from facewright.faceset.exchange.dfl_import import ImportStep
     from facewright.faceset.settings import FacesImportSettings
 
     if consent:
@@ -39,7 +39,7 @@ def faces_export(
     on_event: OnEvent = silent,
 ) -> dict[str, Any]:
     """A faceset -> files that DeepFaceLab opens, in the new or empty folder OUT. Records of consent go along."""
-    from facewright.faceset.dfl_export import ExportStep
+    from facewright.faceset.exchange.dfl_export import ExportStep
     from facewright.faceset.settings import FacesExportSettings
 
     step = ExportStep(str(faceset), str(out), check(FacesExportSettings, dict(settings or {})), person)

@@ -141,7 +141,7 @@ class Faceset(Faces):
         Raises Mismatch, DiskRefused, ConsentRefused (a record was revoked).
         """
         from facewright.api.steering import perform, silent
-        from facewright.faceset.copying import CopyStep
+        from facewright.faceset.moving.copying import CopyStep
 
         if not len(faces):
             return 0
@@ -177,8 +177,8 @@ class Edit:
     def points(self, face: Face | str, points_px: np.ndarray) -> None:
         """Correct the 68 points, (68, 2) in pixels of the frame; the raw ones stay. The picture is not cut anew: where
         it would differ, the face is flagged crop_of_other_points (`facewright faces place` cuts it from the film)."""
-        from facewright.faceset.place import with_points
         from facewright.faceset.recut import kept
+        from facewright.faceset.review.place import with_points
 
         points = np.asarray(points_px, np.float64)
         if points.shape != (68, 2) or not np.isfinite(points).all():

@@ -14,7 +14,7 @@ def faces_pack(
 ) -> dict[str, Any]:
     """A faceset as one file that can be trained from. Nothing is taken out of the faceset."""
     from facewright.core.settings import check
-    from facewright.faceset.pack import PackStep
+    from facewright.faceset.moving.pack import PackStep
     from facewright.faceset.settings import PackSettings
 
     step = PackStep(str(faceset), str(file), check(PackSettings, settings))
@@ -26,8 +26,8 @@ def faces_unpack(
 ) -> dict[str, Any]:
     """A packed faceset as a folder again. `damaged`: [path, why] of what could not be saved."""
     from facewright.core.settings import check
+    from facewright.faceset.moving.unpack import UnpackStep
     from facewright.faceset.settings import UnpackSettings
-    from facewright.faceset.unpack import UnpackStep
 
     step = UnpackStep(str(file), str(out), check(UnpackSettings, settings))
     return perform(step, background=background, on_event=on_event)
@@ -35,7 +35,7 @@ def faces_unpack(
 
 def faces_check(faceset: Path, *, on_event: OnEvent = silent) -> dict[str, Any]:
     """Read every face of a faceset, a folder or packed, to its end. `damaged`: [path, why]."""
-    from facewright.faceset.integrity import check
+    from facewright.faceset.moving.integrity import check
 
     return check(faceset, telling(on_event))
 
@@ -66,7 +66,7 @@ def _carry(
     facesets: Sequence[Path], out: Path, settings: Mapping[str, Any], move: bool, background: bool, on_event: OnEvent
 ) -> dict[str, Any]:
     from facewright.core.settings import check
-    from facewright.faceset.copying import CopyStep
+    from facewright.faceset.moving.copying import CopyStep
     from facewright.faceset.settings import ChoiceSettings
 
     step = CopyStep(list(map(str, facesets)), str(out), check(ChoiceSettings, settings), move)

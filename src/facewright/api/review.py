@@ -21,8 +21,8 @@ def faces_review(
     PNG to draw the rows on; more pages lie beside it. footage: where films lie now, beside the places that extraction
     knew. Raises Mismatch (none of the set's films lies there).
     """
-    from facewright.faceset import decisions, review
     from facewright.faceset.faceset import Faceset
+    from facewright.faceset.review import decisions, review
 
     wanted = review.wanted_states(state)
     faces = Faceset.open(faceset)
@@ -39,7 +39,7 @@ def faces_review(
             list(pair) for pair in faces.damaged().items()],
     }
     if sheet is not None and shown:
-        from facewright.faceset.review_sheet import frame_sheets
+        from facewright.faceset.review.sheet import frame_sheets
 
         head = f"{faceset.name}: {len(shown):,} of {answer['frames']:,} frames ({', '.join(wanted).replace('_', ' ')})"
         written = frame_sheets(faces, shown, films, sheet, head, telling(on_event, "frame"))
@@ -52,7 +52,7 @@ def faces_accept(
     faceset: Path, frames: Sequence[str] = (), *, film: str = "", all_doubtful: bool = False, all_several: bool = False
 ) -> dict[str, Any]:
     """The faces of these frames (7, 120-130) are right. `faces_undo` takes it back."""
-    from facewright.faceset.review_actions import accept, parse_frames
+    from facewright.faceset.review.actions import accept, parse_frames
 
     every = "doubtful" if all_doubtful else "several" if all_several else None
     return accept(faceset, parse_frames(frames), film=film, every=every)
@@ -62,21 +62,21 @@ def faces_skip(
     faceset: Path, frames: Sequence[str] = (), *, film: str = "", all_no_face: bool = False
 ) -> dict[str, Any]:
     """These frames are asked about no more; their faces stay and are used as ever. `faces_undo` takes it back."""
-    from facewright.faceset.review_actions import parse_frames, skip
+    from facewright.faceset.review.actions import parse_frames, skip
 
     return skip(faceset, parse_frames(frames), film=film, every="no_face" if all_no_face else None)
 
 
 def faces_undo(faceset: Path) -> dict[str, Any]:
     """Take the latest decision or edit of the review back. Raises NothingFound."""
-    from facewright.faceset.review_actions import undo
+    from facewright.faceset.review.actions import undo
 
     return undo(faceset)
 
 
 def faces_redo(faceset: Path) -> dict[str, Any]:
     """What was undone last holds again. Raises NothingFound."""
-    from facewright.faceset.review_actions import redo
+    from facewright.faceset.review.actions import redo
 
     return redo(faceset)
 
@@ -92,7 +92,7 @@ def faces_place(
     """
     import numpy as np
 
-    from facewright.faceset.place import Where, place, read_points
+    from facewright.faceset.review.place import Where, place, read_points
 
     marks = read_points(points) if isinstance(points, Path) else None if points is None else np.array(points, float)
     where = Where(marks, None if rect is None else _rect(rect), looks, force)
@@ -109,11 +109,11 @@ def faces_again(
     Settings that are not given are those that the film was extracted with. Faces by hand stay; `faces_undo` takes all
     of it back. Raises NothingFound (no such frame; the film is not at hand), SettingRefused.
     """
-    from facewright.faceset import decisions
-    from facewright.faceset.again import AgainStep
     from facewright.faceset.faceset import Faceset
-    from facewright.faceset.review import one_film, states, wanted_states
-    from facewright.faceset.review_actions import known_frames, parse_frames
+    from facewright.faceset.review import decisions
+    from facewright.faceset.review.actions import known_frames, parse_frames
+    from facewright.faceset.review.again import AgainStep
+    from facewright.faceset.review.review import one_film, states, wanted_states
     from facewright.faceset.settings import AgainSettings
 
     faces = Faceset.open(faceset)
@@ -140,7 +140,7 @@ def faces_again(
 def _nets() -> Any:
     from facewright.faces.detectors import make_detector
     from facewright.faces.landmark import make_landmarker
-    from facewright.faceset.place import Nets
+    from facewright.faceset.review.place import Nets
 
     return Nets(make_landmarker(), make_detector()[1])
 
@@ -165,12 +165,12 @@ def faces_sheet(
     landmarks: with landmarks, mask edges and an arrow toward the top.
     """
     from facewright.faceset.faceset import Faceset
-    from facewright.faceset.review_sheet import face_sheets
+    from facewright.faceset.review.sheet import face_sheets
 
     faces = Faceset.open(faceset)
     rows = _flagged(faces, person, flag)
     if order:
-        from facewright.faceset.sort import read_order
+        from facewright.faceset.sorting.sort import read_order
 
         place = {face_id: at for at, face_id in enumerate(read_order(faces, order))}
         rows = sorted((row for row in rows if row.face_id in place), key=lambda row: place[row.face_id])
@@ -191,13 +191,13 @@ def faces_debug(
 
     frames: whole frames instead, where the film is at hand. flag: only faces that carry this word.
     """
-    from facewright.faceset.debug import write
     from facewright.faceset.faceset import Faceset
+    from facewright.faceset.review.debug import write
 
     faces = Faceset.open(faceset)
     rows = _flagged(faces, person, flag)
     if film:
-        from facewright.faceset.review import one_film
+        from facewright.faceset.review.review import one_film
 
         sha256 = one_film(faces, film).sha256
         rows = [row for row in rows if row.source_sha256 == sha256]

@@ -55,7 +55,7 @@ def extract(
     on_event: OnEvent = lambda event: None,
 ) -> dict[str, Any]:
     """Faces of films and picture folders -> a faceset."""
-    from facewright.faceset.extract import ExtractStep
+    from facewright.faceset.extraction.extract import ExtractStep
     from facewright.faceset.settings import ExtractSettings
 
     if consent:

@@ -15,8 +15,8 @@ def faces_sort(
 ) -> dict[str, Any]:
     """Write an order of the faces into the faceset; `rename` also numbers the files, `sheet` draws it."""
     from facewright.core.settings import merge
-    from facewright.faceset.sort import sort
-    from facewright.faceset.sort_settings import SortSettings
+    from facewright.faceset.sorting.settings import SortSettings
+    from facewright.faceset.sorting.sort import sort
 
     return sort(
         faceset, by, merge(SortSettings, settings or {}), reverse=reverse, rename=rename, person=person,
@@ -27,13 +27,13 @@ def faces_sort(
 
 def faces_orders() -> list[dict[str, str]]:
     """Every order that faces can be sorted by: `name`, `help`."""
-    from facewright.faceset.sort_settings import ORDERS
+    from facewright.faceset.sorting.settings import ORDERS
 
     return [{"name": plug.name, "help": plug.help} for plug in ORDERS]
 
 
 def faces_restore_names(faceset: Path) -> dict[str, Any]:
     """Take the numbers that sorting put before file names away again."""
-    from facewright.faceset.sort import unnumbered
+    from facewright.faceset.sorting.sort import unnumbered
 
     return {"faceset": str(faceset), "renamed": unnumbered(faceset)}

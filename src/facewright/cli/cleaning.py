@@ -11,7 +11,7 @@ import typer
 from facewright.cli import made, show
 from facewright.cli.arguments import Background, Faceset, Person
 from facewright.cli.bind import Shown, command, group
-from facewright.faceset.clean_settings import CleanSettings
+from facewright.faceset.cleaning.settings import CleanSettings
 
 Faces = Annotated[
     list[str] | None, typer.Argument(metavar="[FACE ...]", help="Faces by their file names.", show_default=False)

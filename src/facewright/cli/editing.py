@@ -11,7 +11,7 @@ import typer
 from facewright.cli import made, show
 from facewright.cli.arguments import Background, Footage
 from facewright.cli.bind import Shown, command, group
-from facewright.faceset.edit_settings import (
+from facewright.faceset.editing.settings import (
     CollageSettings,
     EnhanceSettings,
     ReplaceSettings,

@@ -67,7 +67,7 @@ def review(
                                 footage=footage or (), on_event=bar.event)
 
     def text() -> None:
-        from facewright.faceset.review_reasons import WORDS
+        from facewright.faceset.review.reasons import WORDS
 
         for name, counts in done["films"].items():
             words = ", ".join(f"{word.replace('_', ' ')} {n:,}" for word, n in counts.items())

@@ -11,7 +11,7 @@ import typer
 from facewright.cli import made, show
 from facewright.cli.arguments import Faceset, Person
 from facewright.cli.bind import Shown, command, group
-from facewright.faceset.sort_settings import SortSettings
+from facewright.faceset.sorting.settings import SortSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +50,7 @@ def sort(
 
 
 def _sorted(done: Mapping[str, Any]) -> None:
-    from facewright.faceset.sort import readable
+    from facewright.faceset.sorting.sort import readable
 
     way = " (reversed)" if done["reverse"] else ""
     place = f": {show.name_of(done['file'])}" if done["file"] else ""

@@ -83,7 +83,7 @@ class Face:
     known: its picture counts as the frame), "points_disagree" (its points in picture and frame do not fit).
     polygons: tuple of (kind, (N,2) float32) in crop px, kind 1 include, 0 exclude. mask_by: what made the stored
     mask (identity of the masker), "" when none is stored or nobody noted it. foreign: what another program's file said
-    beyond all this, JSON-able (faceset/dfl_facts.py), so that an export gives it back.
+    beyond all this, JSON-able (faceset/exchange/dfl_facts.py), so that an export gives it back.
     """
 
     face_id: str

@@ -19,9 +19,9 @@ from facewright.core.files import read_file
 from facewright.core.unpickle import read_pickle
 from facewright.faces.align import face_from_frame
 from facewright.faces.face import FaceType
-from facewright.faceset.dfl_file import opened
-from facewright.faceset.dfl_pak import FACE_BYTES, NAME, members, piece, refused
-from facewright.faceset.polygons import checked
+from facewright.faceset.exchange.dfl_file import opened
+from facewright.faceset.exchange.dfl_pak import FACE_BYTES, NAME, members, piece, refused
+from facewright.faceset.exchange.polygons import checked
 from facewright.masks.label import in_order
 from facewright.masks.labelfile import Labels
 

@@ -14,7 +14,7 @@ import numpy as np
 from facewright.core.errors import FileRefused
 from facewright.core.files import read_file
 from facewright.faces.face import Face
-from facewright.faceset.polygons import checked
+from facewright.faceset.exchange.polygons import checked
 from facewright.image.geometry import invert
 from facewright.masks.label import EXCLUDE, INCLUDE, Polygon, moved
 

@@ -16,11 +16,11 @@ from facewright.core.errors import FileRefused, Mismatch, NothingFound
 from facewright.core.files import make_folder, write_atomic
 from facewright.faces.face import Face, FaceType
 from facewright.faceset import record
+from facewright.faceset.exchange.polygons import checked
 from facewright.faceset.faceset import Faceset
 from facewright.faceset.files import refuse_packed
 from facewright.faceset.header import Header
 from facewright.faceset.index import Row
-from facewright.faceset.polygons import checked
 from facewright.faceset.settings import BATCH_FACES
 from facewright.faceset.store import Writer, refuse_place
 from facewright.faceset.trash import take_out

@@ -1,0 +1,1 @@
+"""Filters, what they take out, and how well one set covers another."""

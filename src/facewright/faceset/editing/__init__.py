@@ -1,0 +1,1 @@
+"""Sets made anew: other sizes and types, enhanced, through an editor and back."""

@@ -1,0 +1,1 @@
+"""Extraction: films and pictures -> faces, by one process, several, or a cluster."""

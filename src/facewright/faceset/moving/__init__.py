@@ -1,0 +1,1 @@
+"""Faces between sets, and sets in one file."""

@@ -1,0 +1,1 @@
+"""Tracks and people: who is who over all films of a set."""

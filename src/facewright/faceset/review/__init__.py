@@ -1,0 +1,1 @@
+"""What a person looks at and decides: doubtful frames, placed faces, gaps, steadier points."""

@@ -1,0 +1,1 @@
+"""What is measured of faces, and the orders made of it."""

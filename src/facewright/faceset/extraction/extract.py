@@ -40,7 +40,7 @@ from facewright.faceset.store import DEBUG, Writer, chunk_folder, refuse_place
 class ExtractStep:
     """Find, align, cut and keep every face of `inputs` (films, folders of pictures) in the folder `faceset`.
 
-    person: a name that is kept in every face; or who alone stays (see one_person.wanted). consent: kept in every face as
+    person: a name that is kept in every face; or who alone stays (one_person.wanted). consent: kept in every face as
     plain data. make_finder: another finder than faces.find (tests).
     """
 

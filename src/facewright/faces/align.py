@@ -143,7 +143,7 @@ def crop(
 
     "auto": cubic, or block means before it when shrinking more than 2x.
     """
-    return warp(image, matrix, side_px, interpolation)
+    return warp(image, matrix, side_px, interpolation, by_planes=True)
 
 
 def pose_deg(mesh_px: np.ndarray) -> np.ndarray:

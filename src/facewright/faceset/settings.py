@@ -61,7 +61,7 @@ class ExtractSettings(DetectSettings, SpanSettings):
     )
     debug: bool = knob(False, "Also write pictures with boxes and points drawn in, under FACESET/debug")
     shots: bool = knob(
-        True, "Find the cuts of a film first (reads it once more, small): each face then knows its shot"
+        True, "Find the cuts of a film, too (reads it once more, small): each face then knows its shot"
     )
     workers: int = knob(
         0, "Processes that look for faces; 0 = one for every two cores, fewer for short films", low=0, high=64

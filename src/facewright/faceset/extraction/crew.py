@@ -44,9 +44,11 @@ Told = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker needs to know. args: ExtractStep's; shots: digest -> first frames of a film's shots, where
-    they are known; digests: path
-    -> SHA-256 of each film (hashed once, by whoever gives the order); finder: `module:name` of its maker."""
+    """What a worker needs to know.
+
+    args: ExtractStep's; shots: digest -> first frames of a film's shots, where they are known; digests: path -> SHA-256
+    of each film (hashed once, by whoever gives the order); finder: `module:name` of its maker.
+    """
 
     args: dict[str, Any]
     settings: ExtractSettings

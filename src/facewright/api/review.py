@@ -51,20 +51,21 @@ def faces_review(
 def faces_accept(
     faceset: Path, frames: Sequence[str] = (), *, film: str = "", all_doubtful: bool = False, all_several: bool = False
 ) -> dict[str, Any]:
-    """The faces of these frames (7, 120-130) are right. `faces_undo` takes it back."""
-    from facewright.faceset.review.actions import accept, parse_frames
+    """The faces of these frames (7, 120-130, names of photos) are right. `faces_undo` takes it back."""
+    from facewright.faceset.review.actions import accept, frames_of
 
     every = "doubtful" if all_doubtful else "several" if all_several else None
-    return accept(faceset, parse_frames(frames), film=film, every=every)
+    return accept(faceset, frames_of(faceset, frames, film=film), film=film, every=every)
 
 
 def faces_skip(
     faceset: Path, frames: Sequence[str] = (), *, film: str = "", all_no_face: bool = False
 ) -> dict[str, Any]:
     """These frames are asked about no more; their faces stay and are used as ever. `faces_undo` takes it back."""
-    from facewright.faceset.review.actions import parse_frames, skip
+    from facewright.faceset.review.actions import frames_of, skip
 
-    return skip(faceset, parse_frames(frames), film=film, every="no_face" if all_no_face else None)
+    frames_wanted = frames_of(faceset, frames, film=film)
+    return skip(faceset, frames_wanted, film=film, every="no_face" if all_no_face else None)
 
 
 def faces_undo(faceset: Path) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def faces_again(
     """
     from facewright.faceset.faceset import Faceset
     from facewright.faceset.review import decisions
-    from facewright.faceset.review.actions import known_frames, parse_frames
+    from facewright.faceset.review.actions import frames_of, known_frames
     from facewright.faceset.review.again import AgainStep
     from facewright.faceset.review.review import one_film, states, wanted_states
     from facewright.faceset.settings import AgainSettings
@@ -125,7 +126,7 @@ def faces_again(
         wanted = wanted_states(state)
         chosen = [found.frame for found in states(faces, film=one.sha256) if found.state in wanted]
     else:
-        chosen = known_frames(one, parse_frames(frames))
+        chosen = known_frames(one, frames_of(faceset, frames, film=one.sha256))
     if not chosen:
         raise NothingFound(f"No frame of {one.name} is {state}.", remedy="There is nothing to look at.", where=faceset)
     source = faces.header.source(one.sha256)

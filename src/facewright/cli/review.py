@@ -16,7 +16,8 @@ from facewright.faceset.settings import AgainSettings
 
 Frames = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[FRAME ...]", help="Frame numbers (7), ranges (120-130), every so many (0-300/25)."),
+    typer.Argument(metavar="[FRAME ...]", help="Frame numbers (7), ranges (120-130), every so many (0-300/25); photos "
+                   "by their names ('beach 2.jpg')."),
 ]
 
 _ROWS = 40

@@ -342,6 +342,13 @@ def test_a_folder_of_pictures_is_reviewed_and_edited(tmp_path, monkeypatch):
     assert found[0].as_dict()["time_s"] is None
     assert [found[n].picture for n in range(6)] == [f"p{n}.png" for n in range(6)], "also where there is no face"
     assert [row.origin for row in found[1].rows] == ["photos/p1.png"]
+    assert api.faces_accept(folder, ["p0.png", "1"])["frames"] == 2
+    assert api.faces_skip(folder, ["p3.png"], film="photos")["frames"] == 1
+    found = {one.frame: one for one in review.states(Faceset.open(folder))}
+    assert [found[n].by for n in range(4)] == ["user", "user", "", "user"]
+    with pytest.raises(SettingRefused, match=r"p9\.png"):
+        api.faces_accept(folder, ["p0.png", "p9.png"])
+    api.faces_undo(folder)
     points = fake_finder.found(3, 60, 60, 50).landmarks.points_px.tolist()
     placed = api.faces_place(folder, 3, points=points, footage=[photos])["face_id"]
     assert Faceset.open(folder).face(placed).source.file == "photos/p3.png"

@@ -32,7 +32,8 @@ def parse_frames(words: Iterable[str]) -> list[int]:
     for word in (part for text in words for part in text.replace(",", " ").split()):
         match = _RANGE.fullmatch(word)
         if match is None:
-            raise _no_frames(word, "Frames are numbers (7), ranges (120-130) or every so many of one (0-300/25).")
+            raise _no_frames(word, "Frames are numbers (7), ranges (120-130), every so many of one (0-300/25), or "
+                             "photos by their names.")
         first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
         if last < first or step == 0:
             raise _no_frames(word, "A range goes from the lower number to the higher, in steps of 1 or more.")
@@ -40,6 +41,22 @@ def parse_frames(words: Iterable[str]) -> list[int]:
             raise _no_frames(word, f"That is more than {MOST_FRAMES:,} frames.")
         found.update(range(first, last + 1, step))
     return sorted(found)
+
+
+def frames_of(folder: Path, words: Iterable[str], *, film: str = "") -> list[int]:
+    """The same, and names of photos: `["IMG 0012.jpg", "7"]`. Of a faceset with several films, `film` names the one.
+    Raises SettingRefused, NothingFound (no such film)."""
+    words = list(words)
+    strange = {word for word in words if not all(_RANGE.fullmatch(part) for part in word.replace(",", " ").split())}
+    if not strange:
+        return parse_frames(words)
+    faceset = Faceset.open(folder)
+    named: dict[str, list[int]] = {}
+    for one in states(faceset, film=one_film(faceset, film).sha256):
+        if one.picture:
+            named.setdefault(one.picture, []).append(one.frame)
+    photos = strange & named.keys()
+    return sorted({*parse_frames(word for word in words if word not in photos), *(f for n in photos for f in named[n])})
 
 
 def known_frames(film: Film, frames: Sequence[int]) -> list[int]:

@@ -23,6 +23,8 @@ _FLAGS = {
 _BORDERS = {"constant": cv2.BORDER_CONSTANT, "replicate": cv2.BORDER_REPLICATE}
 _DEPTHS = {np.dtype(np.uint8): cv2.CV_8U, np.dtype(np.uint16): cv2.CV_16U, np.dtype(np.float32): None}
 _ZERO = np.zeros(4)
+_KERNEL_PX = 3
+"""Pixels that feed the cubic kernel beyond a target's edge."""
 AREA_BELOW = 0.5
 """Crops that shrink more than this ("auto") are averaged first, else they alias."""
 
@@ -73,18 +75,24 @@ def _cubic_by_planes(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int
     """OpenCV's cubic takes 23 ns a pixel of three channels, 8 as three planes of float32 (on x86-64); of 8 bits one
     value in a thousand differs, by one step."""
     source_from_target = invert(matrix)
-    corners = np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float64)
-    # Three pixels of margin feed the kernel.
-    x0, y0, x1, y1 = pixel_box(apply_affine(source_from_target, corners), image.shape[1::-1], margin_px=3)
-    if x1 == x0:
-        return np.zeros((*size[::-1], image.shape[2]), image.dtype) if border == "constant" else np.asarray(
-            cv2.warpAffine(image, matrix[:2], size, flags=cv2.INTER_CUBIC, borderMode=_BORDERS[border]))
+    x0, y0, x1, y1 = _needed(image, source_from_target, size, _KERNEL_PX)
+    if x1 == x0:  # the target lies beside the source
+        plain = cv2.warpAffine(image, matrix[:2], size, flags=cv2.INTER_CUBIC, borderMode=_BORDERS[border])
+        return plain.reshape(*size[::-1], image.shape[2])
     step, depth, planes = (translation(-x0, -y0) @ source_from_target)[:2], _DEPTHS[image.dtype], []
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     for plane in cv2.split(np.ascontiguousarray(image[y0:y1, x0:x1])):  # split itself copies views slowly
         wide = cv2.warpAffine(plane.astype(np.float32), step, size, flags=flags, borderMode=_BORDERS[border])
         planes.append(wide if depth is None else cv2.add(wide, _ZERO, dtype=depth))  # rounds and saturates
     return np.asarray(cv2.merge(planes)).reshape(*size[::-1], image.shape[2])
+
+
+def _needed(
+    image: np.ndarray, source_from_target: np.ndarray, size: tuple[int, int], margin_px: int
+) -> tuple[int, int, int, int]:
+    """The part of `image` that a target of `size` and a kernel at its edge see, as `pixel_box` gives it."""
+    corners = np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float64)
+    return pixel_box(apply_affine(source_from_target, corners), image.shape[1::-1], margin_px)
 
 
 def _averaged(
@@ -94,10 +102,7 @@ def _averaged(
     factor = max(int(1.0 / max(scale_of(matrix), 1e-6)), 1)
     if factor == 1:
         return image, matrix
-    corners = np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float64)
-    # Three target pixels of margin feed the cubic kernel at the edge.
-    height, width = image.shape[:2]
-    x0, y0, x1, y1 = pixel_box(apply_affine(invert(matrix), corners), (width, height), margin_px=3 * factor)
+    x0, y0, x1, y1 = _needed(image, invert(matrix), size, _KERNEL_PX * factor)
     if x1 == x0:
         return image, matrix
     part = image[y0:y1, x0:x1]

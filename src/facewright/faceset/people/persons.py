@@ -27,8 +27,6 @@ from facewright.faceset.people.people import CLEAR_PRESENCE, Linked, VectorsOf, 
 from facewright.faceset.settings import BATCH_FACES
 from facewright.faceset.store import Writer
 
-NOBODY = ""
-"""Name of faces that are nobody's: their tracks came after the people were told apart."""
 FRONTAL_YAW_DEG = 30.0
 
 

@@ -7,7 +7,6 @@ RMS error 6 degrees. A person's own eyes may shift all of it: of the test clips'
 
 from __future__ import annotations
 
-import threading
 from functools import cache
 
 import numpy as np
@@ -27,7 +26,6 @@ _EYES = ((36, 39, False), (42, 45, True))
 """Corners of each eye, image left first; the net knows eyes of one side: the other is seen in a mirror."""
 _BIAS, _PER_DEG_OF_TURN, _PER_DEG = -0.002, 0.0025, 0.0044
 """Shift of the iris over the eye's width: of eyes that look ahead, by a degree of the head's turn and of the gaze."""
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def at_hand() -> bool:
@@ -42,17 +40,16 @@ def gaze_deg(image: np.ndarray, points_px: np.ndarray, yaw_deg: float) -> float:
     if abs(yaw_deg) > MOST_TURN_DEG or _openness(points) < LEAST_OPEN:
         return float("nan")
     shifts = []
-    with _ONE_AT_A_TIME:
-        net = _net()
-        for left, right, mirrored in _EYES:
-            line = points[right] - points[left]
-            side = np.array([_SIDE * np.linalg.norm(line)])
-            middle = (points[[left]] + points[[right]]) / 2 + 0.5
-            matrix = crop_matrix(middle, side, np.arctan2(line[1:], line[:1]), net.side)[0]
-            picture = sample(image, matrix, net.side)
-            answer = net((picture[:, ::-1] if mirrored else picture)[None].astype(np.float32) / np.float32(255))
-            iris = min(answer, key=np.size).reshape(-1, 3)[0, 0] / net.side - 0.5
-            shifts.append(_SIDE * (-iris if mirrored else iris))
+    net = _net()
+    for left, right, mirrored in _EYES:
+        line = points[right] - points[left]
+        side = np.array([_SIDE * np.linalg.norm(line)])
+        middle = (points[[left]] + points[[right]]) / 2 + 0.5
+        matrix = crop_matrix(middle, side, np.arctan2(line[1:], line[:1]), net.side)[0]
+        picture = sample(image, matrix, net.side)
+        answer = net((picture[:, ::-1] if mirrored else picture)[None].astype(np.float32) / np.float32(255))
+        iris = min(answer, key=np.size).reshape(-1, 3)[0, 0] / net.side - 0.5
+        shifts.append(_SIDE * (-iris if mirrored else iris))
     return float((np.mean(shifts) - _BIAS - _PER_DEG_OF_TURN * yaw_deg) / _PER_DEG)
 
 

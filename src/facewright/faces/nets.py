@@ -14,6 +14,9 @@ import numpy as np
 
 from facewright.core.errors import FileRefused
 
+_ONE_LOADS = threading.Lock()
+"""File descriptor 2 is turned away while a net is loaded: two at once would not find it again."""
+
 
 class OnnxNet:
     """An ONNX file with one input, for any thread. Call: float32 array -> list of arrays, in the order of `outputs`.
@@ -52,7 +55,7 @@ class LiteNet:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            with _without_native_chatter():
+            with _ONE_LOADS, _without_native_chatter():
                 self._net: Any = Interpreter(str(path), num_threads=threads)
                 self._net.allocate_tensors()
         except (ValueError, RuntimeError, OSError) as error:
